@@ -1,0 +1,158 @@
+//! The only wiring: from settings to a service that runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::audit::{self, AuditStore};
+use crate::callbacks::{self, CallbackStore, Callbacks, Waiting, Worker};
+use crate::campaigns::SettingsStore;
+use crate::clock::Clock;
+use crate::config::ServiceSettings;
+use crate::cxone::Cxone;
+use crate::http::{self, Idempotency, Operations};
+use crate::keys::{KeyStore, authenticate};
+use crate::telemetry;
+
+/// The schema, from its first version on.
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Connections of one replica. Each is held for a statement or two, never across a call to CXone.
+const CONNECTIONS: u32 = 24;
+/// Who waits longer than this for a connection is told to come back.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
+/// After SIGTERM, a request that runs is answered within this, or cut.
+const LAST_REQUESTS: Duration = Duration::from_secs(15);
+/// How often answers kept for idempotency keys are looked through for old ones.
+const PURGE_EVERY: Duration = Duration::from_secs(600);
+
+/// Opens the pool of connections to Postgres.
+///
+/// # Errors
+/// Where Postgres cannot be reached.
+pub async fn connect(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
+    let options = options.application_name("ringback");
+    PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECTION_WITHIN).connect_with(options).await
+}
+
+/// Brings the schema up to date. Replicas that do so at the same time wait for each other.
+///
+/// # Errors
+/// Where a migration fails, or the database was made by a newer version.
+pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
+    MIGRATIONS.run(pool).await
+}
+
+/// A service that is ready to run.
+pub struct App {
+    router: Router,
+    worker: Arc<Worker>,
+    idempotency: Idempotency,
+    stop: CancellationToken,
+}
+
+/// Puts the service together. Nothing runs yet.
+///
+/// # Errors
+/// Where the machine's TLS cannot be set up.
+pub fn build(
+    settings: &ServiceSettings,
+    pool: PgPool,
+    clock: Clock,
+    stop: CancellationToken,
+) -> Result<App, reqwest::Error> {
+    let cxone = Arc::new(Cxone::new(settings.cxone.clone(), clock.clone())?);
+    let store = Arc::new(CallbackStore::new(pool.clone()));
+    let campaigns = SettingsStore::new(pool.clone());
+    let waiting = Waiting::default();
+    let worker = Arc::new(Worker::new(
+        Arc::clone(&store),
+        campaigns.clone(),
+        cxone,
+        clock.clone(),
+        waiting.clone(),
+        settings.worker.clone(),
+    ));
+    let callbacks = Callbacks {
+        store,
+        campaigns,
+        worker: Arc::clone(&worker),
+        waiting,
+        clock: clock.clone(),
+        region: settings.region.clone(),
+        default_wait: settings.default_wait,
+        draining: stop.clone(),
+    };
+    let idempotency = Idempotency::new(pool.clone(), clock.clone());
+    let operations = Operations { pool: pool.clone(), metrics: telemetry::metrics(), draining: stop.clone() };
+    let v1 = OpenApiRouter::new()
+        .merge(callbacks::routes().with_state(callbacks))
+        .merge(audit::routes().with_state(AuditStore::new(pool.clone())))
+        .layer(from_fn_with_state(idempotency.clone(), http::idempotent))
+        .layer(from_fn_with_state((KeyStore::new(pool.clone()), clock.clone()), authenticate));
+    let (router, _) = v1.merge(Operations::routes().with_state(operations)).split_for_parts();
+    let router = http::wrap(router.merge(http::docs(openapi())), clock);
+    Ok(App { router, worker, idempotency, stop })
+}
+
+/// The OpenAPI document of all routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut api = http::describe();
+    api.merge(callbacks::routes().into_openapi());
+    api.merge(audit::routes().into_openapi());
+    api.merge(Operations::routes().into_openapi());
+    api
+}
+
+impl App {
+    /// Serves on the listener until the stop token is cancelled; then takes nothing new, answers what it has, finishes
+    /// or releases what it holds, and returns.
+    ///
+    /// # Errors
+    /// Where the listener fails.
+    pub async fn run(self, listener: TcpListener) -> std::io::Result<()> {
+        let worker = tokio::spawn(Arc::clone(&self.worker).run(self.stop.clone()));
+        let purge = tokio::spawn(purge(self.idempotency, self.stop.clone()));
+        let stop = self.stop.clone();
+        let serving = axum::serve(listener, self.router)
+            .with_graceful_shutdown(async move { stop.cancelled().await })
+            .into_future();
+        let stop = self.stop.clone();
+        let cut_off = async move {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_REQUESTS).await;
+        };
+        let served = tokio::select! {
+            served = serving => served,
+            () = cut_off => {
+                tracing::warn!("cutting off requests that were not answered in time");
+                Ok(())
+            }
+        };
+        self.stop.cancel();
+        for task in [worker, purge] {
+            if task.await.is_err() {
+                tracing::error!("a task of the service panicked");
+            }
+        }
+        served
+    }
+}
+
+async fn purge(idempotency: Idempotency, stop: CancellationToken) {
+    let mut timer = tokio::time::interval(PURGE_EVERY);
+    while stop.run_until_cancelled(timer.tick()).await.is_some() {
+        match idempotency.purge().await {
+            Ok(0) => {}
+            Ok(purged) => tracing::info!(purged, "deleted old answers for idempotency keys"),
+            Err(error) => tracing::error!(error = %error, "old answers for idempotency keys were not deleted"),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `GET /v1/audit`.
+
+use axum::Json;
+use axum::extract::State;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::model::{Entry, Outcome};
+use super::store::{AuditStore, Filter};
+use crate::http::{Allowed, Page, PageRequest, Problem, ProblemSchema, Query, required};
+use crate::types::{Fault, parse_instant, parse_uuid};
+
+/// The longest text that a filter can match.
+const MAX_FILTER: usize = 200;
+
+/// The log's routes.
+pub fn routes() -> OpenApiRouter<AuditStore> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// Read the audit log
+///
+/// Newest first. Follow a callback from the POST to the SMS with `callbackId`.
+#[utoipa::path(get, path = "/v1/audit", tag = "Audit", security(("key" = ["audit:read"])),
+    params(
+        ("campaignId" = Option<String>, Query), ("callbackId" = Option<uuid::Uuid>, Query),
+        ("action" = Option<String>, Query, example = "callback.scheduled"),
+        ("actor" = Option<String>, Query, description = "An actor's id or name"),
+        ("outcome" = Option<Outcome>, Query),
+        ("from" = Option<String>, Query, format = DateTime, description = "From this instant on"),
+        ("to" = Option<String>, Query, format = DateTime, description = "Before this instant"),
+        ("limit" = Option<u8>, Query, description = "1 to 200; 50 where absent"), ("cursor" = Option<String>, Query),
+    ),
+    responses((status = 200, body = Page<Entry>), (status = 401, body = ProblemSchema),
+        (status = 403, body = ProblemSchema), (status = 422, body = ProblemSchema)))]
+async fn list(
+    State(store): State<AuditStore>,
+    _: Allowed<required::AuditRead>,
+    mut query: Query,
+) -> Result<Json<Page<Entry>>, Problem> {
+    let filter = Filter {
+        campaign_id: query.take("campaignId", bounded),
+        callback_id: query.take("callbackId", parse_uuid),
+        action: query.take("action", bounded),
+        actor: query.take("actor", bounded),
+        outcome: query.take("outcome", parse_outcome),
+        from: query.take("from", parse_instant),
+        to: query.take("to", parse_instant),
+    };
+    let page = PageRequest::take(&mut query);
+    query.finish()?;
+    Ok(Json(store.page(&filter, &page).await?))
+}
+
+fn bounded(text: &str) -> Result<String, Fault> {
+    if text.len() <= MAX_FILTER && !text.contains('\0') {
+        return Ok(text.to_owned());
+    }
+    Err(Fault::new("out-of-range", format!("must be text of at most {MAX_FILTER} characters")))
+}
+
+fn parse_outcome(text: &str) -> Result<Outcome, Fault> {
+    let known = Outcome::ALL.into_iter().find(|(_, name)| *name == text);
+    known.map(|(outcome, _)| outcome).ok_or_else(|| {
+        let names = Outcome::ALL.map(|(_, name)| name).join(", ");
+        Fault::new("unknown-outcome", format!("must be one of {names}"))
+    })
+}

@@ -1,0 +1,135 @@
+//! Reading the log.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::model::{Actor, Entry, Outcome};
+use crate::http::{Page, PageRequest, Position};
+
+/// What a reader asks for. An absent part lets everything through.
+#[derive(Debug, Default)]
+pub struct Filter {
+    pub campaign_id: Option<String>,
+    pub callback_id: Option<Uuid>,
+    pub action: Option<String>,
+    /// An actor's id or name.
+    pub actor: Option<String>,
+    pub outcome: Option<Outcome>,
+    /// From this instant on.
+    pub from: Option<Timestamp>,
+    /// Before this instant.
+    pub to: Option<Timestamp>,
+}
+
+/// An entry's number in the log: it only ever grows.
+pub struct Seq(i64);
+
+impl Position for Seq {
+    fn encode(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+/// The log in Postgres.
+#[derive(Clone, Debug)]
+pub struct AuditStore {
+    pool: PgPool,
+}
+
+struct Row {
+    seq: i64,
+    id: Uuid,
+    timestamp: jiff_sqlx::Timestamp,
+    action: String,
+    actor_type: String,
+    actor_id: String,
+    actor_name: String,
+    outcome: String,
+    campaign_id: Option<String>,
+    callback_id: Option<Uuid>,
+    previous_state: Option<String>,
+    new_state: Option<String>,
+    latency_ms: Option<i64>,
+    call_volume_before: Option<i64>,
+    call_volume_after: Option<i64>,
+    answer_rate: Option<f64>,
+    compliance_hold: Option<bool>,
+    triggered_by: Option<String>,
+    request_id: Option<String>,
+    detail: serde_json::Value,
+}
+
+impl From<Row> for Entry {
+    fn from(row: Row) -> Self {
+        let outcome = Outcome::ALL.into_iter().find(|(_, text)| *text == row.outcome);
+        Self {
+            id: row.id,
+            timestamp: row.timestamp.to_jiff(),
+            action: row.action,
+            actor: Actor { r#type: row.actor_type, id: row.actor_id, name: row.actor_name },
+            outcome: outcome.map_or(Outcome::Unknown, |(outcome, _)| outcome),
+            campaign_id: row.campaign_id,
+            callback_id: row.callback_id,
+            previous_state: row.previous_state,
+            new_state: row.new_state,
+            latency_ms: row.latency_ms,
+            call_volume_before: row.call_volume_before,
+            call_volume_after: row.call_volume_after,
+            answer_rate: row.answer_rate,
+            compliance_hold: row.compliance_hold,
+            triggered_by: row.triggered_by,
+            request_id: row.request_id,
+            detail: row.detail,
+        }
+    }
+}
+
+impl AuditStore {
+    /// Over this database.
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// One page of the entries that pass the filter, newest first.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn page(&self, filter: &Filter, page: &PageRequest<Seq>) -> Result<Page<Entry>, sqlx::Error> {
+        let outcome = filter.outcome.and_then(|wanted| Outcome::ALL.into_iter().find(|(known, _)| *known == wanted));
+        let rows = sqlx::query_as!(
+            Row,
+            r#"select seq, id, "timestamp", action, actor_type, actor_id, actor_name, outcome, campaign_id, callback_id,
+                   previous_state, new_state, latency_ms, call_volume_before, call_volume_after, answer_rate,
+                   compliance_hold, triggered_by, request_id, detail
+               from audit_entries
+               where ($1::text is null or campaign_id = $1)
+                 and ($2::uuid is null or callback_id = $2)
+                 and ($3::text is null or action = $3)
+                 and ($4::text is null or actor_id = $4 or actor_name = $4)
+                 and ($5::text is null or outcome = $5)
+                 and ($6::timestamptz is null or "timestamp" >= $6)
+                 and ($7::timestamptz is null or "timestamp" < $7)
+                 and ($8::bigint is null or seq < $8)
+               order by seq desc
+               limit $9"#,
+            filter.campaign_id.as_deref(),
+            filter.callback_id,
+            filter.action.as_deref(),
+            filter.actor.as_deref(),
+            outcome.map(|(_, text)| text),
+            filter.from.map(|at| at.to_sqlx()) as _,
+            filter.to.map(|at| at.to_sqlx()) as _,
+            page.after.as_ref().map(|seq| seq.0),
+            page.limit + 1
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(Page::of(rows, page.limit, |row| Seq(row.seq)).map(Entry::from))
+    }
+}

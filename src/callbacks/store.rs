@@ -1,0 +1,426 @@
+//! Callbacks in Postgres. Every write that changes a callback records its audit entry in the same statement.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use serde::Serialize;
+use serde_json::{Value, json};
+use sqlx::{PgExecutor, PgPool};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use super::model::{Callback, Confirmation, Failure, Status};
+use crate::audit::Entry;
+use crate::http::{Page, PageRequest, Position};
+use crate::trace::Traceparent;
+use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
+
+/// What a reader asks for. An absent part lets everything through.
+#[derive(Debug, Default)]
+pub struct Filter {
+    pub status: Option<Status>,
+    pub campaign_id: Option<CampaignId>,
+    pub phone_number: Option<PhoneNumber>,
+    /// Accepted from this instant on.
+    pub from: Option<Timestamp>,
+    /// Accepted before this instant.
+    pub to: Option<Timestamp>,
+}
+
+/// A callback's place in the list.
+pub struct Newest {
+    created_at: Timestamp,
+    id: Uuid,
+}
+
+impl Position for Newest {
+    fn encode(&self) -> String {
+        format!("{} {}", self.created_at.as_microsecond(), self.id)
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let (created_at, id) = text.split_once(' ')?;
+        let created_at = Timestamp::from_microsecond(created_at.parse().ok()?).ok()?;
+        Some(Self { created_at, id: id.parse().ok()? })
+    }
+}
+
+/// What became of a callback that was to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is kept.
+    New,
+    /// The same request had made it before.
+    Before,
+    /// This open callback stands in its way.
+    Duplicate(Uuid),
+}
+
+/// The table of callbacks.
+pub struct CallbackStore {
+    pool: PgPool,
+    // Those who place at the same time queue here, and not with a connection each at the lock in Postgres.
+    placing: Mutex<()>,
+}
+
+struct Row {
+    id: Uuid,
+    status: String,
+    phone_number: String,
+    campaign_id: String,
+    requested_start: jiff_sqlx::Timestamp,
+    requested_end: jiff_sqlx::Timestamp,
+    language: String,
+    timezone: Option<String>,
+    dispatch_time: Option<jiff_sqlx::Timestamp>,
+    earlier_dispatch_time: Option<jiff_sqlx::Timestamp>,
+    contact_id: Option<Uuid>,
+    confirmation: String,
+    confirmation_started_at: Option<jiff_sqlx::Timestamp>,
+    sms_session_id: Option<String>,
+    failure_code: Option<String>,
+    failure_detail: Option<String>,
+    attempts: i32,
+    due_at: Option<jiff_sqlx::Timestamp>,
+    request_id: String,
+    traceparent: Option<String>,
+    created_at: jiff_sqlx::Timestamp,
+    updated_at: jiff_sqlx::Timestamp,
+}
+
+impl TryFrom<Row> for Callback {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        let at = |at: Option<jiff_sqlx::Timestamp>| at.map(jiff_sqlx::Timestamp::to_jiff);
+        let window = TimeWindow::parse(row.requested_start.to_jiff(), row.requested_end.to_jiff());
+        let zone = row.timezone.as_deref().map(Zone::parse).transpose();
+        let status = Status::ALL.into_iter().find(|(_, text)| *text == row.status).map(|(status, _)| status);
+        let confirmation = Confirmation::ALL.into_iter().find(|(_, text)| *text == row.confirmation);
+        Ok(Self {
+            id: row.id,
+            status: status.ok_or_else(|| corrupt("status"))?,
+            phone_number: PhoneNumber::from_stored(row.phone_number).map_err(|_| corrupt("phone_number"))?,
+            campaign_id: CampaignId::parse(&row.campaign_id).map_err(|_| corrupt("campaign_id"))?,
+            window: window.map_err(|_| corrupt("requested_end"))?,
+            language: Language::parse(&row.language).map_err(|_| corrupt("language"))?,
+            timezone: zone.map_err(|_| corrupt("timezone"))?,
+            dispatch_time: at(row.dispatch_time),
+            earlier_dispatch_time: at(row.earlier_dispatch_time),
+            contact_id: row.contact_id,
+            confirmation: confirmation.map(|(known, _)| known).ok_or_else(|| corrupt("confirmation"))?,
+            confirmation_started_at: at(row.confirmation_started_at),
+            sms_session_id: row.sms_session_id,
+            failure: row.failure_code.zip(row.failure_detail).map(|(code, detail)| Failure { code, detail }),
+            attempts: row.attempts,
+            due_at: at(row.due_at),
+            trace: row.traceparent.as_deref().and_then(Traceparent::parse).unwrap_or(Traceparent::root(row.id)),
+            request_id: row.request_id,
+            created_at: row.created_at.to_jiff(),
+            updated_at: row.updated_at.to_jiff(),
+        })
+    }
+}
+
+fn corrupt(column: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("callbacks.{column} holds what Ringback never writes").into())
+}
+
+/// A new callback as `jsonb_to_recordset` reads it.
+#[derive(Serialize)]
+struct NewRow<'a> {
+    id: Uuid,
+    status: &'a str,
+    phone_number: &'a str,
+    campaign_id: &'a CampaignId,
+    requested_start: Timestamp,
+    requested_end: Timestamp,
+    language: &'a Language,
+    timezone: Option<&'a Zone>,
+    confirmation: &'a str,
+    attempts: i32,
+    due_at: Option<Timestamp>,
+    request_id: &'a str,
+    traceparent: &'a str,
+    created_at: Timestamp,
+    entry: Value,
+}
+
+impl CallbackStore {
+    /// Over this database.
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool, placing: Mutex::new(()) }
+    }
+
+    /// Keeps new callbacks with their entries: those that nothing stands in the way of. One commit for all of them.
+    ///
+    /// # Errors
+    /// Where Postgres refuses; none is kept then.
+    pub async fn insert(&self, new: Vec<(&Callback, Entry)>) -> Result<HashMap<Uuid, Inserted>, sqlx::Error> {
+        let mut rows: Vec<_> = new.into_iter().map(|(callback, entry)| new_row(callback, entry)).collect();
+        // In one order everywhere, so that batches with the same numbers wait for each other and never lock each other.
+        rows.sort_by(|a, b| (a.phone_number, a.campaign_id, a.id).cmp(&(b.phone_number, b.campaign_id, b.id)));
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        let rows = json!(rows);
+        let mut results = HashMap::with_capacity(ids.len());
+        // What stood in the way may be gone by the time that it is looked up: then there is room, and it is tried again.
+        while results.len() < ids.len() {
+            let missing: Vec<Uuid> = ids.iter().copied().filter(|id| !results.contains_key(id)).collect();
+            let kept = self.insert_rows(&rows, &missing).await?;
+            results.extend(kept.iter().map(|id| (*id, Inserted::New)));
+            if results.len() < ids.len() {
+                let kept: HashSet<Uuid> = kept.into_iter().collect();
+                let missing: Vec<Uuid> = missing.into_iter().filter(|id| !kept.contains(id)).collect();
+                results.extend(self.find_in_the_way(&rows, &missing).await?);
+            }
+        }
+        Ok(results)
+    }
+
+    async fn insert_rows(&self, rows: &Value, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+        sqlx::query!(
+            r#"with given as (
+                 select * from jsonb_to_recordset($1) as r(id uuid, status text, phone_number text, campaign_id text,
+                     requested_start timestamptz, requested_end timestamptz, language text, timezone text,
+                     confirmation text, attempts integer, due_at timestamptz, request_id text, traceparent text,
+                     created_at timestamptz, entry jsonb)
+                 where r.id = any($2)
+             ),
+             kept as (
+                 insert into callbacks (id, status, phone_number, campaign_id, requested_start, requested_end, language,
+                     timezone, confirmation, attempts, due_at, request_id, traceparent, created_at, updated_at)
+                 select id, status, phone_number, campaign_id, requested_start, requested_end, language, timezone,
+                     confirmation, attempts, due_at, request_id, traceparent, created_at, created_at
+                 from given
+                 on conflict do nothing
+                 returning id
+             )
+             select kept.id as "id!", audit_record(given.entry) as audit_id from kept join given using (id)"#,
+            rows,
+            ids
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map(|rows| rows.into_iter().map(|row| row.id).collect())
+    }
+
+    async fn find_in_the_way(&self, rows: &Value, ids: &[Uuid]) -> Result<Vec<(Uuid, Inserted)>, sqlx::Error> {
+        let found = sqlx::query!(
+            r#"select r.id as "id!", found.id as "existing!"
+               from jsonb_to_recordset($1) as r(id uuid, phone_number text, campaign_id text,
+                   requested_start timestamptz, requested_end timestamptz)
+               cross join lateral (
+                   select id from callbacks where id = r.id
+                   union all
+                   select id from callbacks
+                   where phone_number = r.phone_number and campaign_id = r.campaign_id
+                     and status in ('accepted', 'scheduled')
+                     and tstzrange(requested_start, requested_end) && tstzrange(r.requested_start, r.requested_end)
+                   limit 1
+               ) as found
+               where r.id = any($2)"#,
+            rows,
+            ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let meaning = |id, existing| if id == existing { Inserted::Before } else { Inserted::Duplicate(existing) };
+        Ok(found.into_iter().map(|row| (row.id, meaning(row.id, row.existing))).collect())
+    }
+
+    /// The callback with this id.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn find(&self, id: Uuid) -> Result<Option<Callback>, sqlx::Error> {
+        let row = sqlx::query_as!(Row, "select * from callbacks where id = $1", id);
+        row.fetch_optional(&self.pool).await?.map(Callback::try_from).transpose()
+    }
+
+    /// One page of the callbacks that pass the filter, newest first.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn page(&self, filter: &Filter, page: &PageRequest<Newest>) -> Result<Page<Callback>, sqlx::Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            "select * from callbacks
+             where ($1::text is null or status = $1)
+               and ($2::text is null or campaign_id = $2)
+               and ($3::text is null or phone_number = $3)
+               and ($4::timestamptz is null or created_at >= $4)
+               and ($5::timestamptz is null or created_at < $5)
+               and ($6::timestamptz is null or (created_at, id) < ($6, $7))
+             order by created_at desc, id desc
+             limit $8",
+            filter.status.map(Status::as_str),
+            filter.campaign_id.as_ref().map(CampaignId::as_str),
+            filter.phone_number.as_ref().map(PhoneNumber::as_str),
+            filter.from.map(|at| at.to_sqlx()) as _,
+            filter.to.map(|at| at.to_sqlx()) as _,
+            page.after.as_ref().map(|after| after.created_at.to_sqlx()) as _,
+            page.after.as_ref().map(|after| after.id),
+            page.limit + 1
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let callbacks = rows.into_iter().map(Callback::try_from).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::of(callbacks, page.limit, |callback| Newest { created_at: callback.created_at, id: callback.id }))
+    }
+
+    /// Cancels a callback that CXone certainly does not have. An attempt that runs on it finds that it is too late.
+    /// None where it is no longer so.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn cancel(&self, id: Uuid, now: Timestamp, entry: Entry) -> Result<Option<Callback>, sqlx::Error> {
+        let cancelled = sqlx::query_scalar!(
+            "update callbacks set status = 'cancelled', attempts = attempts + 1, due_at = null, updated_at = $2
+             where id = $1 and status = 'accepted' and dispatch_time is null
+             returning audit_record($3)",
+            id,
+            now.to_sqlx() as _,
+            entry.into_json()
+        );
+        match cancelled.fetch_optional(&self.pool).await? {
+            Some(_) => self.find(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Takes up to `limit` callbacks that are due, most urgent first, until `lease_end`. No two replicas get the same.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn claim(
+        &self,
+        now: Timestamp,
+        lease_end: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Callback>, sqlx::Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            "update callbacks set due_at = $2, attempts = attempts + 1
+             where id in (
+                 select id from callbacks where due_at <= $1 order by requested_end limit $3 for update skip locked
+             )
+             returning *",
+            now.to_sqlx() as _,
+            lease_end.to_sqlx() as _,
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        );
+        rows.fetch_all(&self.pool).await?.into_iter().map(Callback::try_from).collect()
+    }
+
+    /// Writes what an attempt has made of a callback, with its entry. False where the attempt has lost its claim:
+    /// nothing is written then.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn save(&self, callback: &Callback, entry: Option<Entry>) -> Result<bool, sqlx::Error> {
+        save(&self.pool, callback, entry).await
+    }
+
+    /// Gives a claim back: the callback is due again at once.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn release(&self, id: Uuid, attempts: i32, now: Timestamp) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "update callbacks set due_at = $3 where id = $1 and attempts = $2 and due_at is not null",
+            id,
+            attempts,
+            now.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// Places a callback: `decide` is told how many callbacks of the campaign lie in the hour from each of `hours`,
+    /// and picks the moment. All who place in the campaign, in any replica, do so one after the other. False where the
+    /// attempt has lost its claim; the callback keeps no place where `decide` finds none.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn place(
+        &self,
+        callback: &mut Callback,
+        hours: &[Timestamp],
+        decide: impl FnOnce(&[u32]) -> Option<Timestamp>,
+    ) -> Result<bool, sqlx::Error> {
+        let _queue = self.placing.lock().await;
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query!("select pg_advisory_xact_lock(hashtextextended('dispatch ' || $1, 0))", callback.campaign_id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        let counts = sqlx::query_scalar!(
+            r#"select (
+                   select count(*) from callbacks
+                   where campaign_id = $1 and id <> $2 and status in ('accepted', 'scheduled')
+                     and dispatch_time >= hours.hour and dispatch_time < hours.hour + interval '1 hour'
+               ) as "placed!"
+               from jsonb_array_elements_text($3) with ordinality as listed(text, place)
+               cross join lateral (select listed.text::timestamptz as hour) as hours
+               order by listed.place"#,
+            callback.campaign_id.as_str(),
+            callback.id,
+            json!(hours)
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let counts: Vec<u32> = counts.into_iter().map(|count| u32::try_from(count).unwrap_or(u32::MAX)).collect();
+        let Some(at) = decide(&counts) else { return Ok(true) };
+        callback.placed(at);
+        let ours = save(&mut *transaction, callback, None).await?;
+        transaction.commit().await?;
+        Ok(ours)
+    }
+}
+
+fn new_row(callback: &Callback, entry: Entry) -> NewRow<'_> {
+    NewRow {
+        id: callback.id,
+        status: callback.status.as_str(),
+        phone_number: callback.phone_number.as_str(),
+        campaign_id: &callback.campaign_id,
+        requested_start: callback.window.start(),
+        requested_end: callback.window.end(),
+        language: &callback.language,
+        timezone: callback.timezone.as_ref(),
+        confirmation: callback.confirmation.as_str(),
+        attempts: callback.attempts,
+        due_at: callback.due_at,
+        request_id: &callback.request_id,
+        traceparent: callback.trace.as_str(),
+        created_at: callback.created_at,
+        entry: entry.into_json(),
+    }
+}
+
+async fn save(executor: impl PgExecutor<'_>, callback: &Callback, entry: Option<Entry>) -> Result<bool, sqlx::Error> {
+    let at = |at: Option<Timestamp>| at.map(|at| at.to_sqlx());
+    let saved = sqlx::query_scalar!(
+        "update callbacks set status = $3, dispatch_time = $4, earlier_dispatch_time = $5, contact_id = $6,
+             confirmation = $7, confirmation_started_at = $8, sms_session_id = $9, failure_code = $10,
+             failure_detail = $11, due_at = $12, updated_at = $13
+         where id = $1 and attempts = $2 and due_at is not null
+         returning audit_record($14)",
+        callback.id,
+        callback.attempts,
+        callback.status.as_str(),
+        at(callback.dispatch_time) as _,
+        at(callback.earlier_dispatch_time) as _,
+        callback.contact_id,
+        callback.confirmation.as_str(),
+        at(callback.confirmation_started_at) as _,
+        callback.sms_session_id,
+        callback.failure.as_ref().map(|failure| failure.code.as_str()),
+        callback.failure.as_ref().map(|failure| failure.detail.as_str()),
+        at(callback.due_at) as _,
+        callback.updated_at.to_sqlx() as _,
+        entry.map(Entry::into_json)
+    );
+    Ok(saved.fetch_optional(executor).await?.is_some())
+}

@@ -1,0 +1,2 @@
+# See en.
+confirmation = Ihr Rückruf ist bestätigt für den { $time }. Referenz: { $reference }

@@ -1,0 +1,2 @@
+# See en.
+confirmation = Votre rappel est confirmé pour le { $time }. Référence : { $reference }

@@ -1,0 +1,443 @@
+//! Carries callbacks out: forecast, place, contact, text. Each step is committed before the next one starts, so that
+//! whoever takes the row over after a crash knows how far it came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use super::confirmation_text::confirmation_text;
+use super::dispatch::{HourLoad, NOTICE, dispatch, dispatch_without_forecast};
+use super::model::{Callback, Confirmation, Doubt, Failure, Status};
+use super::store::CallbackStore;
+use super::waiting::Waiting;
+use crate::audit::Outcome;
+use crate::campaigns::{CampaignSettings, SettingsStore};
+use crate::clock::Clock;
+use crate::cxone::{ContactMade, Cxone, CxoneError, NewContact, Sms};
+use crate::types::{PhoneNumber, Zone};
+
+/// How many callbacks one replica works on at once.
+const SLOTS: usize = 32;
+/// How often a replica looks for work that nobody has told it of.
+const POLL: Duration = Duration::from_secs(1);
+/// After SIGTERM, work may go on for so long; what is unfinished then is released for another replica.
+const DRAIN: Duration = Duration::from_secs(12);
+/// The first wait after CXone was unavailable: from, and to.
+const FIRST_WAIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
+/// No wait is longer than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// So that those who were all told the same `Retry-After` do not all come back in the same moment.
+const RETRY_AFTER_SPREAD: Duration = Duration::from_secs(1);
+
+/// What to do where CXone has no forecast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum WithoutForecast {
+    /// The callback fails.
+    Reject,
+    /// It is placed at the start of its window.
+    WindowStart,
+}
+
+/// What the worker needs to know.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// What to do where CXone has no forecast.
+    pub without_forecast: WithoutForecast,
+    /// The verified sender of texts, where a campaign has none of its own.
+    pub sms_from: PhoneNumber,
+    /// The zone in texts, where the caller gave none.
+    pub default_zone: Zone,
+    /// For one request to CXone.
+    pub cxone_timeout: Duration,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It worked on one callback.
+    Worked,
+    /// Nothing was due.
+    Idle,
+}
+
+/// Why an attempt stopped in the middle.
+#[derive(Debug, thiserror::Error)]
+enum Halt {
+    #[error("another attempt has the callback now")]
+    ClaimLost,
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Works on callbacks: those that this replica has just accepted, and all that are due.
+pub struct Worker {
+    store: Arc<CallbackStore>,
+    campaigns: SettingsStore,
+    cxone: Arc<Cxone>,
+    clock: Clock,
+    waiting: Waiting,
+    settings: WorkerSettings,
+    slots: Arc<Semaphore>,
+    wake: Notify,
+    running: TaskTracker,
+    give_up: CancellationToken,
+}
+
+impl Worker {
+    /// A worker with all its slots free.
+    pub fn new(
+        store: Arc<CallbackStore>,
+        campaigns: SettingsStore,
+        cxone: Arc<Cxone>,
+        clock: Clock,
+        waiting: Waiting,
+        settings: WorkerSettings,
+    ) -> Self {
+        Self {
+            store,
+            campaigns,
+            cxone,
+            clock,
+            waiting,
+            settings,
+            slots: Arc::new(Semaphore::new(SLOTS)),
+            wake: Notify::new(),
+            running: TaskTracker::new(),
+            give_up: CancellationToken::new(),
+        }
+    }
+
+    /// A slot for a callback that is about to be accepted, where one is free.
+    pub fn free_slot(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.slots).try_acquire_owned().ok()
+    }
+
+    /// Until when an attempt that starts now has its callback: longer than a request to CXone with a new token takes.
+    pub fn lease_end(&self) -> Timestamp {
+        self.clock.now() + 2 * self.settings.cxone_timeout + Duration::from_secs(5)
+    }
+
+    /// There is work that nobody holds.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Starts on a callback whose claim this replica holds.
+    pub fn start(self: &Arc<Self>, callback: Callback, slot: OwnedSemaphorePermit) {
+        let worker = Arc::clone(self);
+        let span = attempt_span(&callback);
+        let attempt = async move {
+            let (id, attempts) = (callback.id, callback.attempts);
+            let finished = worker.give_up.run_until_cancelled(worker.work(callback)).await;
+            if finished.is_none()
+                && let Err(error) = worker.store.release(id, attempts, worker.clock.now()).await
+            {
+                tracing::error!(error = %error, "a claim could not be released; it ends with its lease");
+            }
+            drop(slot);
+        };
+        self.running.spawn(attempt.instrument(span));
+    }
+
+    /// Works until `stop`, then lets what runs finish, and releases what does not.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        stop.run_until_cancelled(self.claim_and_start()).await;
+        self.running.close();
+        if tokio::time::timeout(DRAIN, self.running.wait()).await.is_err() {
+            tracing::warn!(callbacks = self.running.len(), "releasing work that did not finish in time");
+            self.give_up.cancel();
+            self.running.wait().await;
+        }
+    }
+
+    async fn claim_and_start(self: &Arc<Self>) {
+        loop {
+            // The semaphore is never closed.
+            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
+            match self.store.claim(self.clock.now(), self.lease_end(), 1).await {
+                Ok(mut claimed) => match claimed.pop() {
+                    Some(callback) => self.start(callback, slot),
+                    None => self.rest(slot).await,
+                },
+                Err(error) => {
+                    tracing::error!(error = %error, "callbacks cannot be claimed");
+                    self.rest(slot).await;
+                }
+            }
+        }
+    }
+
+    /// Until someone wakes it, or it is time to look again.
+    async fn rest(&self, slot: OwnedSemaphorePermit) {
+        drop(slot);
+        let pause = self.clock.between(POLL / 2, POLL);
+        // A timeout is as good as a call.
+        let _ = tokio::time::timeout(pause, self.wake.notified()).await;
+    }
+
+    /// Claims and works on one callback that is due.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn step(&self) -> Result<Step, sqlx::Error> {
+        let claimed = self.store.claim(self.clock.now(), self.lease_end(), 1).await?.pop();
+        let Some(callback) = claimed else { return Ok(Step::Idle) };
+        let span = attempt_span(&callback);
+        self.work(callback).instrument(span).await;
+        Ok(Step::Worked)
+    }
+
+    /// One attempt on a callback, as far as it can be brought now.
+    async fn work(&self, mut callback: Callback) {
+        let attempted = match callback.status {
+            Status::Accepted => self.schedule(&mut callback).await,
+            Status::Scheduled => self.resume_confirmation(&mut callback).await,
+            Status::Failed | Status::Expired | Status::Cancelled => Ok(()),
+        };
+        match attempted {
+            Ok(()) => self.waiting.tell(&callback),
+            Err(Halt::ClaimLost) => tracing::info!("the callback was taken over or cancelled meanwhile"),
+            Err(Halt::Database(error)) => {
+                tracing::error!(error = %error, "the attempt stops here; it is taken up again when its lease is over");
+            }
+        }
+    }
+
+    /// Brings an accepted callback to its contact, and on to its text.
+    async fn schedule(&self, callback: &mut Callback) -> Result<(), Halt> {
+        if callback.window_has_passed(self.clock.now(), NOTICE) {
+            callback.expired();
+            return self.conclude(callback, "callback.expired", Outcome::Failed, Status::Accepted).await;
+        }
+        let settings = self.campaigns.of(&callback.campaign_id).await?;
+        let doubt = callback.doubt();
+        // Where CXone may have the contact under a time that is still to come, it is sent again for the same time.
+        let at = match callback.dispatch_time.filter(|at| *at >= self.clock.now() + NOTICE / 3) {
+            Some(at) => {
+                callback.leased(self.lease_end());
+                self.save(callback).await?;
+                at
+            }
+            None => match self.place(callback, &settings).await? {
+                Some(at) => at,
+                None => return Ok(()),
+            },
+        };
+        let contact = NewContact {
+            contact_id: callback.id,
+            campaign_id: &callback.campaign_id,
+            phone_number: &callback.phone_number,
+            at,
+            language: &callback.language,
+            window: callback.window,
+        };
+        let made_at = match self.cxone.create_contact(&contact, &callback.trace).await {
+            Ok(ContactMade::Now) => at,
+            Ok(ContactMade::Before) => callback.earlier_dispatch_time.unwrap_or(at),
+            Err(error) => return self.not_scheduled(callback, doubt, &error).await,
+        };
+        callback.scheduled(made_at, self.clock.now());
+        callback.leased(self.lease_end());
+        self.record(callback, "callback.scheduled", Outcome::Succeeded, Status::Accepted).await?;
+        metrics::counter!("ringback_callbacks_total", "status" => "scheduled").increment(1);
+        self.waiting.tell(callback);
+        self.confirm(callback, &settings).await
+    }
+
+    /// Finds the callback's moment and commits it, so that every replica counts it from here on. None where there is
+    /// no moment, or no forecast to be had now; the callback then has ended, or is deferred.
+    async fn place(&self, callback: &mut Callback, settings: &CampaignSettings) -> Result<Option<Timestamp>, Halt> {
+        let window = callback.window;
+        let forecast = match self.cxone.forecast(&callback.campaign_id, &window, &callback.trace).await {
+            Ok(forecast) => forecast,
+            Err(error) => {
+                let doubt = callback.doubt();
+                return self.not_scheduled(callback, doubt, &error).await.map(|()| None);
+            }
+        };
+        callback.updated_at = self.clock.now();
+        callback.leased(self.lease_end());
+        let now = self.clock.now();
+        let hours: Vec<Timestamp> = forecast.iter().map(|hour| hour.hour).collect();
+        let from_forecast = |placed: &[u32]| {
+            let loads: Vec<_> =
+                forecast.iter().zip(placed).map(|(&forecast, &placed)| HourLoad { forecast, placed }).collect();
+            dispatch(&loads, settings.handle_time(), &window, now)
+        };
+        let before = callback.dispatch_time;
+        let mut ours = self.store.place(callback, &hours, from_forecast).await?;
+        if callback.dispatch_time == before && self.settings.without_forecast == WithoutForecast::WindowStart {
+            let from_start = |placed: &[u32]| dispatch_without_forecast(placed.first().copied()?, &window, now);
+            ours = self.store.place(callback, &[window.start()], from_start).await?;
+        }
+        if !ours {
+            return Err(Halt::ClaimLost);
+        }
+        if callback.dispatch_time != before {
+            return Ok(callback.dispatch_time);
+        }
+        let detail = "CXone has no forecast for any part of the requested window that is still to come";
+        callback.failed(Failure::new("no-forecast", detail));
+        self.conclude(callback, "callback.failed", Outcome::Failed, Status::Accepted).await?;
+        Ok(None)
+    }
+
+    /// CXone did not make the contact, or never said so: the end, or another attempt later.
+    async fn not_scheduled(&self, callback: &mut Callback, doubt: Doubt, error: &CxoneError) -> Result<(), Halt> {
+        let failure = Failure::new(error.code(), error.to_string());
+        let verdict = self.verdict(error, callback.attempts);
+        match verdict {
+            Verdict::Final => {
+                callback.failed(failure);
+                self.conclude(callback, "callback.failed", Outcome::Failed, Status::Accepted).await
+            }
+            Verdict::NotDone { wait } => {
+                callback.unplaced(doubt);
+                callback.deferred(failure, self.clock.now() + wait);
+                self.save(callback).await
+            }
+            Verdict::Unknown { wait } => {
+                callback.deferred(failure, self.clock.now() + wait);
+                self.save(callback).await
+            }
+        }
+    }
+
+    /// Takes up the text of a callback whose contact an earlier attempt made.
+    async fn resume_confirmation(&self, callback: &mut Callback) -> Result<(), Halt> {
+        if callback.confirmation_started_at.is_some() {
+            let failure = Failure::new("sms-outcome-unknown", "the service stopped while the text was being sent");
+            return self.unconfirmed(callback, Confirmation::Unknown, failure).await;
+        }
+        let settings = self.campaigns.of(&callback.campaign_id).await?;
+        callback.confirmation_started_at = Some(self.clock.now());
+        callback.leased(self.lease_end());
+        self.save(callback).await?;
+        self.confirm(callback, &settings).await
+    }
+
+    /// Sends the text, whose start is committed. At most once: whatever is not certainly unsent is not sent again.
+    async fn confirm(&self, callback: &mut Callback, settings: &CampaignSettings) -> Result<(), Halt> {
+        let at = callback.dispatch_time.filter(|at| *at > self.clock.now());
+        let Some(at) = at else {
+            let failure = Failure::new("sms-too-late", "the time of the call came before the text could be sent");
+            return self.unconfirmed(callback, Confirmation::Failed, failure).await;
+        };
+        let zone = callback.timezone.as_ref().unwrap_or(&self.settings.default_zone);
+        let message = confirmation_text(&callback.language, zone, at, callback.id);
+        let from = settings.sms_from.as_ref().unwrap_or(&self.settings.sms_from);
+        let sms = Sms { to: &callback.phone_number, from, message: &message };
+        match self.cxone.send_sms(&sms, &callback.trace).await {
+            Ok(session) => {
+                callback.confirmation_ended(Confirmation::Sent, Some(session), None);
+                self.conclude(callback, "callback.confirmed", Outcome::Succeeded, Status::Scheduled).await
+            }
+            Err(error) => self.not_confirmed(callback, &error).await,
+        }
+    }
+
+    async fn not_confirmed(&self, callback: &mut Callback, error: &CxoneError) -> Result<(), Halt> {
+        let failure = Failure::new(error.code(), error.to_string());
+        match self.verdict(error, callback.attempts) {
+            Verdict::Final => self.unconfirmed(callback, Confirmation::Failed, failure).await,
+            Verdict::Unknown { .. } => self.unconfirmed(callback, Confirmation::Unknown, failure).await,
+            Verdict::NotDone { wait } => {
+                callback.confirmation_not_started();
+                callback.deferred(failure, self.clock.now() + wait);
+                self.save(callback).await
+            }
+        }
+    }
+
+    async fn unconfirmed(&self, callback: &mut Callback, how: Confirmation, failure: Failure) -> Result<(), Halt> {
+        callback.confirmation_ended(how, None, Some(failure));
+        let outcome = if how == Confirmation::Unknown { Outcome::Unknown } else { Outcome::Failed };
+        self.conclude(callback, "callback.confirmation_failed", outcome, Status::Scheduled).await
+    }
+
+    /// What CXone's failure means for the callback. The call's own retry is behind it already.
+    fn verdict(&self, error: &CxoneError, attempts: i32) -> Verdict {
+        match error {
+            CxoneError::RateLimited { retry_after } => {
+                Verdict::NotDone { wait: *retry_after + self.clock.between(Duration::ZERO, RETRY_AFTER_SPREAD) }
+            }
+            CxoneError::Unavailable { retry_after, .. } => {
+                Verdict::NotDone { wait: self.backoff(attempts).max(retry_after.unwrap_or_default()) }
+            }
+            // The credentials can be mended while the window lasts: no callback is lost to an expired secret.
+            CxoneError::Unauthorized { .. } => Verdict::NotDone { wait: self.backoff(attempts) },
+            CxoneError::OutcomeUnknown { .. } | CxoneError::UnexpectedAnswer { .. } => {
+                Verdict::Unknown { wait: self.backoff(attempts) }
+            }
+            CxoneError::Forbidden { .. }
+            | CxoneError::NotFound { .. }
+            | CxoneError::Conflict { .. }
+            | CxoneError::Rejected { .. } => Verdict::Final,
+        }
+    }
+
+    /// Exponential, with full jitter above the shortest wait.
+    fn backoff(&self, attempts: i32) -> Duration {
+        let (shortest, first) = FIRST_WAIT;
+        let doublings = u32::try_from(attempts.clamp(1, 10) - 1).unwrap_or(0);
+        self.clock.between(shortest, (first * 2_u32.pow(doublings)).min(LONGEST_WAIT))
+    }
+
+    async fn conclude(
+        &self,
+        callback: &mut Callback,
+        action: &str,
+        outcome: Outcome,
+        previous: Status,
+    ) -> Result<(), Halt> {
+        self.record(callback, action, outcome, previous).await?;
+        let end = action.trim_start_matches("callback.").to_owned();
+        tracing::info!(callback.status = callback.status.as_str(), "callback {end}");
+        metrics::counter!("ringback_callbacks_total", "status" => end).increment(1);
+        Ok(())
+    }
+
+    async fn record(
+        &self,
+        callback: &mut Callback,
+        action: &str,
+        outcome: Outcome,
+        previous: Status,
+    ) -> Result<(), Halt> {
+        let now = self.clock.now();
+        callback.updated_at = now;
+        let entry = callback.entry(self.clock.new_id(), now, action, outcome, previous);
+        if self.store.save(callback, Some(entry)).await? { Ok(()) } else { Err(Halt::ClaimLost) }
+    }
+
+    async fn save(&self, callback: &mut Callback) -> Result<(), Halt> {
+        callback.updated_at = self.clock.now();
+        if self.store.save(callback, None).await? { Ok(()) } else { Err(Halt::ClaimLost) }
+    }
+}
+
+/// What a failure of CXone's means for what was asked of it.
+enum Verdict {
+    /// It will never work.
+    Final,
+    /// It was not done; it may be tried again.
+    NotDone { wait: Duration },
+    /// It may have been done.
+    Unknown { wait: Duration },
+}
+
+fn attempt_span(callback: &Callback) -> tracing::Span {
+    tracing::info_span!(
+        "attempt",
+        callback.id = %callback.id,
+        callback.attempt = callback.attempts,
+        campaign.id = %callback.campaign_id,
+        request.id = callback.request_id,
+        trace.id = callback.trace.trace_id()
+    )
+}

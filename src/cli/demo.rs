@@ -1,0 +1,272 @@
+//! `ringback demo`: the main job before your eyes, on one machine.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
+use axum::http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::{Client, Response};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::keys;
+use crate::audit::Actor;
+use crate::callbacks::{WithoutForecast, WorkerSettings};
+use crate::clock::Clock;
+use crate::config::{DatabaseArgs, ServiceSettings};
+use crate::cxone::{self, AuthStyle};
+use crate::http::Scope;
+use crate::keys::KeyStore;
+use crate::simulator::{self, Campaign};
+use crate::telemetry::{self, LogFormat};
+use crate::types::{PhoneNumber, Region, Zone};
+use crate::{app, shutdown};
+
+const CAMPAIGN: &str = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8";
+/// As long as a call to CXone takes on a good day, so that the steps can be seen.
+const CXONE_LATENCY: Duration = Duration::from_millis(150);
+/// How often the progress of a callback is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Nothing in the demo takes this long unless something is broken.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const GREEN: Style = AnsiColor::Green.on_default().bold();
+const RED: Style = AnsiColor::Red.on_default();
+
+/// Starts the CXone simulator and the service, seeds a campaign, sends callbacks like those of an IVR and shows their
+/// way to `confirmed`; then stays up.
+#[derive(clap::Args)]
+pub struct Demo {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Address to serve on; another free port of it is taken where the port is in use
+    #[arg(long, env, default_value = "127.0.0.1:8080")]
+    listen_addr: SocketAddr,
+}
+
+/// What an IVR in the demo sends, and what people see of it.
+struct Sample {
+    phone_number: &'static str,
+    language: &'static str,
+    timezone: &'static str,
+    caller: &'static str,
+}
+
+const SAMPLES: [Sample; 4] = [
+    Sample { phone_number: "+12025550198", language: "en-US", timezone: "America/New_York", caller: "Washington" },
+    Sample { phone_number: "(213) 555-0147", language: "es-US", timezone: "America/Los_Angeles", caller: "Los Ángeles" },
+    Sample { phone_number: "1-514-555-0162", language: "fr-CA", timezone: "America/Toronto", caller: "Montréal" },
+    Sample { phone_number: "+44 20 7946 0958", language: "en-GB", timezone: "Europe/London", caller: "London" },
+];
+
+impl Demo {
+    /// Runs until Ctrl-C.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let options = self.database.options()?;
+        // The demo's own lines say what happens; the logs only what goes wrong.
+        telemetry::start_logging(LogFormat::Pretty, "error");
+        let stop = shutdown::on_signal()?;
+        let pool = app::connect(options).await.context("Postgres cannot be reached")?;
+        app::migrate(&pool).await.context("the schema could not be brought up to date")?;
+
+        let simulator = start_simulator(stop.clone()).await?;
+        let clock = Clock::system();
+        let service = app::build(&settings(simulator)?, pool.clone(), clock.clone(), stop.clone())?;
+        let listener = listen(self.listen_addr).await?;
+        let address = listener.local_addr()?;
+        let service = tokio::spawn(service.run(listener));
+
+        let store = KeyStore::new(pool.clone());
+        let key =
+            keys::create(&store, &clock, Actor::system("demo"), "demo".into(), Scope::ALL.to_vec(), None).await?;
+        let ivr = Ivr { http: Client::new(), base_url: format!("http://{address}"), key: key.reveal().to_owned() };
+
+        anstream::println!("\n{BOLD}Ringback{BOLD:#}  a caller's wish to be called back, kept\n");
+        let shown = stop.run_until_cancelled(ivr.show(&clock)).await;
+        if let Some(shown) = shown {
+            shown?;
+            ivr.invite(simulator, &clock);
+        }
+        stop.cancelled().await;
+        anstream::println!("\n{DIM}stopping …{DIM:#}");
+        service.await.context("the service panicked")??;
+        pool.close().await;
+        Ok(())
+    }
+}
+
+async fn start_simulator(stop: CancellationToken) -> anyhow::Result<SocketAddr> {
+    let settings = simulator::Settings { latency: CXONE_LATENCY, ..simulator::Settings::default() };
+    let simulator = simulator::Simulator::new(settings);
+    simulator.add_campaign(CAMPAIGN, Campaign::default());
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(simulator::serve(listener, simulator, stop.cancelled_owned()));
+    Ok(address)
+}
+
+fn settings(simulator: SocketAddr) -> anyhow::Result<ServiceSettings> {
+    let known = simulator::Settings::default();
+    let region = Region::parse("US")?;
+    let timeout = Duration::from_secs(10);
+    Ok(ServiceSettings {
+        listen_addr: simulator,
+        cxone: cxone::Settings {
+            base_url: format!("http://{simulator}"),
+            client_id: known.client_id,
+            client_secret: SecretString::from(known.client_secret),
+            auth: AuthStyle::Basic,
+            timeout,
+        },
+        worker: WorkerSettings {
+            without_forecast: WithoutForecast::Reject,
+            sms_from: PhoneNumber::parse("+18005551234", &region)?,
+            default_zone: Zone::parse("UTC")?,
+            cxone_timeout: timeout,
+        },
+        region,
+        default_wait: Duration::from_secs(3),
+    })
+}
+
+/// On the port that was asked for, or on any free one where that is taken.
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            anstream::println!("{DIM}{address} is in use; taking another port{DIM:#}");
+            Ok(TcpListener::bind((address.ip(), 0)).await?)
+        }
+        bound => bound.with_context(|| format!("cannot listen on {address} (LISTEN_ADDR)")),
+    }
+}
+
+/// The IVR of the demo.
+struct Ivr {
+    http: Client,
+    base_url: String,
+    key: String,
+}
+
+impl Ivr {
+    async fn show(&self, clock: &Clock) -> anyhow::Result<()> {
+        for sample in &SAMPLES {
+            let posted_at = std::time::Instant::now();
+            anstream::println!("{BOLD}POST{BOLD:#} /v1/callbacks   {}, {}", sample.phone_number, sample.caller);
+            let answer = self.post(&sample.payload(clock.now()), "respond-async").await?;
+            let status = answer.status();
+            let body: Value = answer.json().await?;
+            if status == StatusCode::CONFLICT {
+                anstream::println!("  {DIM}409  this number still has an open callback from an earlier demo{DIM:#}\n");
+                continue;
+            }
+            let id = body["id"].as_str().with_context(|| format!("answered {status}: {body}"))?.to_owned();
+            tokio::time::timeout(GIVE_UP_AFTER, self.follow(&id, posted_at))
+                .await
+                .with_context(|| format!("callback {id} was not confirmed within {GIVE_UP_AFTER:?}"))??;
+        }
+        self.show_bad_input(clock).await
+    }
+
+    /// Prints each step of a callback as the audit log tells of it, until it has settled.
+    async fn follow(&self, id: &str, posted_at: std::time::Instant) -> anyhow::Result<()> {
+        let mut seen = 0;
+        loop {
+            let log: Value = self.get(&format!("/v1/audit?callbackId={id}")).await?.json().await?;
+            let entries: Vec<&Value> = log["data"].as_array().into_iter().flatten().rev().collect();
+            for entry in entries.iter().skip(seen) {
+                let elapsed = posted_at.elapsed().as_millis();
+                let (name, style, told) = step(entry);
+                anstream::println!("  {style}{name:<10}{style:#} {DIM}{elapsed:>5} ms{DIM:#}  {told}");
+            }
+            seen = entries.len();
+            let callback: Value = self.get(&format!("/v1/callbacks/{id}")).await?.json().await?;
+            if callback["nextAttemptAt"].is_null() && callback["updatedAt"] == newest(&log) {
+                anstream::println!();
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn show_bad_input(&self, clock: &Clock) -> anyhow::Result<()> {
+        let now = clock.now();
+        anstream::println!("{BOLD}POST{BOLD:#} /v1/callbacks   a bad one: every fault at once");
+        let payload = json!({
+            "phoneNumber": "12", "requestedStart": now, "requestedEnd": now + SignedDuration::from_mins(59),
+            "campaignId": "", "language": "klingon",
+        });
+        let answer = self.post(&payload, "respond-async").await?;
+        let status = answer.status().as_u16();
+        let problem: Value = answer.json().await?;
+        for fault in problem["errors"].as_array().into_iter().flatten() {
+            let (pointer, detail) = (fault["pointer"].as_str(), fault["detail"].as_str());
+            anstream::println!("  {RED}{status}{RED:#}  {:<14} {}", pointer.unwrap_or(""), detail.unwrap_or(""));
+        }
+        anstream::println!();
+        Ok(())
+    }
+
+    fn invite(&self, simulator: SocketAddr, clock: &Clock) {
+        let (base, key) = (&self.base_url, &self.key);
+        let now = clock.now();
+        let (start, end) = (whole_minute(now, 60), whole_minute(now, 120));
+        anstream::println!("{GREEN}Everything runs.{GREEN:#} Ctrl-C stops all of it.\n");
+        anstream::println!("  the API          {base}/docs");
+        anstream::println!("  metrics          {base}/metrics");
+        anstream::println!("  CXone simulator  http://{simulator}/_control/contacts, …/messages");
+        anstream::println!("  an API key       {key}\n");
+        anstream::println!("{DIM}Ask for a callback:{DIM:#}\n");
+        anstream::println!("curl -s {base}/v1/callbacks -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"phoneNumber\": \"2025550123\", \"requestedStart\": \"{start}\", \"requestedEnd\": \"{end}\", \"campaignId\": \"{CAMPAIGN}\", \"language\": \"en-US\", \"timezone\": \"America/New_York\"}}'\n");
+        anstream::println!("{DIM}Follow it from the POST to the SMS:{DIM:#}\n");
+        anstream::println!("curl -s {base}/v1/audit -H 'Authorization: Bearer {key}'\n");
+    }
+
+    async fn post(&self, payload: &Value, prefer: &str) -> reqwest::Result<Response> {
+        let request = self.http.post(format!("{}/v1/callbacks", self.base_url)).bearer_auth(&self.key);
+        request.header("prefer", prefer).json(payload).send().await
+    }
+
+    async fn get(&self, path: &str) -> reqwest::Result<Response> {
+        self.http.get(format!("{}{path}", self.base_url)).bearer_auth(&self.key).send().await?.error_for_status()
+    }
+}
+
+impl Sample {
+    /// A window from one to two hours from now.
+    fn payload(&self, now: Timestamp) -> Value {
+        json!({
+            "phoneNumber": self.phone_number, "requestedStart": whole_minute(now, 60),
+            "requestedEnd": whole_minute(now, 120), "campaignId": CAMPAIGN, "language": self.language,
+            "timezone": self.timezone,
+        })
+    }
+}
+
+/// `minutes` from now, cut to the minute as people would say it.
+fn whole_minute(now: Timestamp, minutes: i64) -> Timestamp {
+    let at = now.as_second() + minutes * 60;
+    Timestamp::from_second(at - at.rem_euclid(60)).unwrap_or(now)
+}
+
+fn newest(log: &Value) -> Value {
+    log["data"][0]["timestamp"].clone()
+}
+
+/// A step's name, its colour, and what there is to say about it.
+fn step(entry: &Value) -> (String, Style, String) {
+    let action = entry["action"].as_str().unwrap_or("");
+    let name = action.trim_start_matches("callback.").to_owned();
+    let detail = |name: &str| entry["detail"][name].as_str().unwrap_or("").to_owned();
+    match name.as_str() {
+        "accepted" => (name, BOLD, format!("kept for {}", detail("phoneNumber"))),
+        "scheduled" => (name, BOLD, format!("CXone calls at {}", detail("dispatchTime"))),
+        "confirmed" => (name, GREEN, format!("texted, session {}", detail("smsSessionId"))),
+        _ => (name, RED, entry["detail"]["failure"]["detail"].as_str().unwrap_or("").to_owned()),
+    }
+}

@@ -1,0 +1,128 @@
+//! `ringback keys`
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use jiff::{Span, SpanRelativeTo, Timestamp};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::app;
+use crate::audit::{Actor, Entry, Outcome};
+use crate::clock::Clock;
+use crate::config::DatabaseArgs;
+use crate::http::Scope;
+use crate::keys::{KeyRecord, KeySecret, KeyStore, NewKey};
+
+#[derive(clap::Args)]
+pub struct Keys {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Make a key and print it, alone, once
+    Create {
+        /// What people call it
+        #[arg(long, value_parser = parse_name)]
+        name: String,
+        /// What it may do; give it once for each scope
+        #[arg(long = "scope", required = true)]
+        scopes: Vec<Scope>,
+        /// From when it is refused, counted from now, such as 90d or 12h; never, where absent
+        #[arg(long, value_parser = parse_span)]
+        expires_in: Option<Span>,
+    },
+    /// List the keys, newest first; the secrets are not kept
+    List,
+    /// Revoke a key, from now on
+    Revoke {
+        /// As the list shows it
+        id: Uuid,
+    },
+}
+
+impl Keys {
+    /// Does what was asked for.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let pool = app::connect(self.database.options()?).await.context("Postgres cannot be reached")?;
+        app::migrate(&pool).await.context("the schema could not be brought up to date")?;
+        let (store, clock) = (KeyStore::new(pool.clone()), Clock::system());
+        match self.action {
+            Action::Create { name, scopes, expires_in } => {
+                let expires_at = expires_in.map(|span| after(clock.now(), span)).transpose()?;
+                let secret = create(&store, &clock, Actor::operator(), name, scopes, expires_at).await?;
+                println!("{}", secret.reveal());
+            }
+            Action::List => store.list().await?.iter().for_each(|key| println!("{}", line(key, clock.now()))),
+            Action::Revoke { id } => {
+                let entry = Entry {
+                    detail: json!({ "keyId": id }),
+                    ..Entry::new(clock.new_id(), clock.now(), "key.revoked", Actor::operator(), Outcome::Succeeded)
+                };
+                if !store.revoke(id, clock.now(), entry).await? {
+                    bail!("no key {id} that is not revoked already; `ringback keys list` shows them");
+                }
+            }
+        }
+        pool.close().await;
+        Ok(())
+    }
+}
+
+/// Makes a key and keeps its hash.
+pub async fn create(
+    store: &KeyStore,
+    clock: &Clock,
+    actor: Actor,
+    name: String,
+    mut scopes: Vec<Scope>,
+    expires_at: Option<Timestamp>,
+) -> anyhow::Result<KeySecret> {
+    scopes.sort_unstable();
+    scopes.dedup();
+    let secret = KeySecret::generate().context("the operating system gives no randomness")?;
+    let key = NewKey { id: clock.new_id(), name, scopes, expires_at };
+    let names: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+    let entry = Entry {
+        detail: json!({ "keyId": key.id, "name": key.name, "scopes": names, "expiresAt": key.expires_at }),
+        ..Entry::new(clock.new_id(), clock.now(), "key.created", actor, Outcome::Succeeded)
+    };
+    store.create(&key, &secret, clock.now(), entry).await?;
+    Ok(secret)
+}
+
+fn line(key: &KeyRecord, now: Timestamp) -> String {
+    let state = match (key.revoked_at, key.expires_at) {
+        (Some(at), _) => format!("revoked {at}"),
+        (None, Some(at)) if at <= now => format!("expired {at}"),
+        (None, Some(at)) => format!("until {at}"),
+        (None, None) => "valid".into(),
+    };
+    let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+    format!("{}  {}  {}  {}  {}", key.id, key.created_at, state, key.name, scopes.join(","))
+}
+
+fn after(now: Timestamp, span: Span) -> anyhow::Result<Timestamp> {
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).context("the time cannot be counted")?;
+    now.checked_add(duration).context("the time is too far away")
+}
+
+fn parse_span(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|_| "must be a time such as 90d or 12h")?;
+    let counted = span.to_duration(SpanRelativeTo::days_are_24_hours());
+    if counted.is_ok_and(|duration| duration.is_positive()) {
+        return Ok(span);
+    }
+    Err("must be a time in the future, in days, hours, minutes or seconds".into())
+}
+
+fn parse_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if (1..=100).contains(&name.chars().count()) && !name.contains('\0') {
+        return Ok(name.to_owned());
+    }
+    Err("must be 1 to 100 characters".into())
+}

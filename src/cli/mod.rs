@@ -1,0 +1,81 @@
+//! The command line: one file a command.
+
+mod demo;
+mod keys;
+mod migrate;
+mod openapi;
+mod serve;
+mod simulator;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::BadSetting;
+
+/// For a setting that is missing or makes no sense.
+const BAD_SETTING: u8 = 2;
+
+/// Callbacks and campaign control between a contact centre's systems and NICE CXone
+#[derive(Parser)]
+#[command(name = "ringback", version, about, propagate_version = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Migrate the database, then serve until SIGTERM
+    Serve(Box<serve::Serve>),
+    /// Show it all on one machine: simulator, service, a campaign, sample callbacks
+    Demo(demo::Demo),
+    /// Stand in for CXone
+    Simulator(simulator::Simulator),
+    /// Bring the database's schema up to date
+    Migrate(migrate::Migrate),
+    /// Make, list and revoke API keys
+    Keys(keys::Keys),
+    /// Print the OpenAPI document
+    Openapi,
+}
+
+/// Runs the command that the command line names.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => match BadSetting::from_clap(&error) {
+            Some(bad) => return refuse(&bad),
+            None => error.exit(),
+        },
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.downcast_ref::<BadSetting>().map_or_else(|| fail(&error), refuse),
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(serve) => serve.run().await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Simulator(simulator) => simulator.run().await,
+        Command::Migrate(migrate) => migrate.run().await,
+        Command::Keys(keys) => keys.run().await,
+        Command::Openapi => openapi::run(),
+    }
+}
+
+fn refuse(bad: &BadSetting) -> ExitCode {
+    anstream::eprintln!("ringback: {bad}");
+    ExitCode::from(BAD_SETTING)
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    anstream::eprintln!("ringback: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,38 @@
+//! `ringback serve`
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+
+use crate::clock::Clock;
+use crate::config::ServiceArgs;
+use crate::{app, shutdown, telemetry};
+
+#[derive(clap::Args)]
+pub struct Serve {
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+impl Serve {
+    /// Migrates, serves until SIGTERM, drains.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let settings = self.service.settings()?;
+        let database = self.service.database.options()?;
+        telemetry::start_logging(self.service.log_format, telemetry::DEFAULT_FILTER);
+        let stop = shutdown::on_signal()?;
+        let pool = app::connect(database).await.context("Postgres cannot be reached")?;
+        app::migrate(&pool).await.context("the schema could not be brought up to date")?;
+        if self.service.names_webhook() {
+            tracing::warn!("WFO_WEBHOOK_URL is set, but this version does not deliver webhooks");
+        }
+        let app = app::build(&settings, pool.clone(), Clock::system(), stop)?;
+        let listener = TcpListener::bind(settings.listen_addr)
+            .await
+            .with_context(|| format!("cannot listen on {} (LISTEN_ADDR)", settings.listen_addr))?;
+        tracing::info!(listen_addr = %listener.local_addr()?, "ready");
+        app.run(listener).await.context("serving failed")?;
+        pool.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}

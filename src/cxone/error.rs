@@ -1,0 +1,253 @@
+//! What CXone's failures mean, whatever their form was.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use serde_json::Value;
+
+/// Where CXone says 429 without saying for how long.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(2);
+/// A `Retry-After` beyond this is taken for a mistake.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
+/// How much of CXone's own words is kept.
+const MAX_REASON: usize = 500;
+
+/// Why a call to CXone did not do what it was for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CxoneError {
+    /// Over the quota. Nothing was done.
+    #[error("CXone takes no more requests for {} s", retry_after.as_secs())]
+    RateLimited {
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The credentials, or two tokens in a row, were refused. Nothing was done.
+    #[error("CXone refused the OAuth client: {reason}")]
+    Unauthorized {
+        /// CXone's words.
+        reason: String,
+    },
+    /// A scope or a role is missing. Nothing was done.
+    #[error("the OAuth client lacks the scope {scope} in CXone: {reason}")]
+    Forbidden {
+        /// The scope that this call needs.
+        scope: &'static str,
+        /// CXone's words.
+        reason: String,
+    },
+    /// CXone knows no such campaign. Nothing was done.
+    #[error("CXone knows no such campaign: {reason}")]
+    NotFound {
+        /// CXone's words.
+        reason: String,
+    },
+    /// What was to be made is there already, or was changed meanwhile.
+    #[error("CXone reports a conflict: {reason}")]
+    Conflict {
+        /// CXone's words.
+        reason: String,
+    },
+    /// CXone refused what it was sent, and will refuse it again. Nothing was done.
+    #[error("CXone refused with status {status}: {reason}")]
+    Rejected {
+        /// 400, 422 or another 4xx.
+        status: u16,
+        /// CXone's words.
+        reason: String,
+    },
+    /// CXone is down, or could not be reached. Nothing was done.
+    #[error("CXone is unavailable: {reason}")]
+    Unavailable {
+        /// When to come back, where CXone said so.
+        retry_after: Option<Duration>,
+        /// CXone's words, or what kept it from being reached.
+        reason: String,
+    },
+    /// The request went out and was never answered: it may have been done.
+    #[error("CXone never answered: {reason}")]
+    OutcomeUnknown {
+        /// What went wrong.
+        reason: String,
+    },
+    /// CXone said that it worked, in words that make no sense: it may have been done.
+    #[error("CXone gave an answer of no known form: {reason}")]
+    UnexpectedAnswer {
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl CxoneError {
+    /// Its name in failures and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::RateLimited { .. } => "cxone-rate-limited",
+            Self::Unauthorized { .. } => "cxone-unauthorized",
+            Self::Forbidden { .. } => "cxone-forbidden",
+            Self::NotFound { .. } | Self::Rejected { .. } => "cxone-rejected",
+            Self::Conflict { .. } => "cxone-conflict",
+            Self::Unavailable { .. } => "cxone-unavailable",
+            Self::OutcomeUnknown { .. } => "cxone-outcome-unknown",
+            Self::UnexpectedAnswer { .. } => "cxone-unexpected-answer",
+        }
+    }
+
+    /// From an answer that is no success.
+    pub(super) fn from_answer(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        scope: &'static str,
+        now: Timestamp,
+    ) -> Self {
+        let reason = reason(body, headers);
+        match status {
+            StatusCode::UNAUTHORIZED => Self::Unauthorized { reason },
+            StatusCode::FORBIDDEN => Self::Forbidden { scope, reason },
+            StatusCode::NOT_FOUND => Self::NotFound { reason },
+            StatusCode::CONFLICT => Self::Conflict { reason },
+            StatusCode::TOO_MANY_REQUESTS => {
+                Self::RateLimited { retry_after: retry_after(headers, now).unwrap_or(DEFAULT_RETRY_AFTER) }
+            }
+            // A gateway that gave up waiting cannot say what became of the request.
+            StatusCode::GATEWAY_TIMEOUT => Self::OutcomeUnknown { reason: format!("status 504: {reason}") },
+            _ if status.is_client_error() => Self::Rejected { status: status.as_u16(), reason },
+            _ if status.is_server_error() => Self::Unavailable {
+                retry_after: retry_after(headers, now),
+                reason: format!("status {}: {reason}", status.as_u16()),
+            },
+            _ => Self::UnexpectedAnswer { reason: format!("status {}", status.as_u16()) },
+        }
+    }
+
+    /// From a request that got no answer at all.
+    pub(super) fn from_transport(error: &reqwest::Error) -> Self {
+        let reason = transport_reason(error);
+        if error.is_connect() || error.is_builder() {
+            return Self::Unavailable { retry_after: None, reason };
+        }
+        Self::OutcomeUnknown { reason }
+    }
+}
+
+/// The innermost cause says most; the URL in the outermost says too much.
+fn transport_reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".into();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    scrub(&cause.to_string())
+}
+
+/// `Retry-After` in seconds or as an HTTP date; none where it is neither. Never negative, never absurdly long.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds.max(0.0)).ok()?,
+        Err(_) => {
+            let until = Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?;
+            Duration::try_from(until.duration_since(now)).unwrap_or_default()
+        }
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
+}
+
+/// CXone's own words, where it has any: from the members in which it is known to put them, else the body as it is.
+fn reason(body: &[u8], headers: &HeaderMap) -> String {
+    let from_header = || headers.get("icStatusDescription").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let text = String::from_utf8_lossy(body);
+    let words = match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(members)) => ["error_description", "message", "detail", "error"]
+            .iter()
+            .find_map(|name| members.get(*name)?.as_str().map(str::to_owned))
+            .or_else(from_header)
+            .unwrap_or_else(|| text.into_owned()),
+        _ if body.is_empty() => from_header().unwrap_or_else(|| "no reason given".into()),
+        _ => text.into_owned(),
+    };
+    scrub(&words)
+}
+
+/// Bounded, on one line, and with nothing in it that looks like a phone number.
+fn scrub(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len().min(MAX_REASON));
+    let mut digits = 0;
+    for character in text.chars() {
+        if clean.len() >= MAX_REASON {
+            clean.push('…');
+            break;
+        }
+        digits = if character.is_ascii_digit() { digits + 1 } else { 0 };
+        match digits {
+            0..=5 if character.is_control() => clean.push(' '),
+            0..=5 => clean.push(character),
+            6 => clean.push_str("•••"),
+            _ => {}
+        }
+    }
+    clean.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_never_absurd() {
+        let now: Timestamp = "2026-11-20T15:00:00Z".parse().unwrap();
+        for (text, seconds) in [
+            ("7", Some(7)),
+            ("0", Some(0)),
+            ("-5", Some(0)),
+            ("99999999999", Some(600)),
+            ("Fri, 20 Nov 2026 15:00:09 GMT", Some(9)),
+            ("Fri, 20 Nov 2020 15:00:00 GMT", Some(0)),
+            ("NaN", Some(0)),
+            ("inf", None),
+            ("soon", None),
+        ] {
+            assert_eq!(retry_after(&headers(text), now).map(|wait| wait.as_secs()), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_status_has_its_meaning() {
+        let now = Timestamp::UNIX_EPOCH;
+        for (status, code) in [
+            (400, "cxone-rejected"),
+            (401, "cxone-unauthorized"),
+            (403, "cxone-forbidden"),
+            (404, "cxone-rejected"),
+            (409, "cxone-conflict"),
+            (422, "cxone-rejected"),
+            (429, "cxone-rate-limited"),
+            (500, "cxone-unavailable"),
+            (503, "cxone-unavailable"),
+            (504, "cxone-outcome-unknown"),
+            (302, "cxone-unexpected-answer"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = CxoneError::from_answer(status, &HeaderMap::new(), b"", "a:scope", now);
+            assert_eq!(error.code(), code, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_cxones_words_without_phone_numbers() {
+        let none = HeaderMap::new();
+        let body = br#"{"error": "bad_request", "error_description": "phone +12025550198 is blocked"}"#;
+        assert_eq!(reason(body, &none), "phone +12025••• is blocked");
+        assert_eq!(reason(b"", &none), "no reason given");
+        assert_eq!(reason(b"<h1>Bad\r\nGateway</h1>", &none), "<h1>Bad  Gateway</h1>");
+        assert!(reason(&[b'x'; 100_000], &none).len() < 600);
+    }
+}

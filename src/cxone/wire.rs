@@ -1,0 +1,141 @@
+//! The shapes of the `v2` contract's answers, and what is made of them.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{ContactMade, CxoneError, ForecastHour};
+use crate::types::TimeWindow;
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// A session id longer than this is none.
+const MAX_SESSION_ID: usize = 200;
+
+#[derive(Deserialize)]
+pub(super) struct Forecast {
+    forecast: Vec<Hour>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Hour {
+    hour: Timestamp,
+    available_agents: f64,
+    expected_calls: f64,
+}
+
+impl Forecast {
+    /// In order of time, and only what the question was about. One hour that makes no sense spoils the whole: what
+    /// else would be wrong in it?
+    pub fn hours_within(self, window: &TimeWindow) -> Result<Vec<ForecastHour>, CxoneError> {
+        let mut hours = self.forecast.iter().map(Hour::read).collect::<Result<Vec<_>, _>>()?;
+        hours.retain(|hour| hour.hour < window.end() && hour.hour + HOUR > window.start());
+        hours.sort_by_key(|hour| hour.hour);
+        if hours.windows(2).any(|pair| pair[0].hour == pair[1].hour) {
+            return Err(unexpected("an hour stands twice in the forecast"));
+        }
+        Ok(hours)
+    }
+}
+
+impl Hour {
+    fn read(&self) -> Result<ForecastHour, CxoneError> {
+        let agents = self.available_agents;
+        if !(0.0..=f64::from(u32::MAX)).contains(&agents) || agents.fract() != 0.0 {
+            return Err(unexpected("availableAgents is no whole number of people"));
+        }
+        if !(0.0..=f64::from(u32::MAX)).contains(&self.expected_calls) {
+            return Err(unexpected("expectedCalls is no number of calls"));
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+        let available_agents = agents as u32;
+        Ok(ForecastHour { hour: self.hour, available_agents, expected_calls: self.expected_calls })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ContactCreated {
+    contact_id: Uuid,
+}
+
+impl ContactCreated {
+    /// CXone must have made the contact that it was asked for.
+    pub fn confirm(self, asked_for: Uuid) -> Result<ContactMade, CxoneError> {
+        if self.contact_id == asked_for {
+            return Ok(ContactMade::Now);
+        }
+        Err(unexpected("the contact that was made has another contactId"))
+    }
+}
+
+/// Some answer a repeated contact with 400 or 422, and say so only in words.
+pub(super) fn says_already_exists(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    ["already exist", "already_exist", "alreadyexist", "duplicate contact"].iter().any(|words| reason.contains(words))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SessionCreated {
+    session_id: Value,
+}
+
+impl SessionCreated {
+    pub fn session_id(self) -> Result<String, CxoneError> {
+        let id = match self.session_id {
+            Value::String(id) => id,
+            Value::Number(id) => id.to_string(),
+            _ => return Err(unexpected("sessionId is no id")),
+        };
+        if (1..=MAX_SESSION_ID).contains(&id.len()) && !id.contains('\0') {
+            return Ok(id);
+        }
+        Err(unexpected("sessionId is no id"))
+    }
+}
+
+fn unexpected(reason: &str) -> CxoneError {
+    CxoneError::UnexpectedAnswer { reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window() -> TimeWindow {
+        let at = |text: &str| text.parse().unwrap();
+        TimeWindow::parse(at("2026-11-20T15:30:00Z"), at("2026-11-20T17:00:00Z")).unwrap()
+    }
+
+    fn hours(json: &str) -> Result<Vec<String>, CxoneError> {
+        let forecast: Forecast = serde_json::from_str(json).unwrap();
+        Ok(forecast.hours_within(&window())?.iter().map(|hour| hour.hour.to_string()).collect())
+    }
+
+    #[test]
+    fn hours_are_put_in_order_and_those_outside_the_window_left_out() {
+        let hours = hours(
+            r#"{"forecast": [
+                {"hour": "2026-11-20T16:00:00Z", "availableAgents": 3, "expectedCalls": 1.5},
+                {"hour": "2026-11-20T14:30:00Z", "availableAgents": 3, "expectedCalls": 0},
+                {"hour": "2026-11-20T15:00:00Z", "availableAgents": 3.0, "expectedCalls": 0},
+                {"hour": "2026-11-20T17:00:00Z", "availableAgents": 3, "expectedCalls": 0}
+            ]}"#,
+        );
+        assert_eq!(hours.unwrap(), ["2026-11-20T15:00:00Z", "2026-11-20T16:00:00Z"]);
+    }
+
+    #[test]
+    fn a_forecast_that_makes_no_sense_is_refused() {
+        for (agents, calls) in [("-1", "0"), ("2.5", "0"), ("1e300", "0"), ("1", "-0.1"), ("1", "1e300")] {
+            let json = format!(
+                r#"{{"forecast": [{{"hour": "2026-11-20T16:00:00Z", "availableAgents": {agents}, "expectedCalls": {calls}}}]}}"#
+            );
+            assert!(matches!(hours(&json), Err(CxoneError::UnexpectedAnswer { .. })), "{agents} {calls}");
+        }
+        let twice = r#"{"hour": "2026-11-20T16:00:00Z", "availableAgents": 1, "expectedCalls": 0}"#;
+        assert!(hours(&format!(r#"{{"forecast": [{twice}, {twice}]}}"#)).is_err());
+    }
+}

@@ -1,0 +1,21 @@
+//! The edge: what every route shares, and no route decides for itself.
+
+mod caller;
+mod edge;
+mod idempotency;
+mod input;
+mod openapi;
+mod operations;
+mod page;
+mod problem;
+mod scope;
+
+pub use caller::{Allowed, Caller};
+pub use edge::{RequestInfo, wrap};
+pub use idempotency::{Idempotency, ResourceId, idempotent};
+pub use input::{Faults, JsonBody, JsonType, Member, Query, Unknown};
+pub use openapi::describe;
+pub use operations::{Operations, docs};
+pub use page::{Page, PageRequest, Position};
+pub use problem::{FieldFault, Problem, ProblemKind, ProblemSchema};
+pub use scope::{RequiredScope, Scope, required};

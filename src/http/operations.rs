@@ -1,0 +1,101 @@
+//! What people and programs that run the service ask it. None of it needs a key.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+use sqlx::PgPool;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::problem::{Problem, ProblemKind};
+
+/// A probe that waits longer than this for Postgres learns nothing more by waiting.
+const READY_WITHIN: Duration = Duration::from_secs(1);
+
+/// What the operations routes look at.
+#[derive(Clone)]
+pub struct Operations {
+    /// The database that readiness depends on.
+    pub pool: PgPool,
+    /// Everything that was measured.
+    pub metrics: PrometheusHandle,
+    /// Ends when the service begins to drain: it then takes no more work.
+    pub draining: tokio_util::sync::CancellationToken,
+}
+
+impl Operations {
+    /// `/healthz`, `/readyz`, `/metrics` and the pages behind problem types.
+    pub fn routes() -> OpenApiRouter<Self> {
+        OpenApiRouter::new()
+            .routes(routes!(healthz))
+            .routes(routes!(readyz))
+            .routes(routes!(metrics))
+            .routes(routes!(problem_page))
+    }
+}
+
+/// `/openapi.json`, and Swagger UI for it at `/docs`.
+pub fn docs(api: utoipa::openapi::OpenApi) -> SwaggerUi {
+    SwaggerUi::new("/docs").url("/openapi.json", api)
+}
+
+/// Whether it lives, and how it is.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// `ok`, or what is wrong.
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+/// The process lives
+#[utoipa::path(get, path = "/healthz", tag = "Operations", responses((status = 200, body = Health)))]
+async fn healthz() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+/// It can take work
+///
+/// 503 with the reason where it cannot: Postgres is away, or the service is draining.
+#[utoipa::path(get, path = "/readyz", tag = "Operations",
+    responses((status = 200, body = Health), (status = 503, description = "Not now; `status` says why", body = Health)))]
+async fn readyz(State(operations): State<Operations>) -> Response {
+    let unready = |status| (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status })).into_response();
+    if operations.draining.is_cancelled() {
+        return unready("the service is draining");
+    }
+    match tokio::time::timeout(READY_WITHIN, sqlx::query_scalar!("select 1").fetch_one(&operations.pool)).await {
+        Ok(Ok(_)) => Json(Health { status: "ok" }).into_response(),
+        Ok(Err(_)) | Err(_) => unready("the database cannot be reached"),
+    }
+}
+
+/// Prometheus metrics
+#[utoipa::path(get, path = "/metrics", tag = "Operations",
+    responses((status = 200, body = String, content_type = "text/plain")))]
+async fn metrics(State(operations): State<Operations>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], operations.metrics.render()).into_response()
+}
+
+/// What a problem type means
+#[utoipa::path(get, path = "/problems/{slug}", tag = "Operations",
+    params(("slug" = String, Path, description = "The last part of a problem's `type`")),
+    responses((status = 200, body = String, content_type = "text/html"), (status = 404, body = super::ProblemSchema)))]
+async fn problem_page(Path(slug): Path<String>) -> Result<Html<String>, Problem> {
+    let kind = ProblemKind::ALL.into_iter().find(|kind| kind.slug() == slug);
+    let kind = kind.ok_or_else(|| Problem::not_found("problem type"))?;
+    Ok(Html(format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>\
+         <body style=\"font:16px/1.5 system-ui;max-width:40em;margin:4em auto;padding:0 1em\">\
+         <p><code>/problems/{slug}</code> · HTTP {status}</p><h1>{title}</h1><p>{advice}</p></body></html>",
+        title = kind.title(),
+        status = kind.status().as_u16(),
+        advice = kind.advice(),
+    )))
+}

@@ -1,0 +1,144 @@
+//! The keys in Postgres.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::{KeySecret, hash};
+use crate::audit::Entry;
+use crate::http::Scope;
+
+/// A key to be made.
+#[derive(Debug)]
+pub struct NewKey {
+    /// Its id, which the audit log names.
+    pub id: Uuid,
+    /// What people call it.
+    pub name: String,
+    /// What it may do; at least one.
+    pub scopes: Vec<Scope>,
+    /// From when it is refused; never, where absent.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key as it is kept. The secret is not in it, nor its hash.
+#[derive(Clone, Debug)]
+pub struct KeyRecord {
+    /// Its id, which the audit log names.
+    pub id: Uuid,
+    /// What people call it.
+    pub name: String,
+    /// What it may do. A scope that this version does not know allows nothing.
+    pub scopes: Vec<Scope>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when it is refused.
+    pub expires_at: Option<Timestamp>,
+    /// Since when it is refused, where it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+struct Row {
+    id: Uuid,
+    name: String,
+    scopes: Vec<String>,
+    created_at: jiff_sqlx::Timestamp,
+    expires_at: Option<jiff_sqlx::Timestamp>,
+    revoked_at: Option<jiff_sqlx::Timestamp>,
+}
+
+impl From<Row> for KeyRecord {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            scopes: row.scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
+            created_at: row.created_at.to_jiff(),
+            expires_at: row.expires_at.map(jiff_sqlx::Timestamp::to_jiff),
+            revoked_at: row.revoked_at.map(jiff_sqlx::Timestamp::to_jiff),
+        }
+    }
+}
+
+/// The table of keys.
+#[derive(Clone, Debug)]
+pub struct KeyStore {
+    pool: PgPool,
+}
+
+impl KeyStore {
+    /// Over this database.
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// The key with this secret, where it is neither revoked nor expired at `now`.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn find_valid(&self, secret: &str, now: Timestamp) -> Result<Option<KeyRecord>, sqlx::Error> {
+        let row = sqlx::query_as!(
+            Row,
+            "select id, name, scopes, created_at, expires_at, revoked_at from api_keys
+             where secret_hash = $1 and revoked_at is null and (expires_at is null or expires_at > $2)",
+            &hash(secret),
+            now.to_sqlx() as _
+        );
+        Ok(row.fetch_optional(&self.pool).await?.map(KeyRecord::from))
+    }
+
+    /// Keeps a new key, and the entry that says so.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn create(
+        &self,
+        key: &NewKey,
+        secret: &KeySecret,
+        now: Timestamp,
+        entry: Entry,
+    ) -> Result<(), sqlx::Error> {
+        let scopes: Vec<String> = key.scopes.iter().map(ToString::to_string).collect();
+        sqlx::query_scalar!(
+            "insert into api_keys (id, name, secret_hash, scopes, created_at, expires_at)
+             values ($1, $2, $3, $4, $5, $6) returning audit_record($7)",
+            key.id,
+            key.name,
+            &secret.hash(),
+            &scopes,
+            now.to_sqlx() as _,
+            key.expires_at.map(|at| at.to_sqlx()) as _,
+            entry.into_json()
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// All keys, newest first.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn list(&self) -> Result<Vec<KeyRecord>, sqlx::Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            "select id, name, scopes, created_at, expires_at, revoked_at from api_keys order by created_at desc, id desc"
+        );
+        Ok(rows.fetch_all(&self.pool).await?.into_iter().map(KeyRecord::from).collect())
+    }
+
+    /// Revokes a key from `now` on. False where there is no such key, or it was revoked before.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn revoke(&self, id: Uuid, now: Timestamp, entry: Entry) -> Result<bool, sqlx::Error> {
+        let revoked = sqlx::query_scalar!(
+            "update api_keys set revoked_at = $2 where id = $1 and revoked_at is null returning audit_record($3)",
+            id,
+            now.to_sqlx() as _,
+            entry.into_json()
+        );
+        Ok(revoked.fetch_optional(&self.pool).await?.is_some())
+    }
+}

@@ -1,0 +1,33 @@
+//! Ringback stands between a contact centre's systems and NICE CXone.
+//!
+//! An IVR posts a caller's wish to be called back; Ringback keeps it, places it in CXone's forecast, makes the contact
+//! and texts a confirmation. Postgres is the only shared state: replicas are equal, and any of them may die at any
+//! time.
+//!
+//! ```text
+//! main → cli → app → callbacks, audit, keys, cxone, http
+//! callbacks → audit, campaigns, cxone, http, types, clock
+//! keys, audit → http, types, clock      cxone → types, clock      http → types, clock
+//! simulator → nothing of the rest
+//! ```
+//!
+//! Three ideas hold it up. **The row is the work:** it carries its state, when it is due, and the claim on it, so that
+//! whatever a dead replica held is taken up by another. **A change and its audit entry are one statement.** **Unknown
+//! is a state:** what was sent and never answered is neither success nor failure, and only what may safely be repeated
+//! is repeated.
+
+pub mod app;
+pub mod audit;
+pub mod callbacks;
+pub mod campaigns;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod cxone;
+pub mod http;
+pub mod keys;
+pub mod shutdown;
+pub mod simulator;
+pub mod telemetry;
+pub mod trace;
+pub mod types;

@@ -1,0 +1,23 @@
+//! When to stop.
+
+use tokio_util::sync::CancellationToken;
+
+/// A token that is cancelled at SIGTERM or SIGINT.
+///
+/// # Errors
+/// Where the operating system does not let the process listen for signals.
+pub fn on_signal() -> std::io::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let signalled = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        signalled.cancel();
+    });
+    Ok(stop)
+}

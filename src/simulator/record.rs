@@ -1,0 +1,173 @@
+//! What was received and what was answered.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::faults::Kind;
+use super::fields::{has_type, pairs};
+use super::quota::Minute;
+use super::ring::Ring;
+use super::route::Route;
+use super::state::now;
+
+const KEPT: usize = 20_000;
+
+/// The last requests, and counts of all of them.
+pub(super) struct Journal {
+    entries: Ring<Entry>,
+    counts: BTreeMap<Route, Count>,
+    minute: Minute,
+    highest_per_minute: usize,
+}
+
+/// One request. Everything is copied out of the connection's buffers, which it would keep alive otherwise; what it
+/// says is worked out when somebody asks.
+struct Entry {
+    at: Timestamp,
+    route: Route,
+    method: String,
+    path: String,
+    query: Option<String>,
+    scheme: Option<String>,
+    traceparent: Option<String>,
+    user_agent: Option<String>,
+    is_form: bool,
+    body: Box<[u8]>,
+    status: Option<u16>,
+    fault: Option<Kind>,
+}
+
+#[derive(Default, Serialize)]
+struct Count {
+    total: u64,
+    unanswered: u64,
+    statuses: BTreeMap<u16, u64>,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { entries: Ring::new(KEPT), counts: BTreeMap::new(), minute: Minute::default(), highest_per_minute: 0 }
+    }
+}
+
+impl Journal {
+    /// Notes a request; its answer is noted under the number returned.
+    pub(super) fn received(&mut self, route: Route, parts: &Parts, body: &[u8]) -> u64 {
+        let count = self.counts.entry(route).or_default();
+        count.total += 1;
+        count.unanswered += 1;
+        self.highest_per_minute = self.highest_per_minute.max(self.minute.note(Instant::now()));
+        self.entries.push(Entry::new(route, parts, body)).0
+    }
+
+    /// Notes that a request met a fault.
+    pub(super) fn faulty(&mut self, number: u64, kind: Kind) {
+        if let Some(entry) = self.entries.get_mut(number) {
+            entry.fault = Some(kind);
+        }
+    }
+
+    /// Notes an answer. A request that was forgotten meanwhile stays forgotten.
+    pub(super) fn answered(&mut self, number: u64, status: StatusCode) {
+        let Some(entry) = self.entries.get_mut(number) else {
+            return;
+        };
+        entry.status = Some(status.as_u16());
+        if let Some(count) = self.counts.get_mut(&entry.route) {
+            count.unanswered -= 1;
+            *count.statuses.entry(status.as_u16()).or_default() += 1;
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.counts.clear();
+        self.minute.clear();
+        self.highest_per_minute = 0;
+    }
+
+    /// The requests of one route, or all; nothing that holds `secret` is shown.
+    pub(super) fn list(&self, route: Option<Route>, secret: &str) -> Vec<Value> {
+        let wanted = self.entries.iter().filter(|entry| route.is_none_or(|route| route == entry.route));
+        wanted.map(|entry| entry.shown(secret)).collect()
+    }
+
+    pub(super) fn counts(&self) -> Value {
+        let total: u64 = self.counts.values().map(|count| count.total).sum();
+        json!({ "total": total, "highestPerMinute": self.highest_per_minute, "routes": self.counts })
+    }
+}
+
+impl Entry {
+    fn new(route: Route, parts: &Parts, body: &[u8]) -> Self {
+        let text = |name: &str| text(&parts.headers, name);
+        let scheme = text("authorization").and_then(|value| Some(value.split_once(' ')?.0.to_owned()));
+        Self {
+            at: now(),
+            route,
+            method: parts.method.to_string(),
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().map(str::to_owned),
+            scheme,
+            traceparent: text("traceparent"),
+            user_agent: text(header::USER_AGENT.as_str()),
+            is_form: has_type(&parts.headers, "application/x-www-form-urlencoded"),
+            body: body.into(),
+            status: None,
+            fault: None,
+        }
+    }
+
+    fn shown(&self, secret: &str) -> Value {
+        json!({
+            "at": self.at,
+            "route": self.route,
+            "method": self.method,
+            "path": self.path,
+            "query": self.query.as_deref().map(|query| without_secret(form(query), secret)),
+            "headers": {
+                "authorization": self.scheme,
+                "traceparent": self.traceparent,
+                "user-agent": self.user_agent,
+            },
+            "body": without_secret(self.body(), secret),
+            "status": self.status,
+            "fault": self.fault,
+        })
+    }
+
+    fn body(&self) -> Value {
+        if self.body.is_empty() {
+            return Value::Null;
+        }
+        let text = String::from_utf8_lossy(&self.body);
+        if self.is_form {
+            return form(&text);
+        }
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| text.into())
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// The parameters by name, client secrets left out whether they were right or wrong.
+fn form(encoded: &str) -> Value {
+    let pairs = pairs(encoded).unwrap_or_default().into_iter();
+    pairs.filter(|(name, _)| name != "client_secret").map(|(name, value)| (name, Value::from(value))).collect()
+}
+
+/// The value, unless the secret ended up in it in some unforeseen way.
+fn without_secret(value: Value, secret: &str) -> Value {
+    if !secret.is_empty() && value.to_string().contains(secret) {
+        return Value::from("(holds the client secret)");
+    }
+    value
+}

@@ -1,0 +1,47 @@
+//! Serving a simulator on a socket.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::Simulator;
+use super::gate::broken_connection;
+
+/// How long a stopping server waits for clients that are in the middle of sending a request.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Serves `simulator` until `shutdown` is done. Connections whose request is still unanswered then are broken, so
+/// that a client on a `hang` fault delays nothing; dropping this future breaks them too.
+pub async fn serve(
+    listener: TcpListener,
+    simulator: Simulator,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let stop = CancellationToken::new();
+    let _stopped_when_dropped = stop.clone().drop_guard();
+    let router = simulator.router().layer(from_fn_with_state(stop.clone(), until_stopped));
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let stopping = async {
+        shutdown.await;
+        stop.cancel();
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = server.into_future() => served,
+        () = stopping => Ok(()),
+    }
+}
+
+async fn until_stopped(State(stop): State<CancellationToken>, request: Request, next: Next) -> Response {
+    tokio::select! {
+        biased;
+        response = next.run(request) => response,
+        () = stop.cancelled() => broken_connection(),
+    }
+}

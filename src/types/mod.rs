@@ -1,0 +1,22 @@
+//! The words every part of the service shares: values that were parsed once and are right from
+//! then on. Nothing here depends on the rest of the crate.
+
+mod campaign_id;
+mod daily_window;
+mod fault;
+mod id;
+pub mod instant;
+mod language;
+mod phone_number;
+mod time_window;
+mod zone;
+
+pub use campaign_id::CampaignId;
+pub use daily_window::{DailyWindow, parse_time_of_day};
+pub use fault::Fault;
+pub use id::parse_uuid;
+pub use instant::parse_instant;
+pub use language::Language;
+pub use phone_number::{PhoneNumber, Region};
+pub use time_window::TimeWindow;
+pub use zone::Zone;
