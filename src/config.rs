@@ -175,11 +175,8 @@ impl ServiceArgs {
         let timeout = Duration::from_millis(self.cxone_timeout_ms);
         let named = |name: &'static str| move |fault: crate::types::Fault| BadSetting::new(name, fault.detail);
         let region = Region::parse(&self.default_region).map_err(named("DEFAULT_REGION"))?;
-        let client_secret = secret(
-            "CXONE_CLIENT_SECRET",
-            self.cxone_client_secret.as_ref(),
-            self.cxone_client_secret_file.as_deref(),
-        )?;
+        let client_secret =
+            secret("CXONE_CLIENT_SECRET", self.cxone_client_secret.as_ref(), self.cxone_client_secret_file.as_deref())?;
         self.check_webhooks()?;
         Ok(ServiceSettings {
             listen_addr: self.listen_addr,
@@ -246,9 +243,7 @@ fn secret(name: &str, value: Option<&SecretString>, file: Option<&Path>) -> Resu
     let Some(file) = file.filter(|file| !file.as_os_str().is_empty()) else { return Ok(None) };
     let text = std::fs::read_to_string(file)
         .map_err(|error| BadSetting::new(&format!("{name}_FILE"), format!("cannot be read: {error}")))?;
-    given(Some(&text))
-        .map(|text| Some(text.into()))
-        .ok_or_else(|| BadSetting::new(&format!("{name}_FILE"), "is empty"))
+    given(Some(&text)).map(|text| Some(text.into())).ok_or_else(|| BadSetting::new(&format!("{name}_FILE"), "is empty"))
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
@@ -300,9 +295,8 @@ mod tests {
     /// The settings from flags alone, on top of the ones that are required.
     fn settings(flags: &[&str]) -> Result<ServiceSettings, String> {
         let required = ["ringback", "--cxone-client-id=id", "--cxone-client-secret=secret"];
-        let command = Command::try_parse_from(required.iter().chain(flags)).map_err(|error| {
-            BadSetting::from_clap(&error).map_or_else(|| error.to_string(), |bad| bad.to_string())
-        })?;
+        let command = Command::try_parse_from(required.iter().chain(flags))
+            .map_err(|error| BadSetting::from_clap(&error).map_or_else(|| error.to_string(), |bad| bad.to_string()))?;
         command.service.settings().map_err(|bad| bad.to_string())
     }
 

@@ -44,9 +44,7 @@ pub fn dispatch(
     for load in forecast {
         let Some(slice) = Slice::of(load, window, now) else { continue };
         let room = load.room(handle_time);
-        let better = best.is_none_or(|(most, earliest)| {
-            room > most || (room == most && slice.start < earliest.start)
-        });
+        let better = best.is_none_or(|(most, earliest)| room > most || (room == most && slice.start < earliest.start));
         if better {
             best = Some((room, slice));
         }

@@ -74,8 +74,7 @@ impl CallbackRequest {
     /// Reads every member.
     pub fn read(&self, region: &Region, now: Timestamp) -> Read {
         let mut faults = Faults::new();
-        let phone_number =
-            faults.required("phoneNumber", &self.phone_number, |text| PhoneNumber::parse(text, region));
+        let phone_number = faults.required("phoneNumber", &self.phone_number, |text| PhoneNumber::parse(text, region));
         let start = faults.required("requestedStart", &self.requested_start, |text| parse_instant(text));
         let end = faults.required("requestedEnd", &self.requested_end, |text| parse_instant(text));
         let window = start.zip(end).and_then(|(start, end)| read_window(start, end, now, &mut faults));
@@ -115,7 +114,8 @@ impl Read {
         if let (Some(window), Some(hours)) = (&self.window, hours)
             && !hours.contain(window)
         {
-            let detail = format!("the window must lie inside the campaign's business hours ({})", hours.timezone.name());
+            let detail =
+                format!("the window must lie inside the campaign's business hours ({})", hours.timezone.name());
             self.faults.add("requestedStart", Fault::new("outside-business-hours", detail));
         }
         let wish = self.phone_number.zip(self.campaign_id).zip(self.window).zip(self.language).map(

@@ -217,7 +217,12 @@ impl Callback {
     }
 
     /// The text's outcome.
-    pub fn confirmation_ended(&mut self, confirmation: Confirmation, session: Option<String>, failure: Option<Failure>) {
+    pub fn confirmation_ended(
+        &mut self,
+        confirmation: Confirmation,
+        session: Option<String>,
+        failure: Option<Failure>,
+    ) {
         self.confirmation = confirmation;
         self.sms_session_id = session;
         self.failure = failure;

@@ -422,8 +422,7 @@ impl Callbacks {
 
     fn accepted_entry(&self, callback: &Callback, caller: &Caller) -> Entry {
         let now = self.clock.now();
-        let entry =
-            callback.entry(self.clock.new_id(), now, "callback.accepted", Outcome::Succeeded, Status::Accepted);
+        let entry = callback.entry(self.clock.new_id(), now, "callback.accepted", Outcome::Succeeded, Status::Accepted);
         Entry { actor: Actor::caller(caller), previous_state: None, ..entry }
     }
 }

@@ -352,9 +352,12 @@ impl CallbackStore {
     ) -> Result<bool, sqlx::Error> {
         let _queue = self.placing.lock().await;
         let mut transaction = self.pool.begin().await?;
-        sqlx::query!("select pg_advisory_xact_lock(hashtextextended('dispatch ' || $1, 0))", callback.campaign_id.as_str())
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query!(
+            "select pg_advisory_xact_lock(hashtextextended('dispatch ' || $1, 0))",
+            callback.campaign_id.as_str()
+        )
+        .execute(&mut *transaction)
+        .await?;
         let counts = sqlx::query_scalar!(
             r#"select (
                    select count(*) from callbacks

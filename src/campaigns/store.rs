@@ -39,7 +39,8 @@ impl SettingsStore {
                 .await?;
         rows.into_iter()
             .map(|row| {
-                let settings = serde_json::from_value(row.settings).map_err(|error| sqlx::Error::Decode(error.into()))?;
+                let settings =
+                    serde_json::from_value(row.settings).map_err(|error| sqlx::Error::Decode(error.into()))?;
                 Ok((row.campaign_id, settings))
             })
             .collect()

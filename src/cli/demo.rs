@@ -60,7 +60,12 @@ struct Sample {
 
 const SAMPLES: [Sample; 4] = [
     Sample { phone_number: "+12025550198", language: "en-US", timezone: "America/New_York", caller: "Washington" },
-    Sample { phone_number: "(213) 555-0147", language: "es-US", timezone: "America/Los_Angeles", caller: "Los Ángeles" },
+    Sample {
+        phone_number: "(213) 555-0147",
+        language: "es-US",
+        timezone: "America/Los_Angeles",
+        caller: "Los Ángeles",
+    },
     Sample { phone_number: "1-514-555-0162", language: "fr-CA", timezone: "America/Toronto", caller: "Montréal" },
     Sample { phone_number: "+44 20 7946 0958", language: "en-GB", timezone: "Europe/London", caller: "London" },
 ];
@@ -83,8 +88,7 @@ impl Demo {
         let service = tokio::spawn(service.run(listener));
 
         let store = KeyStore::new(pool.clone());
-        let key =
-            keys::create(&store, &clock, Actor::system("demo"), "demo".into(), Scope::ALL.to_vec(), None).await?;
+        let key = keys::create(&store, &clock, Actor::system("demo"), "demo".into(), Scope::ALL.to_vec(), None).await?;
         let ivr = Ivr { http: Client::new(), base_url: format!("http://{address}"), key: key.reveal().to_owned() };
 
         anstream::println!("\n{BOLD}Ringback{BOLD:#}  a caller's wish to be called back, kept\n");
@@ -222,7 +226,9 @@ impl Ivr {
         anstream::println!("  CXone simulator  http://{simulator}/_control/contacts, …/messages");
         anstream::println!("  an API key       {key}\n");
         anstream::println!("{DIM}Ask for a callback:{DIM:#}\n");
-        anstream::println!("curl -s {base}/v1/callbacks -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"phoneNumber\": \"2025550123\", \"requestedStart\": \"{start}\", \"requestedEnd\": \"{end}\", \"campaignId\": \"{CAMPAIGN}\", \"language\": \"en-US\", \"timezone\": \"America/New_York\"}}'\n");
+        anstream::println!(
+            "curl -s {base}/v1/callbacks -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"phoneNumber\": \"2025550123\", \"requestedStart\": \"{start}\", \"requestedEnd\": \"{end}\", \"campaignId\": \"{CAMPAIGN}\", \"language\": \"en-US\", \"timezone\": \"America/New_York\"}}'\n"
+        );
         anstream::println!("{DIM}Follow it from the POST to the SMS:{DIM:#}\n");
         anstream::println!("curl -s {base}/v1/audit -H 'Authorization: Bearer {key}'\n");
     }

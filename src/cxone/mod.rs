@@ -146,12 +146,8 @@ impl Cxone {
         trace: &Traceparent,
     ) -> Result<Vec<ForecastHour>, CxoneError> {
         let (start, end) = (window.start().to_string(), window.end().to_string());
-        let query = [
-            ("campaignId", campaign_id.as_str()),
-            ("startTime", &start),
-            ("endTime", &end),
-            ("granularity", "hourly"),
-        ];
+        let query =
+            [("campaignId", campaign_id.as_str()), ("startTime", &start), ("endTime", &end), ("granularity", "hourly")];
         let call = Call {
             operation: Operation::Forecast,
             method: Method::GET,

@@ -58,8 +58,9 @@ impl Transport {
         let started = Instant::now();
         let span = tracing::info_span!("cxone", cxone.operation = operation, cxone.outcome = tracing::field::Empty);
         let answered = self.send_authorized(&call).instrument(span.clone()).await.and_then(|body| {
-            serde_json::from_slice(&body)
-                .map_err(|error| CxoneError::UnexpectedAnswer { reason: format!("{:?} error in the body", error.classify()) })
+            serde_json::from_slice(&body).map_err(|error| CxoneError::UnexpectedAnswer {
+                reason: format!("{:?} error in the body", error.classify()),
+            })
         });
         let outcome = answered.as_ref().err().map_or("ok", CxoneError::code);
         span.record("cxone.outcome", outcome);

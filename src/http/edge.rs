@@ -134,7 +134,9 @@ pub(super) fn rendered(response: Response, info: &RequestInfo) -> Response {
 
 async fn within_deadline(request: Request, next: Next) -> Response {
     tokio::time::timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|_| {
-        Problem::new(ProblemKind::Unavailable, "the request took too long and was given up").retry_after(5).into_response()
+        Problem::new(ProblemKind::Unavailable, "the request took too long and was given up")
+            .retry_after(5)
+            .into_response()
     })
 }
 

@@ -151,7 +151,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 /// 413 where it is too large, 408 where it is too slow, 400 where it breaks off.
 pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     let read = tokio::time::timeout(BODY_DEADLINE, Bytes::from_request(request, state)).await;
-    let read = read.map_err(|_| Problem::new(ProblemKind::RequestTimeout, "the body did not arrive within 10 seconds"))?;
+    let read =
+        read.map_err(|_| Problem::new(ProblemKind::RequestTimeout, "the body did not arrive within 10 seconds"))?;
     read.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             Problem::new(ProblemKind::PayloadTooLarge, "the body is larger than 1 MiB")
@@ -168,11 +169,12 @@ fn is_json(headers: &HeaderMap) -> bool {
         || (essence.to_ascii_lowercase().starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// Malformed JSON and JSON that is no object are two different things: 400, and a 422 with the whole body as its place.
+/// JSON that is malformed and JSON of another shape are two different things: 400, and a 422 for the body as a whole.
 fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
-        if error.is_data() {
-            return Problem::fault("", Fault::new("wrong-type", "must be a JSON object, each member at most once"));
+        if serde_json::from_slice::<IgnoredAny>(body).is_ok() {
+            let detail = "must be a JSON object, each member at most once, nested less than 128 deep";
+            return Problem::fault("", Fault::new("wrong-type", detail));
         }
         let place = format!("reading stopped at line {}, column {}", error.line(), error.column());
         Problem::new(ProblemKind::MalformedJson, place)
@@ -254,11 +256,7 @@ mod tests {
         assert_eq!(pointers_and_codes("{}"), [("/name".into(), "required")]);
         assert_eq!(
             pointers_and_codes(r#"{"name": "Bob", "tags": 7, "a/b~c": 1}"#),
-            [
-                ("/name".into(), "not-ada"),
-                ("/tags".into(), "wrong-type"),
-                ("/a~1b~0c".into(), "unknown-member")
-            ]
+            [("/name".into(), "not-ada"), ("/tags".into(), "wrong-type"), ("/a~1b~0c".into(), "unknown-member")]
         );
     }
 
@@ -267,6 +265,11 @@ mod tests {
         let kind = |json: &str| parse_json::<Greeting>(json.as_bytes()).err().map(|problem| problem.kind);
         assert_eq!(kind("{"), Some(ProblemKind::MalformedJson));
         assert_eq!(kind(&"[".repeat(100_000)), Some(ProblemKind::MalformedJson));
+        assert_eq!(
+            kind(&format!(r#"{{"name": {}{}}}"#, "[".repeat(5000), "]".repeat(5000))),
+            Some(ProblemKind::InvalidRequest)
+        );
+        assert_eq!(kind(r#"{"name": "Ada", "name": "Bob"}"#), Some(ProblemKind::InvalidRequest));
         assert_eq!(kind("[]"), Some(ProblemKind::InvalidRequest));
         assert_eq!(kind("7"), Some(ProblemKind::InvalidRequest));
     }

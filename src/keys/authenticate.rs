@@ -22,9 +22,10 @@ pub async fn authenticate(
         Problem::new(ProblemKind::Unauthorized, "the Authorization header must be `Bearer` and an API key")
     })?;
     // Looked up each time, so that a key that is revoked is refused from that moment on.
-    let key = keys.find_valid(secret, clock.now()).await?.ok_or_else(|| {
-        Problem::new(ProblemKind::Unauthorized, "this API key is not known here, or no longer valid")
-    })?;
+    let key = keys
+        .find_valid(secret, clock.now())
+        .await?
+        .ok_or_else(|| Problem::new(ProblemKind::Unauthorized, "this API key is not known here, or no longer valid"))?;
     request.extensions_mut().insert(Caller { key_id: key.id, name: key.name, scopes: key.scopes });
     Ok(next.run(request).await)
 }
