@@ -86,7 +86,7 @@ pub fn build(
         worker: Arc::clone(&worker),
         waiting,
         clock: clock.clone(),
-        region: settings.region.clone(),
+        region: settings.region,
         default_wait: settings.default_wait,
         draining: stop.clone(),
     };

@@ -83,7 +83,7 @@ impl TokenCache {
             other => other,
         })?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = read_bounded(answer, MAX_ANSWER).await.map_err(|reason| unavailable(reason))?;
+        let body = read_bounded(answer, MAX_ANSWER).await.map_err(unavailable)?;
         if !status.is_success() {
             return Err(match CxoneError::from_answer(status, &headers, &body, SCOPES, now) {
                 // OAuth says 400 where the client itself is refused.

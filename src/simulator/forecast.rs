@@ -108,6 +108,7 @@ fn default_hours(settings: &Settings, campaign: &str, start: Timestamp, end: Tim
     hours.take_while(|&hour| hour < end).map(|hour| default_hour(settings, campaign, hour)).collect()
 }
 
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "levels are small and not negative")]
 fn default_hour(settings: &Settings, campaign: &str, hour: Timestamp) -> Hour {
     let shape = &settings.forecast;
     let hour_of_day = hour.as_second().div_euclid(HOUR.as_secs()).rem_euclid(24);

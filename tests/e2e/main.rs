@@ -2,5 +2,7 @@
 //!
 //! Each test has a database, a simulator and a service of its own. `make test` brings the Postgres.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
+
 mod callbacks;
 mod support;
