@@ -108,6 +108,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     api.merge(callbacks::routes().into_openapi());
     api.merge(audit::routes().into_openapi());
     api.merge(Operations::routes().into_openapi());
+    http::complete(&mut api);
     api
 }
 

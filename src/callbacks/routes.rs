@@ -27,8 +27,8 @@ use crate::audit::{Actor, Entry, Outcome};
 use crate::campaigns::{CampaignSettings, SettingsStore};
 use crate::clock::Clock;
 use crate::http::{
-    Allowed, Caller, Faults, JsonBody, Member, Page, PageRequest, Problem, ProblemKind, ProblemSchema, Query,
-    RequestInfo, ResourceId, Unknown, required,
+    Allowed, Caller, Faults, JsonBody, Member, Page, PageRequest, Problem, ProblemKind, Query, RequestInfo, ResourceId,
+    Unknown, required,
 };
 use crate::types::{CampaignId, Fault, PhoneNumber, Region, parse_instant};
 
@@ -135,7 +135,7 @@ impl From<&Callback> for CallbackView {
 ///
 /// Accepted and kept before it is answered. 201 when its contact is in CXone before the wait is over (3 s, unless
 /// `Prefer` says otherwise), else 202: it is then under way, and `Location` shows how far it is.
-#[utoipa::path(post, path = "/v1/callbacks", tag = "Callbacks", security(("key" = ["callbacks:write"])),
+#[utoipa::path(post, path = "/v1/callbacks", operation_id = "postCallback", tag = "Callbacks", security(("key" = ["callbacks:write"])),
     request_body = CallbackRequest,
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters: sent again with the same body, it is answered as the first time"),
@@ -144,11 +144,8 @@ impl From<&Callback> for CallbackView {
     responses((status = 201, description = "CXone has the contact", body = CallbackView),
         (status = 202, description = "Kept; work on it goes on", body = CallbackView,
             headers(("Location" = String), ("Retry-After" = u32))),
-        (status = 400, body = ProblemSchema), (status = 401, body = ProblemSchema),
-        (status = 403, body = ProblemSchema),
-        (status = 409, description = "`duplicate-callback`, with `existingId`", body = ProblemSchema),
-        (status = 413, body = ProblemSchema), (status = 415, body = ProblemSchema),
-        (status = 422, description = "Bad input, `cxone-rejected` or `no-forecast`", body = ProblemSchema)))]
+        (status = 409, description = "`duplicate-callback`, with `existingId`"),
+        (status = 422, description = "Bad input, `cxone-rejected` or `no-forecast`")))]
 async fn post(
     State(callbacks): State<Callbacks>,
     allowed: Allowed<required::CallbacksWrite>,
@@ -165,10 +162,9 @@ async fn post(
 }
 
 /// See a callback
-#[utoipa::path(get, path = "/v1/callbacks/{id}", tag = "Callbacks", security(("key" = ["callbacks:read"])),
+#[utoipa::path(get, path = "/v1/callbacks/{id}", operation_id = "getCallback", tag = "Callbacks", security(("key" = ["callbacks:read"])),
     params(("id" = Uuid, Path)),
-    responses((status = 200, body = CallbackView), (status = 401, body = ProblemSchema),
-        (status = 403, body = ProblemSchema), (status = 404, body = ProblemSchema)))]
+    responses((status = 200, body = CallbackView), (status = 404)))]
 async fn get(
     State(callbacks): State<Callbacks>,
     _: Allowed<required::CallbacksRead>,
@@ -181,7 +177,7 @@ async fn get(
 /// List callbacks
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/v1/callbacks", tag = "Callbacks", security(("key" = ["callbacks:read"])),
+#[utoipa::path(get, path = "/v1/callbacks", operation_id = "listCallbacks", tag = "Callbacks", security(("key" = ["callbacks:read"])),
     params(
         ("status" = Option<Status>, Query), ("campaignId" = Option<String>, Query),
         ("phoneNumber" = Option<String>, Query, description = "In any form that a POST takes"),
@@ -189,8 +185,7 @@ async fn get(
         ("to" = Option<String>, Query, format = DateTime, description = "Accepted before this instant"),
         ("limit" = Option<u8>, Query, description = "1 to 200; 50 where absent"), ("cursor" = Option<String>, Query),
     ),
-    responses((status = 200, body = Page<CallbackView>), (status = 401, body = ProblemSchema),
-        (status = 403, body = ProblemSchema), (status = 422, body = ProblemSchema)))]
+    responses((status = 200, body = Page<CallbackView>), (status = 422)))]
 async fn list(
     State(callbacks): State<Callbacks>,
     _: Allowed<required::CallbacksRead>,
@@ -212,12 +207,11 @@ async fn list(
 /// Cancel a callback
 ///
 /// Possible until CXone has, or may have, its contact.
-#[utoipa::path(post, path = "/v1/callbacks/{id}/cancel", tag = "Callbacks", security(("key" = ["callbacks:write"])),
+#[utoipa::path(post, path = "/v1/callbacks/{id}/cancel", operation_id = "cancelCallback", tag = "Callbacks", security(("key" = ["callbacks:write"])),
     params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, description = "It is cancelled, or was before", body = CallbackView),
-        (status = 401, body = ProblemSchema), (status = 403, body = ProblemSchema),
-        (status = 404, body = ProblemSchema),
-        (status = 409, description = "`already-scheduled`, or `already-ended`", body = ProblemSchema)))]
+        (status = 404),
+        (status = 409, description = "`already-scheduled`, or `already-ended`")))]
 async fn cancel(
     State(callbacks): State<Callbacks>,
     allowed: Allowed<required::CallbacksWrite>,
@@ -254,19 +248,16 @@ struct BatchResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<ProblemSchema>)]
+    #[schema(value_type = Option<crate::http::ProblemSchema>)]
     problem: Option<Value>,
 }
 
 /// Ask for many callbacks
 ///
 /// Each is accepted or refused on its own; all that are accepted are kept before the answer.
-#[utoipa::path(post, path = "/v1/callbacks/batch", tag = "Callbacks", security(("key" = ["callbacks:write"])),
+#[utoipa::path(post, path = "/v1/callbacks/batch", operation_id = "postCallbacks", tag = "Callbacks", security(("key" = ["callbacks:write"])),
     request_body = Batch, params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 200, body = BatchResults), (status = 400, body = ProblemSchema),
-        (status = 401, body = ProblemSchema), (status = 403, body = ProblemSchema),
-        (status = 413, body = ProblemSchema), (status = 415, body = ProblemSchema),
-        (status = 422, description = "The batch itself is no batch", body = ProblemSchema)))]
+    responses((status = 200, body = BatchResults), (status = 422, description = "The batch itself is no batch")))]
 async fn post_batch(
     State(callbacks): State<Callbacks>,
     allowed: Allowed<required::CallbacksWrite>,

@@ -14,7 +14,7 @@ pub use caller::{Allowed, Caller};
 pub use edge::{RequestInfo, wrap};
 pub use idempotency::{Idempotency, ResourceId, idempotent};
 pub use input::{Faults, JsonBody, JsonType, Member, Query, Unknown};
-pub use openapi::describe;
+pub use openapi::{complete, describe};
 pub use operations::{Operations, docs};
 pub use page::{Page, PageRequest, Position};
 pub use problem::{FieldFault, Problem, ProblemKind, ProblemSchema};

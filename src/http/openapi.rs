@@ -1,6 +1,9 @@
-//! The OpenAPI document's frame; the routes bring their own parts.
+//! The OpenAPI document's frame, and what is the same for all routes; they bring only what is their own.
 
+use axum::http::StatusCode;
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::problem::{FieldFault, ProblemSchema};
@@ -14,6 +17,52 @@ time, with `Idempotency-Replayed: true`. Instants are RFC 3339.";
 /// The document before the routes are added.
 pub fn describe() -> utoipa::openapi::OpenApi {
     Frame::openapi()
+}
+
+/// Adds what every route can answer, and says that every error is a problem.
+pub fn complete(api: &mut utoipa::openapi::OpenApi) {
+    for (path, item) in &mut api.paths.paths {
+        let is_ours = path.starts_with("/v1/");
+        for operation in operations(item) {
+            if is_ours {
+                add_common_problems(operation);
+            }
+            describe_problems(operation);
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut)
+}
+
+fn add_common_problems(operation: &mut Operation) {
+    let with_body = [StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNSUPPORTED_MEDIA_TYPE];
+    let always = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ];
+    let with_body = with_body.into_iter().filter(|_| operation.request_body.is_some());
+    for status in always.into_iter().chain(with_body) {
+        let answers = &mut operation.responses.responses;
+        answers.entry(status.as_str().to_owned()).or_insert_with(|| ResponseBuilder::new().build().into());
+    }
+}
+
+fn describe_problems(operation: &mut Operation) {
+    for (status, answer) in &mut operation.responses.responses {
+        let Some(status) = status.parse::<StatusCode>().ok().filter(|status| status.as_u16() >= 400) else { continue };
+        let RefOr::T(answer) = answer else { continue };
+        if answer.description.is_empty() {
+            answer.description = status.canonical_reason().unwrap_or("Error").to_owned();
+        }
+        if answer.content.is_empty() {
+            let content = Content::new(Some(Ref::from_schema_name("Problem")));
+            answer.content.insert("application/problem+json".to_owned(), content.into());
+        }
+    }
 }
 
 #[derive(OpenApi)]

@@ -86,7 +86,7 @@ async fn metrics(State(operations): State<Operations>) -> Response {
 /// What a problem type means
 #[utoipa::path(get, path = "/problems/{slug}", tag = "Operations",
     params(("slug" = String, Path, description = "The last part of a problem's `type`")),
-    responses((status = 200, body = String, content_type = "text/html"), (status = 404, body = super::ProblemSchema)))]
+    responses((status = 200, body = String, content_type = "text/html"), (status = 404)))]
 async fn problem_page(Path(slug): Path<String>) -> Result<Html<String>, Problem> {
     let kind = ProblemKind::ALL.into_iter().find(|kind| kind.slug() == slug);
     let kind = kind.ok_or_else(|| Problem::not_found("problem type"))?;
