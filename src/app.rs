@@ -68,14 +68,14 @@ pub fn build(
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<App, reqwest::Error> {
-    let cxone = Arc::new(Cxone::new(settings.cxone.clone(), clock.clone())?);
+    let cxone = Arc::new(Cxone::new(settings.cxone.clone(), pool.clone(), clock.clone())?);
     let store = Arc::new(CallbackStore::new(pool.clone()));
     let campaigns = SettingsStore::new(pool.clone());
     let waiting = Waiting::default();
     let worker = Arc::new(Worker::new(
         Arc::clone(&store),
         campaigns.clone(),
-        cxone,
+        Arc::clone(&cxone),
         clock.clone(),
         waiting.clone(),
         settings.worker.clone(),
@@ -91,7 +91,12 @@ pub fn build(
         draining: stop.clone(),
     };
     let idempotency = Idempotency::new(pool.clone(), clock.clone());
-    let operations = Operations { pool: pool.clone(), metrics: telemetry::metrics(), draining: stop.clone() };
+    let operations = Operations {
+        pool: pool.clone(),
+        metrics: telemetry::metrics(),
+        draining: stop.clone(),
+        cxone: Arc::new(move || cxone.condition().as_str()),
+    };
     let v1 = OpenApiRouter::new()
         .merge(callbacks::routes().with_state(callbacks))
         .merge(audit::routes().with_state(AuditStore::new(pool.clone())))

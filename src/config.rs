@@ -188,6 +188,7 @@ impl ServiceArgs {
                 client_secret: client_secret.ok_or_else(|| BadSetting::missing("CXONE_CLIENT_SECRET"))?,
                 auth: self.cxone_auth,
                 timeout,
+                requests_per_minute: self.cxone_requests_per_minute,
             },
             worker: WorkerSettings {
                 without_forecast: self.callback_without_forecast,

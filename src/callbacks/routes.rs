@@ -26,6 +26,7 @@ use super::worker::Worker;
 use crate::audit::{Actor, Entry, Outcome};
 use crate::campaigns::{CampaignSettings, SettingsStore};
 use crate::clock::Clock;
+use crate::cxone::Class;
 use crate::http::{
     Allowed, Caller, Faults, JsonBody, Member, Page, PageRequest, Problem, ProblemKind, Query, RequestInfo, ResourceId,
     Unknown, required,
@@ -299,6 +300,7 @@ impl Callbacks {
         wait: Duration,
     ) -> Result<Response, Problem> {
         let deadline = Instant::now() + wait;
+        let class = if wait.is_zero() { Class::Background } else { Class::Waiting };
         let slot = self.worker.free_slot();
         let due_at = if slot.is_some() { self.worker.lease_end() } else { info.arrived_at };
         let callback = new_callback(wish, id, info, i32::from(slot.is_some()), due_at);
@@ -309,7 +311,7 @@ impl Callbacks {
             Some(Inserted::New) => {
                 metrics::counter!("ringback_callbacks_total", "status" => "accepted").increment(1);
                 match slot {
-                    Some(slot) => self.worker.start(callback.clone(), slot),
+                    Some(slot) => self.worker.start(callback.clone(), class, slot),
                     None => self.worker.wake(),
                 }
             }

@@ -290,6 +290,7 @@ impl CallbackStore {
     }
 
     /// Takes up to `limit` callbacks that are due, most urgent first, until `lease_end`. No two replicas get the same.
+    /// With `ends_by`, only those whose window ends by then.
     ///
     /// # Errors
     /// Where Postgres refuses.
@@ -297,18 +298,22 @@ impl CallbackStore {
         &self,
         now: Timestamp,
         lease_end: Timestamp,
+        ends_by: Option<Timestamp>,
         limit: usize,
     ) -> Result<Vec<Callback>, sqlx::Error> {
         let rows = sqlx::query_as!(
             Row,
             "update callbacks set due_at = $2, attempts = attempts + 1
              where id in (
-                 select id from callbacks where due_at <= $1 order by requested_end limit $3 for update skip locked
+                 select id from callbacks
+                 where due_at <= $1 and ($4::timestamptz is null or requested_end <= $4)
+                 order by requested_end limit $3 for update skip locked
              )
              returning *",
             now.to_sqlx() as _,
             lease_end.to_sqlx() as _,
-            i64::try_from(limit).unwrap_or(i64::MAX)
+            i64::try_from(limit).unwrap_or(i64::MAX),
+            ends_by.map(|at| at.to_sqlx()) as _
         );
         rows.fetch_all(&self.pool).await?.into_iter().map(Callback::try_from).collect()
     }

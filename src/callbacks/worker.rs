@@ -18,13 +18,15 @@ use super::waiting::Waiting;
 use crate::audit::Outcome;
 use crate::campaigns::{CampaignSettings, SettingsStore};
 use crate::clock::Clock;
-use crate::cxone::{ContactMade, Cxone, CxoneError, NewContact, Sms};
+use crate::cxone::{Asker, Class, ContactMade, Cxone, CxoneError, Decision, NewContact, Sms};
 use crate::types::{PhoneNumber, Zone};
 
 /// How many callbacks one replica works on at once.
 const SLOTS: usize = 32;
 /// How often a replica looks for work that nobody has told it of.
 const POLL: Duration = Duration::from_secs(1);
+/// A contact and a text; forecasts are shared.
+const REQUESTS_OF_A_CALLBACK: u32 = 2;
 /// After SIGTERM, work may go on for so long; what is unfinished then is released for another replica.
 const DRAIN: Duration = Duration::from_secs(12);
 /// The first wait after CXone was unavailable: from, and to.
@@ -113,8 +115,9 @@ impl Worker {
     }
 
     /// A slot for a callback that is about to be accepted, where one is free.
+    /// None while CXone is down or the budget is spent, too: the callback then takes its turn in the backlog.
     pub fn free_slot(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.slots).try_acquire_owned().ok()
+        if self.cxone.looks_open() { Arc::clone(&self.slots).try_acquire_owned().ok() } else { None }
     }
 
     /// Until when an attempt that starts now has its callback: longer than a request to CXone with a new token takes.
@@ -128,12 +131,12 @@ impl Worker {
     }
 
     /// Starts on a callback whose claim this replica holds.
-    pub fn start(self: &Arc<Self>, callback: Callback, slot: OwnedSemaphorePermit) {
+    pub fn start(self: &Arc<Self>, callback: Callback, class: Class, slot: OwnedSemaphorePermit) {
         let worker = Arc::clone(self);
         let span = attempt_span(&callback);
         let attempt = async move {
             let (id, attempts) = (callback.id, callback.attempts);
-            let finished = worker.give_up.run_until_cancelled(worker.work(callback)).await;
+            let finished = worker.give_up.run_until_cancelled(worker.work(callback, class)).await;
             if finished.is_none()
                 && let Err(error) = worker.store.release(id, attempts, worker.clock.now()).await
             {
@@ -159,25 +162,33 @@ impl Worker {
         loop {
             // The semaphore is never closed.
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
-            match self.store.claim(self.clock.now(), self.lease_end(), 1).await {
-                Ok(mut claimed) => match claimed.pop() {
-                    Some(callback) => self.start(callback, slot),
-                    None => self.rest(slot).await,
-                },
+            let pause = match self.claim_next().await {
+                Ok(Some(callback)) => {
+                    self.start(callback, Class::Background, slot);
+                    continue;
+                }
+                Ok(None) => POLL,
                 Err(error) => {
                     tracing::error!(error = %error, "callbacks cannot be claimed");
-                    self.rest(slot).await;
+                    POLL
                 }
-            }
+            };
+            drop(slot);
+            // Until someone wakes it, or it is time to look again; a timeout is as good as a call.
+            let _ = tokio::time::timeout(self.clock.between(pause / 2, pause), self.wake.notified()).await;
         }
     }
 
-    /// Until someone wakes it, or it is time to look again.
-    async fn rest(&self, slot: OwnedSemaphorePermit) {
-        drop(slot);
-        let pause = self.clock.between(POLL / 2, POLL);
-        // A timeout is as good as a call.
-        let _ = tokio::time::timeout(pause, self.wake.notified()).await;
+    /// The most urgent callback that is due, where CXone can be asked about it; else one that needs no CXone any more,
+    /// because its window has passed. The rest of the backlog stays as it is.
+    async fn claim_next(&self) -> Result<Option<Callback>, sqlx::Error> {
+        let running = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
+        let needed = REQUESTS_OF_A_CALLBACK.saturating_mul(running.saturating_add(1));
+        let ends_by = match self.cxone.may_start(needed).await {
+            Decision::Granted => None,
+            Decision::NotFor(_) => Some(self.clock.now() + NOTICE),
+        };
+        Ok(self.store.claim(self.clock.now(), self.lease_end(), ends_by, 1).await?.pop())
     }
 
     /// Claims and works on one callback that is due.
@@ -185,18 +196,17 @@ impl Worker {
     /// # Errors
     /// Where Postgres cannot be asked.
     pub async fn step(&self) -> Result<Step, sqlx::Error> {
-        let claimed = self.store.claim(self.clock.now(), self.lease_end(), 1).await?.pop();
-        let Some(callback) = claimed else { return Ok(Step::Idle) };
+        let Some(callback) = self.claim_next().await? else { return Ok(Step::Idle) };
         let span = attempt_span(&callback);
-        self.work(callback).instrument(span).await;
+        self.work(callback, Class::Background).instrument(span).await;
         Ok(Step::Worked)
     }
 
     /// One attempt on a callback, as far as it can be brought now.
-    async fn work(&self, mut callback: Callback) {
+    async fn work(&self, mut callback: Callback, class: Class) {
         let attempted = match callback.status {
-            Status::Accepted => self.schedule(&mut callback).await,
-            Status::Scheduled => self.resume_confirmation(&mut callback).await,
+            Status::Accepted => self.schedule(&mut callback, class).await,
+            Status::Scheduled => self.resume_confirmation(&mut callback, class).await,
             Status::Failed | Status::Expired | Status::Cancelled => Ok(()),
         };
         match attempted {
@@ -209,7 +219,7 @@ impl Worker {
     }
 
     /// Brings an accepted callback to its contact, and on to its text.
-    async fn schedule(&self, callback: &mut Callback) -> Result<(), Halt> {
+    async fn schedule(&self, callback: &mut Callback, class: Class) -> Result<(), Halt> {
         if callback.window_has_passed(self.clock.now(), NOTICE) {
             callback.expired();
             return self.conclude(callback, "callback.expired", Outcome::Failed, Status::Accepted).await;
@@ -223,7 +233,7 @@ impl Worker {
                 self.save(callback).await?;
                 at
             }
-            None => match self.place(callback, &settings).await? {
+            None => match self.place(callback, class, &settings).await? {
                 Some(at) => at,
                 None => return Ok(()),
             },
@@ -236,7 +246,7 @@ impl Worker {
             language: &callback.language,
             window: callback.window,
         };
-        let made_at = match self.cxone.create_contact(&contact, &callback.trace).await {
+        let made_at = match self.cxone.create_contact(&contact, Asker { class, trace: &callback.trace }).await {
             Ok(ContactMade::Now) => at,
             Ok(ContactMade::Before) => callback.earlier_dispatch_time.unwrap_or(at),
             Err(error) => return self.not_scheduled(callback, doubt, &error).await,
@@ -246,14 +256,20 @@ impl Worker {
         self.record(callback, "callback.scheduled", Outcome::Succeeded, Status::Accepted).await?;
         metrics::counter!("ringback_callbacks_total", "status" => "scheduled").increment(1);
         self.waiting.tell(callback);
-        self.confirm(callback, &settings).await
+        self.confirm(callback, class, &settings).await
     }
 
     /// Finds the callback's moment and commits it, so that every replica counts it from here on. None where there is
     /// no moment, or no forecast to be had now; the callback then has ended, or is deferred.
-    async fn place(&self, callback: &mut Callback, settings: &CampaignSettings) -> Result<Option<Timestamp>, Halt> {
+    async fn place(
+        &self,
+        callback: &mut Callback,
+        class: Class,
+        settings: &CampaignSettings,
+    ) -> Result<Option<Timestamp>, Halt> {
         let window = callback.window;
-        let forecast = match self.cxone.forecast(&callback.campaign_id, &window, &callback.trace).await {
+        let asker = Asker { class, trace: &callback.trace };
+        let forecast = match self.cxone.forecast(&callback.campaign_id, &window, asker).await {
             Ok(forecast) => forecast,
             Err(error) => {
                 let doubt = callback.doubt();
@@ -309,7 +325,7 @@ impl Worker {
     }
 
     /// Takes up the text of a callback whose contact an earlier attempt made.
-    async fn resume_confirmation(&self, callback: &mut Callback) -> Result<(), Halt> {
+    async fn resume_confirmation(&self, callback: &mut Callback, class: Class) -> Result<(), Halt> {
         if callback.confirmation_started_at.is_some() {
             let failure = Failure::new("sms-outcome-unknown", "the service stopped while the text was being sent");
             return self.unconfirmed(callback, Confirmation::Unknown, failure).await;
@@ -318,11 +334,11 @@ impl Worker {
         callback.confirmation_started_at = Some(self.clock.now());
         callback.leased(self.lease_end());
         self.save(callback).await?;
-        self.confirm(callback, &settings).await
+        self.confirm(callback, class, &settings).await
     }
 
     /// Sends the text, whose start is committed. At most once: whatever is not certainly unsent is not sent again.
-    async fn confirm(&self, callback: &mut Callback, settings: &CampaignSettings) -> Result<(), Halt> {
+    async fn confirm(&self, callback: &mut Callback, class: Class, settings: &CampaignSettings) -> Result<(), Halt> {
         let at = callback.dispatch_time.filter(|at| *at > self.clock.now());
         let Some(at) = at else {
             let failure = Failure::new("sms-too-late", "the time of the call came before the text could be sent");
@@ -332,7 +348,7 @@ impl Worker {
         let message = confirmation_text(&callback.language, zone, at, callback.id);
         let from = settings.sms_from.as_ref().unwrap_or(&self.settings.sms_from);
         let sms = Sms { to: &callback.phone_number, from, message: &message };
-        match self.cxone.send_sms(&sms, &callback.trace).await {
+        match self.cxone.send_sms(&sms, Asker { class, trace: &callback.trace }).await {
             Ok(session) => {
                 callback.confirmation_ended(Confirmation::Sent, Some(session), None);
                 self.conclude(callback, "callback.confirmed", Outcome::Succeeded, Status::Scheduled).await
@@ -363,7 +379,7 @@ impl Worker {
     /// What CXone's failure means for the callback. The call's own retry is behind it already.
     fn verdict(&self, error: &CxoneError, attempts: i32) -> Verdict {
         match error {
-            CxoneError::RateLimited { retry_after } => {
+            CxoneError::RateLimited { retry_after } | CxoneError::OverBudget { retry_after } => {
                 Verdict::NotDone { wait: *retry_after + self.clock.between(Duration::ZERO, RETRY_AFTER_SPREAD) }
             }
             CxoneError::Unavailable { retry_after, .. } => {

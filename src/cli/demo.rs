@@ -127,6 +127,7 @@ fn settings(simulator: SocketAddr) -> anyhow::Result<ServiceSettings> {
             client_secret: SecretString::from(known.client_secret),
             auth: AuthStyle::Basic,
             timeout,
+            requests_per_minute: 100,
         },
         worker: WorkerSettings {
             without_forecast: WithoutForecast::Reject,

@@ -23,6 +23,12 @@ pub enum CxoneError {
         /// When to come back.
         retry_after: Duration,
     },
+    /// Ringback itself has spent what it may. Nothing was sent.
+    #[error("the CXone budget is spent for {} s", retry_after.as_secs())]
+    OverBudget {
+        /// When there is room again.
+        retry_after: Duration,
+    },
     /// The credentials, or two tokens in a row, were refused. Nothing was done.
     #[error("CXone refused the OAuth client: {reason}")]
     Unauthorized {
@@ -84,6 +90,7 @@ impl CxoneError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::RateLimited { .. } => "cxone-rate-limited",
+            Self::OverBudget { .. } => "cxone-over-budget",
             Self::Unauthorized { .. } => "cxone-unauthorized",
             Self::Forbidden { .. } => "cxone-forbidden",
             Self::NotFound { .. } | Self::Rejected { .. } => "cxone-rejected",

@@ -3,7 +3,12 @@
 //! The calls are those of the `v2` contract; a tenant of another shape would be another implementation of the same
 //! few questions: what is the forecast, make this contact, send this text.
 
+mod breaker;
+mod budget;
 mod error;
+mod forecasts;
+mod gate;
+mod ledger;
 mod token;
 mod transport;
 mod wire;
@@ -11,10 +16,13 @@ mod wire;
 use std::time::Duration;
 
 pub use error::CxoneError;
+use forecasts::Forecasts;
 use jiff::Timestamp;
+pub use ledger::{Class, Decision};
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::json;
+use sqlx::PgPool;
 use transport::{Call, Transport};
 use uuid::Uuid;
 
@@ -44,6 +52,39 @@ pub struct Settings {
     pub auth: AuthStyle,
     /// For one request.
     pub timeout: Duration,
+    /// The client's quota in any minute, shared by all replicas of one database.
+    pub requests_per_minute: u32,
+}
+
+/// On whose behalf CXone is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// How urgent it is.
+    pub class: Class,
+    /// The trace that the request belongs to.
+    pub trace: &'a Traceparent,
+}
+
+/// How CXone is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It answers.
+    Ok,
+    /// It refuses the OAuth client.
+    Unauthorized,
+    /// It does not answer.
+    Down,
+}
+
+impl Condition {
+    /// As the readiness page says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Unauthorized => "it refuses the OAuth client: check CXONE_CLIENT_ID and CXONE_CLIENT_SECRET",
+            Self::Down => "it does not answer; what was accepted waits",
+        }
+    }
 }
 
 /// What is asked of CXone.
@@ -124,6 +165,8 @@ pub struct Sms<'a> {
 /// The client: one for all that happens in a replica.
 pub struct Cxone {
     transport: Transport,
+    forecasts: Forecasts,
+    clock: Clock,
 }
 
 impl Cxone {
@@ -131,11 +174,28 @@ impl Cxone {
     ///
     /// # Errors
     /// Where the machine's TLS cannot be set up.
-    pub fn new(settings: Settings, clock: Clock) -> Result<Self, reqwest::Error> {
-        Ok(Self { transport: Transport::new(settings, clock)? })
+    pub fn new(settings: Settings, pool: PgPool, clock: Clock) -> Result<Self, reqwest::Error> {
+        let transport = Transport::new(settings, pool, clock.clone())?;
+        Ok(Self { transport, forecasts: Forecasts::default(), clock })
     }
 
-    /// The hours of the campaign's forecast that overlap the window, in order of time. May be empty.
+    /// How CXone is.
+    pub fn condition(&self) -> Condition {
+        self.transport.gate.condition()
+    }
+
+    /// Whether a request would be let out now, as far as this replica knows without asking.
+    pub fn looks_open(&self) -> bool {
+        self.transport.gate.looks_open()
+    }
+
+    /// Whether work that needs `count` requests may be started in the background, or for how long not.
+    pub async fn may_start(&self, count: u32) -> Decision {
+        self.transport.gate.may_start(count).await
+    }
+
+    /// The hours of the campaign's forecast that overlap the window, in order of time, at most some minutes old. May
+    /// be empty.
     ///
     /// # Errors
     /// As CXone failed; safe to ask again.
@@ -143,9 +203,19 @@ impl Cxone {
         &self,
         campaign_id: &CampaignId,
         window: &TimeWindow,
-        trace: &Traceparent,
+        asker: Asker<'_>,
     ) -> Result<Vec<ForecastHour>, CxoneError> {
-        let (start, end) = (window.start().to_string(), window.end().to_string());
+        let fetch = |range| self.fetch_forecast(campaign_id, range, asker);
+        self.forecasts.get(campaign_id, window, &self.clock, fetch).await
+    }
+
+    async fn fetch_forecast(
+        &self,
+        campaign_id: &CampaignId,
+        range: forecasts::Range,
+        asker: Asker<'_>,
+    ) -> Result<Vec<ForecastHour>, CxoneError> {
+        let (start, end) = (range.start.to_string(), range.end.to_string());
         let query =
             [("campaignId", campaign_id.as_str()), ("startTime", &start), ("endTime", &end), ("granularity", "hourly")];
         let call = Call {
@@ -154,20 +224,16 @@ impl Cxone {
             path: "/api/v2/outbound/forecast",
             query: &query,
             body: None,
-            trace: Some(trace),
+            asker,
         };
-        self.transport.call::<wire::Forecast>(call).await?.hours_within(window)
+        self.transport.call::<wire::Forecast>(call).await?.hours_within(range)
     }
 
     /// Makes a contact, or finds that it was made before. Safe to send again under the same id.
     ///
     /// # Errors
     /// As CXone failed. After an unknown outcome the contact may be there.
-    pub async fn create_contact(
-        &self,
-        contact: &NewContact<'_>,
-        trace: &Traceparent,
-    ) -> Result<ContactMade, CxoneError> {
+    pub async fn create_contact(&self, contact: &NewContact<'_>, asker: Asker<'_>) -> Result<ContactMade, CxoneError> {
         let body = json!({"contact": {
             "contactId": contact.contact_id,
             "campaignId": contact.campaign_id,
@@ -187,7 +253,7 @@ impl Cxone {
             path: "/api/v2/outbound/contacts",
             query: &[],
             body: Some(&body),
-            trace: Some(trace),
+            asker,
         };
         match self.transport.call::<wire::ContactCreated>(call).await {
             Ok(created) => created.confirm(contact.contact_id),
@@ -201,7 +267,7 @@ impl Cxone {
     ///
     /// # Errors
     /// As CXone failed. After an unknown outcome, or an answer of no known form, the text may be on its way.
-    pub async fn send_sms(&self, sms: &Sms<'_>, trace: &Traceparent) -> Result<String, CxoneError> {
+    pub async fn send_sms(&self, sms: &Sms<'_>, asker: Asker<'_>) -> Result<String, CxoneError> {
         let body = json!({
             "to": sms.to.as_str(), "from": sms.from.as_str(), "message": sms.message, "channels": ["sms"],
         });
@@ -211,7 +277,7 @@ impl Cxone {
             path: "/api/v2/messaging/sessions",
             query: &[],
             body: Some(&body),
-            trace: Some(trace),
+            asker,
         };
         self.transport.call::<wire::SessionCreated>(call).await?.session_id()
     }

@@ -1,5 +1,6 @@
 //! One access token for everything that happens in a replica.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +11,8 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::error::CxoneError;
-use super::transport::{MAX_ANSWER, read_bounded};
+use super::gate::Gate;
+use super::ledger::Class;
 use super::{AuthStyle, Settings};
 use crate::clock::Clock;
 
@@ -30,6 +32,7 @@ const FAILURE_HOLDS: Duration = Duration::from_secs(1);
 pub struct TokenCache {
     settings: Settings,
     http: reqwest::Client,
+    gate: Arc<Gate>,
     clock: Clock,
     // Held during the refresh: whoever comes meanwhile waits for this one and makes no request of its own.
     last: Mutex<Last>,
@@ -42,13 +45,13 @@ enum Last {
 }
 
 impl TokenCache {
-    pub fn new(settings: Settings, http: reqwest::Client, clock: Clock) -> Self {
-        Self { settings, http, clock, last: Mutex::new(Last::Nothing) }
+    pub fn new(settings: Settings, http: reqwest::Client, gate: Arc<Gate>, clock: Clock) -> Self {
+        Self { settings, http, gate, clock, last: Mutex::new(Last::Nothing) }
     }
 
     /// A token that is good now. `refused` is one that CXone has just answered with 401: it is replaced only where it
     /// is still the current one, so that many refusals cost one refresh.
-    pub async fn get(&self, refused: Option<&SecretString>) -> Result<SecretString, CxoneError> {
+    pub async fn get(&self, class: Class, refused: Option<&SecretString>) -> Result<SecretString, CxoneError> {
         let mut last = self.last.lock().await;
         let now = self.clock.now();
         match &*last {
@@ -58,7 +61,7 @@ impl TokenCache {
             Last::Failure { error, until } if now < *until => return Err(error.clone()),
             Last::Token { .. } | Last::Failure { .. } | Last::Nothing => {}
         }
-        let fetched = self.fetch(now).await;
+        let fetched = self.fetch(class, now).await;
         metrics::counter!("ringback_cxone_token_requests_total",
             "outcome" => fetched.as_ref().err().map_or("ok", CxoneError::code))
         .increment(1);
@@ -75,27 +78,11 @@ impl TokenCache {
         }
     }
 
-    async fn fetch(&self, now: Timestamp) -> Result<(SecretString, Timestamp), CxoneError> {
-        // The token request is not the call that it is for: whatever becomes of it, that call was not made.
-        let unavailable = |reason: String| CxoneError::Unavailable { retry_after: None, reason };
-        let answer = self.request().send().await.map_err(|error| match CxoneError::from_transport(&error) {
-            CxoneError::OutcomeUnknown { reason } => unavailable(format!("the token endpoint: {reason}")),
-            other => other,
-        })?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = read_bounded(answer, MAX_ANSWER).await.map_err(unavailable)?;
-        if !status.is_success() {
-            return Err(match CxoneError::from_answer(status, &headers, &body, SCOPES, now) {
-                // OAuth says 400 where the client itself is refused.
-                CxoneError::Rejected { reason, .. } | CxoneError::Forbidden { reason, .. } => {
-                    CxoneError::Unauthorized { reason }
-                }
-                CxoneError::NotFound { reason } | CxoneError::OutcomeUnknown { reason } => unavailable(reason),
-                other => other,
-            });
-        }
+    async fn fetch(&self, class: Class, now: Timestamp) -> Result<(SecretString, Timestamp), CxoneError> {
+        let body = self.gate.send(class, self.request(), SCOPES).await.map_err(of_token)?;
         let granted: Granted = serde_json::from_slice(&body)
             .map_err(|_| unavailable("the token endpoint gave an answer of no known form".into()))?;
+        metrics::gauge!("ringback_cxone_token_fetched_at_seconds").set(now.as_duration().as_secs_f64());
         let life = granted.life();
         let used_for = life.saturating_sub(MARGIN.min(life / 2)).max(SHORTEST_USE);
         Ok((granted.access_token, now + used_for))
@@ -118,6 +105,28 @@ impl TokenCache {
             ]),
         }
     }
+}
+
+/// The token request is not the call that it is for: whatever became of it, that call was not made.
+fn of_token(error: CxoneError) -> CxoneError {
+    match error {
+        // OAuth says 400 where the client itself is refused.
+        CxoneError::Rejected { reason, .. } | CxoneError::Forbidden { reason, .. } => {
+            CxoneError::Unauthorized { reason }
+        }
+        CxoneError::NotFound { reason }
+        | CxoneError::Conflict { reason }
+        | CxoneError::OutcomeUnknown { reason }
+        | CxoneError::UnexpectedAnswer { reason } => unavailable(format!("the token endpoint: {reason}")),
+        CxoneError::Unauthorized { .. }
+        | CxoneError::RateLimited { .. }
+        | CxoneError::OverBudget { .. }
+        | CxoneError::Unavailable { .. } => error,
+    }
+}
+
+fn unavailable(reason: String) -> CxoneError {
+    CxoneError::Unavailable { retry_after: None, reason }
 }
 
 fn is_same(refused: Option<&SecretString>, current: &SecretString) -> bool {

@@ -1,34 +1,34 @@
-//! One request to CXone: with a token, a deadline and a bound, measured, and its failure understood.
+//! One call to CXone: with a token, traced, its answer read and its failure understood.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use reqwest::{Method, Response, StatusCode};
+use bytes::Bytes;
+use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sqlx::PgPool;
 use tracing::Instrument as _;
 
 use super::error::CxoneError;
+use super::gate::Gate;
 use super::token::TokenCache;
-use super::{Operation, Settings};
+use super::{Asker, Operation, Settings};
 use crate::clock::Clock;
-use crate::trace::Traceparent;
 
-/// No answer of CXone's that Ringback reads is anywhere near as long.
-pub(super) const MAX_ANSWER: usize = 256 * 1024;
 /// A host that does not even take a connection in this time is down.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
-/// A request, before it has a token.
+/// A call, before it has a token.
 pub(super) struct Call<'a> {
     pub operation: Operation,
     pub method: Method,
-    /// Below the base address, with its query.
+    /// Below the base address.
     pub path: &'a str,
     pub query: &'a [(&'a str, &'a str)],
     pub body: Option<&'a Value>,
-    pub trace: Option<&'a Traceparent>,
+    pub asker: Asker<'a>,
 }
 
 /// The way to CXone.
@@ -36,11 +36,12 @@ pub(super) struct Transport {
     http: reqwest::Client,
     base_url: String,
     tokens: TokenCache,
+    pub gate: Arc<Gate>,
     clock: Clock,
 }
 
 impl Transport {
-    pub fn new(settings: Settings, clock: Clock) -> Result<Self, reqwest::Error> {
+    pub fn new(settings: Settings, pool: PgPool, clock: Clock) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .timeout(settings.timeout)
             .connect_timeout(settings.timeout.min(CONNECT_WITHIN))
@@ -48,24 +49,31 @@ impl Transport {
             .user_agent(concat!("ringback/", env!("CARGO_PKG_VERSION")))
             .build()?;
         let base_url = settings.base_url.clone();
-        let tokens = TokenCache::new(settings, http.clone(), clock.clone());
-        Ok(Self { http, base_url, tokens, clock })
+        let gate = Arc::new(Gate::new(&settings, pool, clock.clone()));
+        let tokens = TokenCache::new(settings, http.clone(), Arc::clone(&gate), clock.clone());
+        Ok(Self { http, base_url, tokens, gate, clock })
     }
 
-    /// Sends it, once more with a new token where the first was refused, and reads the answer.
+    /// Makes the call, once more with a new token where the first was refused.
     pub async fn call<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, CxoneError> {
         let operation = call.operation.name();
         let started = Instant::now();
         let span = tracing::info_span!("cxone", cxone.operation = operation, cxone.outcome = tracing::field::Empty);
         let answered = self.send_authorized(&call).instrument(span.clone()).await.and_then(|body| {
-            serde_json::from_slice(&body).map_err(|error| CxoneError::UnexpectedAnswer {
-                reason: format!("{:?} error in the body", error.classify()),
+            serde_json::from_slice(&body).map_err(|error| {
+                let reason = format!("{:?} error in the body", error.classify());
+                CxoneError::UnexpectedAnswer { reason }
             })
         });
         let outcome = answered.as_ref().err().map_or("ok", CxoneError::code);
         span.record("cxone.outcome", outcome);
         metrics::histogram!("ringback_cxone_request_seconds", "operation" => operation, "outcome" => outcome)
             .record(started.elapsed());
+        match &answered {
+            Ok(_) => self.gate.authorized(true),
+            Err(CxoneError::Unauthorized { .. }) => self.gate.authorized(false),
+            Err(_) => {}
+        }
         if let Err(error) = &answered {
             span.in_scope(|| tracing::warn!(error = %error, "CXone did not do it"));
         }
@@ -73,10 +81,11 @@ impl Transport {
     }
 
     async fn send_authorized(&self, call: &Call<'_>) -> Result<Bytes, CxoneError> {
-        let token = self.tokens.get(None).await?;
+        let class = call.asker.class;
+        let token = self.tokens.get(class, None).await?;
         match self.send(call, &token).await {
             Err(CxoneError::Unauthorized { .. }) => {
-                let token = self.tokens.get(Some(&token)).await?;
+                let token = self.tokens.get(class, Some(&token)).await?;
                 self.send(call, &token).await
             }
             answered => answered,
@@ -85,36 +94,15 @@ impl Transport {
 
     async fn send(&self, call: &Call<'_>, token: &SecretString) -> Result<Bytes, CxoneError> {
         let url = format!("{}{}", self.base_url, call.path);
+        let trace = call.asker.trace.child(self.clock.new_id());
         let mut request = self.http.request(call.method.clone(), url).bearer_auth(token.expose_secret());
+        request = request.header("traceparent", trace.as_str());
         if !call.query.is_empty() {
             request = request.query(call.query);
         }
         if let Some(body) = call.body {
             request = request.json(body);
         }
-        if let Some(trace) = call.trace {
-            request = request.header("traceparent", trace.child(self.clock.new_id()).as_str());
-        }
-        let answer = request.send().await.map_err(|error| CxoneError::from_transport(&error))?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = read_bounded(answer, MAX_ANSWER).await;
-        if matches!(status, StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED) {
-            return body.map_err(|reason| CxoneError::UnexpectedAnswer { reason });
-        }
-        let body = body.unwrap_or_default();
-        Err(CxoneError::from_answer(status, &headers, &body, call.operation.scope(), self.clock.now()))
-    }
-}
-
-/// The whole body, or why it was given up.
-pub(super) async fn read_bounded(mut answer: Response, limit: usize) -> Result<Bytes, String> {
-    let mut body = BytesMut::new();
-    loop {
-        match answer.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= limit => body.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Err(format!("the answer is larger than {limit} bytes")),
-            Ok(None) => return Ok(body.freeze()),
-            Err(_) => return Err("the answer broke off".into()),
-        }
+        self.gate.send(call.asker.class, request, call.operation.scope()).await
     }
 }

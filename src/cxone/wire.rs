@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::forecasts::Range;
 use super::{ContactMade, CxoneError, ForecastHour};
-use crate::types::TimeWindow;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// A session id longer than this is none.
@@ -28,9 +28,9 @@ struct Hour {
 impl Forecast {
     /// In order of time, and only what the question was about. One hour that makes no sense spoils the whole: what
     /// else would be wrong in it?
-    pub fn hours_within(self, window: &TimeWindow) -> Result<Vec<ForecastHour>, CxoneError> {
+    pub fn hours_within(self, range: Range) -> Result<Vec<ForecastHour>, CxoneError> {
         let mut hours = self.forecast.iter().map(Hour::read).collect::<Result<Vec<_>, _>>()?;
-        hours.retain(|hour| hour.hour < window.end() && hour.hour + HOUR > window.start());
+        hours.retain(|hour| hour.hour < range.end && hour.hour + HOUR > range.start);
         hours.sort_by_key(|hour| hour.hour);
         if hours.windows(2).any(|pair| pair[0].hour == pair[1].hour) {
             return Err(unexpected("an hour stands twice in the forecast"));
@@ -104,18 +104,18 @@ fn unexpected(reason: &str) -> CxoneError {
 mod tests {
     use super::*;
 
-    fn window() -> TimeWindow {
+    fn range() -> Range {
         let at = |text: &str| text.parse().unwrap();
-        TimeWindow::parse(at("2026-11-20T15:30:00Z"), at("2026-11-20T17:00:00Z")).unwrap()
+        Range { start: at("2026-11-20T15:30:00Z"), end: at("2026-11-20T17:00:00Z") }
     }
 
     fn hours(json: &str) -> Result<Vec<String>, CxoneError> {
         let forecast: Forecast = serde_json::from_str(json).unwrap();
-        Ok(forecast.hours_within(&window())?.iter().map(|hour| hour.hour.to_string()).collect())
+        Ok(forecast.hours_within(range())?.iter().map(|hour| hour.hour.to_string()).collect())
     }
 
     #[test]
-    fn hours_are_put_in_order_and_those_outside_the_window_left_out() {
+    fn hours_are_put_in_order_and_those_outside_the_question_left_out() {
         let hours = hours(
             r#"{"forecast": [
                 {"hour": "2026-11-20T16:00:00Z", "availableAgents": 3, "expectedCalls": 1.5},

@@ -1,5 +1,6 @@
 //! What people and programs that run the service ask it. None of it needs a key.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -28,6 +29,8 @@ pub struct Operations {
     pub metrics: PrometheusHandle,
     /// Ends when the service begins to drain: it then takes no more work.
     pub draining: tokio_util::sync::CancellationToken,
+    /// How CXone is. It does not decide whether the service is ready: what it accepts, it keeps.
+    pub cxone: Arc<dyn Fn() -> &'static str + Send + Sync>,
 }
 
 impl Operations {
@@ -46,12 +49,22 @@ pub fn docs(api: utoipa::openapi::OpenApi) -> SwaggerUi {
     SwaggerUi::new("/docs").url("/openapi.json", api)
 }
 
-/// Whether it lives, and how it is.
+/// Whether it lives
 #[derive(Serialize, ToSchema)]
 struct Health {
-    /// `ok`, or what is wrong.
     #[schema(example = "ok")]
     status: &'static str,
+}
+
+/// Whether it can take work, and how CXone is
+#[derive(Serialize, ToSchema)]
+struct Readiness {
+    /// `ok`, or why it can take no work.
+    #[schema(example = "ok")]
+    status: &'static str,
+    /// `ok`, or what is wrong with CXone. The service accepts and keeps callbacks all the same.
+    #[schema(example = "ok")]
+    cxone: &'static str,
 }
 
 /// The process lives
@@ -62,16 +75,19 @@ async fn healthz() -> Json<Health> {
 
 /// It can take work
 ///
-/// 503 with the reason where it cannot: Postgres is away, or the service is draining.
+/// 503 with the reason where it cannot: Postgres is away, or the service is draining. CXone being away is told, and is
+/// no reason.
 #[utoipa::path(get, path = "/readyz", tag = "Operations",
-    responses((status = 200, body = Health), (status = 503, description = "Not now; `status` says why", body = Health)))]
+    responses((status = 200, body = Readiness),
+        (status = 503, description = "Not now; `status` says why", body = Readiness)))]
 async fn readyz(State(operations): State<Operations>) -> Response {
-    let unready = |status| (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status })).into_response();
+    let cxone = (operations.cxone)();
+    let unready = |status| (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { status, cxone })).into_response();
     if operations.draining.is_cancelled() {
         return unready("the service is draining");
     }
     match tokio::time::timeout(READY_WITHIN, sqlx::query_scalar!("select 1").fetch_one(&operations.pool)).await {
-        Ok(Ok(_)) => Json(Health { status: "ok" }).into_response(),
+        Ok(Ok(_)) => Json(Readiness { status: "ok", cxone }).into_response(),
         Ok(Err(_)) | Err(_) => unready("the database cannot be reached"),
     }
 }

@@ -1,0 +1,179 @@
+//! Forecasts that were asked for not long ago. Callbacks of the same campaign and hours share one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::{CxoneError, ForecastHour};
+use crate::clock::Clock;
+use crate::types::{CampaignId, TimeWindow};
+
+/// A forecast is of an hour's agents and calls; five minutes do not age it.
+const FRESH_FOR: SignedDuration = SignedDuration::from_mins(5);
+/// Asked for in one go, so that windows which begin a little later find their hours there too.
+const SPAN: SignedDuration = SignedDuration::from_hours(6);
+const HOUR_SECONDS: i64 = 3600;
+/// Campaigns that are remembered; beyond that, those with nothing fresh are forgotten.
+const MAX_CAMPAIGNS: usize = 1000;
+
+/// What is known of each campaign.
+#[derive(Default)]
+pub struct Forecasts {
+    campaigns: Mutex<HashMap<CampaignId, Arc<AsyncMutex<Known>>>>,
+}
+
+/// What is known of one campaign.
+#[derive(Default)]
+struct Known {
+    fetched: Vec<Fetched>,
+    failure: Option<(Timestamp, CxoneError)>,
+}
+
+struct Fetched {
+    range: Range,
+    at: Timestamp,
+    hours: Vec<ForecastHour>,
+}
+
+/// What is asked for: whole hours, the end not included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    pub start: Timestamp,
+    pub end: Timestamp,
+}
+
+impl Range {
+    /// The hours around a window, and some more after it.
+    fn around(window: &TimeWindow) -> Self {
+        let hour = |at: Timestamp, up: i64| {
+            let seconds = (at.as_second() + up).div_euclid(HOUR_SECONDS) * HOUR_SECONDS;
+            Timestamp::from_second(seconds).unwrap_or(at)
+        };
+        let start = hour(window.start(), 0);
+        let end = hour(window.end(), HOUR_SECONDS - 1);
+        Self { start, end: start.checked_add(SPAN).map_or(end, |longer| longer.max(end)) }
+    }
+
+    fn covers(&self, window: &TimeWindow) -> bool {
+        self.start <= window.start() && window.end() <= self.end
+    }
+}
+
+impl Forecasts {
+    /// The hours that overlap the window, from a fresh forecast or by `fetch`. Of all who miss the same campaign at
+    /// the same time, one fetches, and the others wait for what it brings, be it a failure.
+    pub async fn get<F: Future<Output = Result<Vec<ForecastHour>, CxoneError>>>(
+        &self,
+        campaign: &CampaignId,
+        window: &TimeWindow,
+        clock: &Clock,
+        fetch: impl FnOnce(Range) -> F,
+    ) -> Result<Vec<ForecastHour>, CxoneError> {
+        let asked_at = clock.now();
+        let known = self.known_of(campaign);
+        let mut known = known.lock().await;
+        known.fetched.retain(|fetched| fetched.at + FRESH_FOR > asked_at);
+        if let Some(fetched) = known.fetched.iter().find(|fetched| fetched.range.covers(window)) {
+            return Ok(within(&fetched.hours, window));
+        }
+        if let Some((_, failure)) = known.failure.as_ref().filter(|(failed_at, _)| *failed_at > asked_at) {
+            return Err(failure.clone());
+        }
+        let range = Range::around(window);
+        let hours = match fetch(range).await {
+            Ok(hours) => hours,
+            Err(failure) => {
+                known.failure = Some((clock.now(), failure.clone()));
+                return Err(failure);
+            }
+        };
+        let asked_for = within(&hours, window);
+        // "No forecast" is not kept: it may come any time, and a callback is lost by it.
+        if !asked_for.is_empty() {
+            known.fetched.push(Fetched { range, at: asked_at, hours });
+        }
+        Ok(asked_for)
+    }
+
+    fn known_of(&self, campaign: &CampaignId) -> Arc<AsyncMutex<Known>> {
+        let mut campaigns = self.campaigns.lock().unwrap_or_else(PoisonError::into_inner);
+        if campaigns.len() >= MAX_CAMPAIGNS && !campaigns.contains_key(campaign) {
+            // Who is being asked for is held by someone else too.
+            campaigns.retain(|_, known| Arc::strong_count(known) > 1);
+        }
+        Arc::clone(campaigns.entry(campaign.clone()).or_default())
+    }
+}
+
+fn within(hours: &[ForecastHour], window: &TimeWindow) -> Vec<ForecastHour> {
+    let hour = SignedDuration::from_secs(HOUR_SECONDS);
+    let overlaps = |start: Timestamp| start < window.end() && start + hour > window.start();
+    hours.iter().copied().filter(|hour| overlaps(hour.hour)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-20T{text}Z").parse().unwrap()
+    }
+
+    fn window(start: &str, end: &str) -> TimeWindow {
+        TimeWindow::parse(at(start), at(end)).unwrap()
+    }
+
+    fn hour(start: Timestamp) -> ForecastHour {
+        ForecastHour { hour: start, available_agents: 1, expected_calls: 0.0 }
+    }
+
+    /// Asks for a window, of a CXone that has every hour, and counts how often it is asked.
+    async fn ask(forecasts: &Forecasts, window: TimeWindow, now: Timestamp, asked: &AtomicUsize) -> Vec<ForecastHour> {
+        let campaign = CampaignId::parse("c").unwrap();
+        let fetch = async |range: Range| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            let hours = (range.end.as_second() - range.start.as_second()) / HOUR_SECONDS;
+            Ok((0..hours).map(|n| hour(range.start + SignedDuration::from_hours(n))).collect())
+        };
+        forecasts.get(&campaign, &window, &Clock::manual(move || now, 0), fetch).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn callbacks_of_one_afternoon_share_a_forecast_while_it_is_fresh() {
+        let (forecasts, asked) = (Forecasts::default(), AtomicUsize::new(0));
+        let now = at("11:00:00");
+        let together = (0..200).map(|n| {
+            let start = at("12:30:00") + SignedDuration::from_mins(n % 60);
+            ask(&forecasts, TimeWindow::parse(start, start + SignedDuration::from_hours(2)).unwrap(), now, &asked)
+        });
+        futures::future::join_all(together).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+
+        ask(&forecasts, window("12:30:00", "14:00:00"), now + FRESH_FOR, &asked).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn only_hours_of_the_window_are_given() {
+        let hours =
+            ask(&Forecasts::default(), window("12:30:00", "14:00:00"), at("11:00:00"), &AtomicUsize::new(0)).await;
+        assert_eq!(hours, [hour(at("12:00:00")), hour(at("13:00:00"))]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_not_kept() {
+        let (forecasts, campaign) = (Forecasts::default(), CampaignId::parse("c").unwrap());
+        let down = async |_: Range| Err(CxoneError::OutcomeUnknown { reason: "down".into() });
+        let clock = Clock::manual(|| at("11:00:00"), 0);
+        assert!(forecasts.get(&campaign, &window("12:00:00", "13:00:00"), &clock, down).await.is_err());
+        assert_eq!(
+            ask(&forecasts, window("12:00:00", "13:00:00"), at("11:00:00"), &AtomicUsize::new(0)).await.len(),
+            1
+        );
+    }
+}
