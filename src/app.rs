@@ -29,7 +29,7 @@ const CONNECTIONS: u32 = 24;
 /// Who waits longer than this for a connection is told to come back.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
 /// After SIGTERM, a request that runs is answered within this, or cut.
-const LAST_REQUESTS: Duration = Duration::from_secs(15);
+const LAST_REQUESTS: Duration = Duration::from_secs(6);
 /// How often answers kept for idempotency keys are looked through for old ones.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
 
@@ -143,6 +143,8 @@ impl App {
             }
         };
         self.stop.cancel();
+        // Only now: a request that was still running may have started on a callback.
+        self.worker.drain().await;
         for task in [worker, purge] {
             if task.await.is_err() {
                 tracing::error!("a task of the service panicked");
@@ -160,5 +162,16 @@ async fn purge(idempotency: Idempotency, stop: CancellationToken) {
             Ok(purged) => tracing::info!(purged, "deleted old answers for idempotency keys"),
             Err(error) => tracing::error!(error = %error, "old answers for idempotency keys were not deleted"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_openapi_document_is_in_step() {
+        let committed = include_str!("../openapi/ringback.json").trim_end();
+        assert!(openapi().to_pretty_json().unwrap() == committed, "openapi/ringback.json is stale: run `make openapi`");
     }
 }

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::model::{Actor, Entry, Outcome};
-use crate::http::{Page, PageRequest, Position};
+use crate::http::{Page, PageRequest, Position, begin_list};
 
 /// What a reader asks for. An absent part lets everything through.
 #[derive(Debug, Default)]
@@ -102,6 +102,7 @@ impl AuditStore {
     /// Where Postgres cannot be asked.
     pub async fn page(&self, filter: &Filter, page: &PageRequest<Seq>) -> Result<Page<Entry>, sqlx::Error> {
         let outcome = filter.outcome.and_then(|wanted| Outcome::ALL.into_iter().find(|(known, _)| *known == wanted));
+        let mut transaction = begin_list(&self.pool).await?;
         let rows = sqlx::query_as!(
             Row,
             r#"select seq, id, "timestamp", action, actor_type, actor_id, actor_name, outcome, campaign_id, callback_id,
@@ -128,7 +129,7 @@ impl AuditStore {
             page.after.as_ref().map(|seq| seq.0),
             page.limit + 1
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *transaction)
         .await?;
         Ok(Page::of(rows, page.limit, |row| Seq(row.seq)).map(Entry::from))
     }

@@ -301,13 +301,14 @@ impl Callbacks {
     ) -> Result<Response, Problem> {
         let deadline = Instant::now() + wait;
         let class = if wait.is_zero() { Class::Background } else { Class::Waiting };
-        let slot = self.worker.free_slot();
+        let slot = if self.draining.is_cancelled() { None } else { self.worker.free_slot() };
         let due_at = if slot.is_some() { self.worker.lease_end() } else { info.arrived_at };
         let callback = new_callback(wish, id, info, i32::from(slot.is_some()), due_at);
         let mut waiter = self.waiting.wait_for(id);
         let entry = self.accepted_entry(&callback, caller);
-        match self.store.insert(vec![(&callback, entry)]).await?.get(&id) {
-            Some(Inserted::Duplicate(existing)) => return Err(duplicate(*existing)),
+        let inserted = self.store.insert(vec![(&callback, entry)]).await?.remove(&id);
+        match inserted {
+            Some(Inserted::Duplicate(existing)) => return Err(duplicate(existing)),
             Some(Inserted::New) => {
                 metrics::counter!("ringback_callbacks_total", "status" => "accepted").increment(1);
                 match slot {
@@ -334,7 +335,7 @@ impl Callbacks {
         };
         let latest = match news {
             Some(news) => news,
-            None if wait.is_zero() => callback,
+            None if wait.is_zero() && inserted == Some(Inserted::New) => callback,
             None => self.store.find(id).await?.unwrap_or(callback),
         };
         answer(&latest, wait)

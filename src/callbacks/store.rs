@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::model::{Callback, Confirmation, Failure, Status};
 use crate::audit::Entry;
-use crate::http::{Page, PageRequest, Position};
+use crate::http::{Page, PageRequest, Position, begin_list};
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
 
@@ -243,6 +243,7 @@ impl CallbackStore {
     /// # Errors
     /// Where Postgres cannot be asked.
     pub async fn page(&self, filter: &Filter, page: &PageRequest<Newest>) -> Result<Page<Callback>, sqlx::Error> {
+        let mut transaction = begin_list(&self.pool).await?;
         let rows = sqlx::query_as!(
             Row,
             "select * from callbacks
@@ -263,7 +264,7 @@ impl CallbackStore {
             page.after.as_ref().map(|after| after.id),
             page.limit + 1
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *transaction)
         .await?;
         let callbacks = rows.into_iter().map(Callback::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::of(callbacks, page.limit, |callback| Newest { created_at: callback.created_at, id: callback.id }))

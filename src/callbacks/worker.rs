@@ -28,7 +28,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// A contact and a text; forecasts are shared.
 const REQUESTS_OF_A_CALLBACK: u32 = 2;
 /// After SIGTERM, work may go on for so long; what is unfinished then is released for another replica.
-const DRAIN: Duration = Duration::from_secs(12);
+const DRAIN: Duration = Duration::from_secs(10);
 /// The first wait after CXone was unavailable: from, and to.
 const FIRST_WAIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 /// No wait is longer than this.
@@ -147,9 +147,13 @@ impl Worker {
         self.running.spawn(attempt.instrument(span));
     }
 
-    /// Works until `stop`, then lets what runs finish, and releases what does not.
+    /// Claims what is due and starts on it, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         stop.run_until_cancelled(self.claim_and_start()).await;
+    }
+
+    /// Lets what runs finish, and releases what does not in time. Nothing may be started any more.
+    pub async fn drain(&self) {
         self.running.close();
         if tokio::time::timeout(DRAIN, self.running.wait()).await.is_err() {
             tracing::warn!(callbacks = self.running.len(), "releasing work that did not finish in time");

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use sqlx::{PgPool, Postgres, Transaction};
 use utoipa::ToSchema;
 
 use super::input::Query;
@@ -43,6 +44,17 @@ impl<P: Position> PageRequest<P> {
 fn parse_limit(text: &str) -> Result<i64, Fault> {
     let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
     limit.ok_or_else(|| Fault::new("out-of-range", format!("must be a whole number from 1 to {MAX_LIMIT}")))
+}
+
+/// A transaction to read a list in. Each filter is planned for what it is: the plan that Postgres would keep for all of
+/// them reads the whole table.
+///
+/// # Errors
+/// Where Postgres cannot be asked.
+pub async fn begin_list(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!("set local plan_cache_mode = force_custom_plan").execute(&mut *transaction).await?;
+    Ok(transaction)
 }
 
 /// One page of a list.
