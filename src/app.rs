@@ -30,6 +30,8 @@ const CONNECTIONS: u32 = 24;
 const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
 /// After SIGTERM, a request that runs is answered within this, or cut.
 const LAST_REQUESTS: Duration = Duration::from_secs(6);
+/// How often measurements are folded into their histograms.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often answers kept for idempotency keys are looked through for old ones.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
 
@@ -62,12 +64,7 @@ pub struct App {
 ///
 /// # Errors
 /// Where the machine's TLS cannot be set up.
-pub fn build(
-    settings: &ServiceSettings,
-    pool: PgPool,
-    clock: Clock,
-    stop: CancellationToken,
-) -> Result<App, reqwest::Error> {
+pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: CancellationToken) -> anyhow::Result<App> {
     let cxone = Arc::new(Cxone::new(settings.cxone.clone(), pool.clone(), clock.clone())?);
     let store = Arc::new(CallbackStore::new(pool.clone()));
     let campaigns = SettingsStore::new(pool.clone());
@@ -103,12 +100,19 @@ pub fn build(
         .layer(from_fn_with_state(idempotency.clone(), http::idempotent))
         .layer(from_fn_with_state((KeyStore::new(pool.clone()), clock.clone()), authenticate));
     let (router, _) = v1.merge(Operations::routes().with_state(operations)).split_for_parts();
-    let router = http::wrap(router.merge(http::docs(openapi())), clock);
+    let router = http::wrap(router.merge(http::docs(openapi_text()?)), clock);
     Ok(App { router, worker, idempotency, stop })
 }
 
-/// The OpenAPI document of all routes.
-pub fn openapi() -> utoipa::openapi::OpenApi {
+/// The OpenAPI document as it is committed, printed and served.
+///
+/// # Errors
+/// Where it cannot be written as JSON.
+pub fn openapi_text() -> Result<String, serde_json::Error> {
+    Ok(openapi().to_pretty_json()? + "\n")
+}
+
+fn openapi() -> utoipa::openapi::OpenApi {
     let mut api = http::describe();
     api.merge(callbacks::routes().into_openapi());
     api.merge(audit::routes().into_openapi());
@@ -126,6 +130,7 @@ impl App {
     pub async fn run(self, listener: TcpListener) -> std::io::Result<()> {
         let worker = tokio::spawn(Arc::clone(&self.worker).run(self.stop.clone()));
         let purge = tokio::spawn(purge(self.idempotency, self.stop.clone()));
+        let upkeep = tokio::spawn(keep_metrics_small(self.stop.clone()));
         let stop = self.stop.clone();
         let serving = axum::serve(listener, self.router)
             .with_graceful_shutdown(async move { stop.cancelled().await })
@@ -145,12 +150,20 @@ impl App {
         self.stop.cancel();
         // Only now: a request that was still running may have started on a callback.
         self.worker.drain().await;
-        for task in [worker, purge] {
+        for task in [worker, purge, upkeep] {
             if task.await.is_err() {
                 tracing::error!("a task of the service panicked");
             }
         }
         served
+    }
+}
+
+/// Without it, what histograms have seen is kept until someone asks for the metrics.
+async fn keep_metrics_small(stop: CancellationToken) {
+    let mut timer = tokio::time::interval(UPKEEP_EVERY);
+    while stop.run_until_cancelled(timer.tick()).await.is_some() {
+        telemetry::metrics().run_upkeep();
     }
 }
 
@@ -171,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_committed_openapi_document_is_in_step() {
-        let committed = include_str!("../openapi/ringback.json").trim_end();
-        assert!(openapi().to_pretty_json().unwrap() == committed, "openapi/ringback.json is stale: run `make openapi`");
+        let committed = include_str!("../openapi/ringback.json");
+        assert!(openapi_text().unwrap() == committed, "openapi/ringback.json is stale: run `make openapi`");
     }
 }

@@ -4,7 +4,5 @@ use std::io::Write as _;
 
 /// Prints the OpenAPI document.
 pub fn run() -> anyhow::Result<()> {
-    let document = crate::app::openapi().to_pretty_json()?;
-    writeln!(std::io::stdout(), "{document}")?;
-    Ok(())
+    Ok(std::io::stdout().write_all(crate::app::openapi_text()?.as_bytes())?)
 }
