@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::audit::{self, AuditStore};
 use crate::callbacks::{self, CallbackStore, Callbacks, Waiting, Worker};
-use crate::campaigns::SettingsStore;
+use crate::campaigns::{self, Campaigns, SettingsStore};
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::cxone::Cxone;
@@ -77,6 +77,7 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
         waiting.clone(),
         settings.worker.clone(),
     ));
+    let campaign_routes = Campaigns { settings: campaigns.clone(), clock: clock.clone(), region: settings.region };
     let callbacks = Callbacks {
         store,
         campaigns,
@@ -96,6 +97,7 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
     };
     let v1 = OpenApiRouter::new()
         .merge(callbacks::routes().with_state(callbacks))
+        .merge(campaigns::routes().with_state(campaign_routes))
         .merge(audit::routes().with_state(AuditStore::new(pool.clone())))
         .layer(from_fn_with_state(idempotency.clone(), http::idempotent))
         .layer(from_fn_with_state((KeyStore::new(pool.clone()), clock.clone()), authenticate));
@@ -115,6 +117,7 @@ pub fn openapi_text() -> Result<String, serde_json::Error> {
 fn openapi() -> utoipa::openapi::OpenApi {
     let mut api = http::describe();
     api.merge(callbacks::routes().into_openapi());
+    api.merge(campaigns::routes().into_openapi());
     api.merge(audit::routes().into_openapi());
     api.merge(Operations::routes().into_openapi());
     http::complete(&mut api);

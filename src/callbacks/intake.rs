@@ -114,8 +114,7 @@ impl Read {
         if let (Some(window), Some(hours)) = (&self.window, hours)
             && !hours.contain(window)
         {
-            let detail =
-                format!("the window must lie inside the campaign's business hours ({})", hours.timezone.name());
+            let detail = format!("the window must lie inside the campaign's business hours ({})", hours.zone.name());
             self.faults.add("requestedStart", Fault::new("outside-business-hours", detail));
         }
         let wish = self.phone_number.zip(self.campaign_id).zip(self.window).zip(self.language).map(

@@ -1,45 +1,43 @@
 //! When a campaign's callers may be called back.
 
-use jiff::civil::{Date, Time, Weekday};
-use jiff::{Timestamp, ToSpan as _};
-use serde::{Deserialize, Serialize};
+use jiff::ToSpan as _;
+use jiff::civil::Weekday;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::types::{TimeWindow, Zone};
+use super::wire::BusinessHoursView;
+use crate::types::{DailyWindow, Fault, TimeWindow, Zone, parse_time_of_day};
 
-/// Open times by day of the week, in one time zone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+const WEEKDAYS: [(Weekday, &str); 7] = [
+    (Weekday::Monday, "MONDAY"),
+    (Weekday::Tuesday, "TUESDAY"),
+    (Weekday::Wednesday, "WEDNESDAY"),
+    (Weekday::Thursday, "THURSDAY"),
+    (Weekday::Friday, "FRIDAY"),
+    (Weekday::Saturday, "SATURDAY"),
+    (Weekday::Sunday, "SUNDAY"),
+];
+
+/// Open times by day of the week, in one time zone. A day may have several, or none.
+#[derive(Clone, Debug, PartialEq)]
 pub struct BusinessHours {
     /// Where the times are read.
-    pub timezone: Zone,
-    /// The open times; a day may have several, or none.
-    pub days: Vec<OpenDay>,
-}
-
-/// One open time of a day.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OpenDay {
-    /// `MONDAY` to `SUNDAY`.
-    #[serde(with = "weekday")]
-    pub day: Weekday,
-    /// From this local time on.
-    pub start_time: Time,
-    /// Until this local time; of the next day where it is not after `start_time`.
-    pub end_time: Time,
+    pub zone: Zone,
+    /// Each on its day; one that passes midnight ends on the day after.
+    pub open: Vec<(Weekday, DailyWindow)>,
 }
 
 impl BusinessHours {
     /// Whether the whole window lies in one stretch of open time. Open times that touch are one stretch.
     pub fn contain(&self, window: &TimeWindow) -> bool {
-        let tz = self.timezone.tz();
-        let first = window.start().to_zoned(tz.clone()).date();
-        let last = window.end().to_zoned(tz.clone()).date();
+        let first = window.start().to_zoned(self.zone.tz().clone()).date();
+        let last = window.end().to_zoned(self.zone.tz().clone()).date();
         // The day before may be open past midnight.
         let mut date = first.saturating_sub(1.day());
         let mut stretches = Vec::new();
         while date <= last {
-            stretches.extend(self.days.iter().filter_map(|open| self.stretch(open, date)));
+            let today = self.open.iter().filter(|(day, _)| *day == date.weekday());
+            stretches.extend(today.filter_map(|(_, hours)| hours.opening_on(date)));
             date = date.saturating_add(1.day());
         }
         stretches.sort_unstable();
@@ -54,43 +52,39 @@ impl BusinessHours {
         }
         inside && window.end() <= open_until
     }
+}
 
-    /// The instants between which `open` holds on `date`. Local times that a clock change skips or repeats are read as
-    /// jiff's compatible rule reads them.
-    fn stretch(&self, open: &OpenDay, date: Date) -> Option<(Timestamp, Timestamp)> {
-        if date.weekday() != open.day {
-            return None;
-        }
-        let until = if open.end_time > open.start_time { date } else { date.saturating_add(1.day()) };
-        let at = |date: Date, time| Some(date.to_datetime(time).to_zoned(self.timezone.tz().clone()).ok()?.timestamp());
-        Some((at(date, open.start_time)?, at(until, open.end_time)?))
+/// Reads a day's name.
+///
+/// # Errors
+/// `not-a-day` for anything else.
+pub fn parse_weekday(text: &str) -> Result<Weekday, Fault> {
+    let known = WEEKDAYS.iter().find(|(_, name)| *name == text).map(|(day, _)| *day);
+    known.ok_or_else(|| Fault::new("not-a-day", "must be a day from MONDAY to SUNDAY"))
+}
+
+/// As the API writes a day.
+pub fn weekday_name(day: Weekday) -> &'static str {
+    WEEKDAYS.iter().find(|(known, _)| *known == day).map_or("", |(_, name)| name)
+}
+
+impl Serialize for BusinessHours {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        BusinessHoursView::from(self).serialize(serializer)
     }
 }
 
-mod weekday {
-    use jiff::civil::Weekday;
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    const NAMES: [(Weekday, &str); 7] = [
-        (Weekday::Monday, "MONDAY"),
-        (Weekday::Tuesday, "TUESDAY"),
-        (Weekday::Wednesday, "WEDNESDAY"),
-        (Weekday::Thursday, "THURSDAY"),
-        (Weekday::Friday, "FRIDAY"),
-        (Weekday::Saturday, "SATURDAY"),
-        (Weekday::Sunday, "SUNDAY"),
-    ];
-
-    pub fn serialize<S: Serializer>(day: &Weekday, serializer: S) -> Result<S::Ok, S::Error> {
-        let name = NAMES.iter().find(|(known, _)| known == day).map_or("", |(_, name)| name);
-        serializer.serialize_str(name)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Weekday, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let day = NAMES.iter().find(|(_, name)| name.eq_ignore_ascii_case(&text)).map(|(day, _)| *day);
-        day.ok_or_else(|| D::Error::custom("no such day of the week"))
+/// From what was parsed and kept before.
+impl<'de> Deserialize<'de> for BusinessHours {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let kept = BusinessHoursView::deserialize(deserializer)?;
+        let zone = Zone::parse(&kept.timezone).map_err(D::Error::custom)?;
+        let open = kept.days.iter().map(|day| {
+            let (start, end) = (parse_time_of_day(&day.start_time)?, parse_time_of_day(&day.end_time)?);
+            Ok((parse_weekday(&day.day)?, DailyWindow::new(start, end, zone.clone())?))
+        });
+        let open = open.collect::<Result<_, Fault>>().map_err(D::Error::custom)?;
+        Ok(Self { zone, open })
     }
 }
 
@@ -131,5 +125,11 @@ mod tests {
         assert!(late.contain(&window("2026-11-20T22:00:00Z", "2026-11-21T01:00:00Z")));
         assert!(late.contain(&window("2026-11-21T04:00:00Z", "2026-11-21T07:00:00Z")));
         assert!(!late.contain(&window("2026-11-21T06:00:00Z", "2026-11-21T07:30:00Z")));
+    }
+
+    #[test]
+    fn what_is_kept_is_read_back() {
+        let kept = hours(r#"[{"day": "SUNDAY", "startTime": "9:00", "endTime": "02:30"}]"#);
+        assert_eq!(serde_json::from_value::<BusinessHours>(serde_json::json!(kept)).unwrap(), kept);
     }
 }

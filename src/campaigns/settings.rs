@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::business_hours::BusinessHours;
 use crate::types::PhoneNumber;
@@ -10,7 +11,7 @@ use crate::types::PhoneNumber;
 /// How long a call takes where operations have not said: five minutes.
 const DEFAULT_HANDLE_TIME_SECONDS: u32 = 300;
 
-/// A campaign's settings, as they are kept. Each member may be absent.
+/// A campaign's settings, as they are kept. Each may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CampaignSettings {
@@ -26,5 +27,12 @@ impl CampaignSettings {
     /// How long an agent is busy with a call.
     pub fn handle_time(&self) -> Duration {
         Duration::from_secs(self.average_handle_time_seconds.unwrap_or(DEFAULT_HANDLE_TIME_SECONDS).into())
+    }
+
+    /// As the audit log keeps them.
+    pub fn masked(&self) -> Value {
+        let mut settings = json!(self);
+        settings["smsFrom"] = json!(self.sms_from.as_ref().map(PhoneNumber::masked));
+        settings
     }
 }

@@ -2,10 +2,22 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use serde_json::json;
 use sqlx::PgPool;
 
 use super::settings::CampaignSettings;
+use crate::audit::Entry;
 use crate::types::CampaignId;
+
+/// What became of settings that were to be kept.
+pub enum Saved {
+    /// They are kept, as this version.
+    As(i64),
+    /// They are no longer those that were read; nothing is kept.
+    Stale,
+}
 
 /// The table of settings.
 #[derive(Clone, Debug)]
@@ -37,12 +49,55 @@ impl SettingsStore {
             sqlx::query!("select campaign_id, settings from campaign_settings where campaign_id = any($1)", &ids)
                 .fetch_all(&self.pool)
                 .await?;
-        rows.into_iter()
-            .map(|row| {
-                let settings =
-                    serde_json::from_value(row.settings).map_err(|error| sqlx::Error::Decode(error.into()))?;
-                Ok((row.campaign_id, settings))
-            })
-            .collect()
+        rows.into_iter().map(|row| Ok((row.campaign_id, decode(row.settings)?))).collect()
     }
+
+    /// The settings of one campaign, and their version; 0 where none were ever set.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn with_version(&self, campaign: &CampaignId) -> Result<(CampaignSettings, i64), sqlx::Error> {
+        let row =
+            sqlx::query!("select settings, version from campaign_settings where campaign_id = $1", campaign.as_str());
+        match row.fetch_optional(&self.pool).await? {
+            Some(row) => Ok((decode(row.settings)?, row.version)),
+            None => Ok((CampaignSettings::default(), 0)),
+        }
+    }
+
+    /// Keeps the settings of a campaign, with the entry that says so; where a version is expected, only in its place.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn save(
+        &self,
+        campaign: &CampaignId,
+        settings: &CampaignSettings,
+        expected: Option<i64>,
+        now: Timestamp,
+        entry: Entry,
+    ) -> Result<Saved, sqlx::Error> {
+        let saved = sqlx::query!(
+            "insert into campaign_settings as kept (campaign_id, settings, version, updated_at)
+             select $1, $2, 1, $3
+             where $4::bigint is null or $4 = 0
+                or exists (select from campaign_settings where campaign_id = $1)
+             on conflict (campaign_id) do update
+                 set settings = excluded.settings, version = kept.version + 1, updated_at = excluded.updated_at
+                 where $4::bigint is null or kept.version = $4
+             returning version, audit_record($5) as audit_id",
+            campaign.as_str(),
+            json!(settings),
+            now.to_sqlx() as _,
+            expected,
+            entry.into_json()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(saved.map_or(Saved::Stale, |row| Saved::As(row.version)))
+    }
+}
+
+fn decode(settings: serde_json::Value) -> Result<CampaignSettings, sqlx::Error> {
+    serde_json::from_value(settings).map_err(|error| sqlx::Error::Decode(error.into()))
 }

@@ -42,6 +42,15 @@ impl JsonType for String {
     const NAME: &'static str = "a string";
 }
 
+/// Any; it is looked at later.
+impl JsonType for Value {
+    const NAME: &'static str = "a value";
+}
+
+impl JsonType for u32 {
+    const NAME: &'static str = "a whole number, not negative";
+}
+
 impl<T: DeserializeOwned> JsonType for Vec<T> {
     const NAME: &'static str = "an array";
 }
@@ -104,6 +113,15 @@ impl Faults {
             Member::Given(value) => parse(value),
         };
         parsed.map_err(|fault| self.add(name, fault)).ok()
+    }
+
+    /// Reads an object in the body; its faults are noted below `name`.
+    pub fn within<M>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> M) -> M {
+        let base = format!("{}/{}", self.base, escape_pointer(name));
+        let mut inner = Self { base, found: Vec::new() };
+        let result = read(&mut inner);
+        self.found.append(&mut inner.found);
+        result
     }
 
     /// Members that the request does not have.

@@ -72,6 +72,7 @@ fn describe_problems(operation: &mut Operation) {
     components(schemas(ProblemSchema, FieldFault)),
     tags(
         (name = "Callbacks", description = "A caller's wish to be called back"),
+        (name = "Campaigns", description = "What operations set for a campaign"),
         (name = "Audit", description = "What happened, who did it, how it ended"),
         (name = "Operations", description = "For those who run the service; none needs a key"),
     )

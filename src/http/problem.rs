@@ -20,6 +20,7 @@ pub enum ProblemKind {
     AlreadyScheduled,
     AlreadyEnded,
     IdempotencyKeyInUse,
+    SettingsChanged,
     PayloadTooLarge,
     UnsupportedMediaType,
     InvalidRequest,
@@ -32,7 +33,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds, for the pages under `/problems/`.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::MalformedJson,
         Self::Unauthorized,
         Self::Forbidden,
@@ -43,6 +44,7 @@ impl ProblemKind {
         Self::AlreadyScheduled,
         Self::AlreadyEnded,
         Self::IdempotencyKeyInUse,
+        Self::SettingsChanged,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidRequest,
@@ -116,6 +118,12 @@ impl ProblemKind {
                 StatusCode::CONFLICT,
                 "The first request with this Idempotency-Key is still running",
                 "Wait for `Retry-After` and send the same request again: it will be answered as the first one is.",
+            ),
+            Self::SettingsChanged => (
+                "settings-changed",
+                StatusCode::PRECONDITION_FAILED,
+                "The settings are no longer those that were read",
+                "Read them again, make the change to what they are now, and send it with their `ETag` as `If-Match`.",
             ),
             Self::PayloadTooLarge => (
                 "payload-too-large",
@@ -256,13 +264,14 @@ impl Problem {
 
     /// The body: what the contract says, `instance` and `requestId` where they are known.
     pub fn body(&self, instance: Option<&str>, request_id: Option<&str>) -> Value {
-        let mut body = self.extensions.clone();
+        let mut body = Map::new();
         body.insert("type".into(), json!(format!("/problems/{}", self.kind.slug())));
         body.insert("title".into(), json!(self.kind.title()));
         body.insert("status".into(), json!(self.kind.status().as_u16()));
         body.insert("detail".into(), json!(self.detail));
         let known = [("instance", instance), ("requestId", request_id)];
         body.extend(known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))));
+        body.extend(self.extensions.clone());
         if !self.errors.is_empty() {
             body.insert("errors".into(), json!(self.errors));
         }

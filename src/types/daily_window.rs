@@ -107,7 +107,9 @@ impl DailyWindow {
         })
     }
 
-    fn opening_on(&self, date: Date) -> Option<(Timestamp, Timestamp)> {
+    /// The window that starts on this day: its first instant, and the first one after it. `None` where a change of the
+    /// clocks leaves nothing of it.
+    pub fn opening_on(&self, date: Date) -> Option<(Timestamp, Timestamp)> {
         let end_date = if self.end < self.start { date.tomorrow().ok()? } else { date };
         let opens = self.instant_of(date.to_datetime(self.start), Edge::Opening)?;
         let closes = self.instant_of(end_date.to_datetime(self.end), Edge::Closing)?;

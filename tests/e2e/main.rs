@@ -5,4 +5,5 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
 mod callbacks;
+mod settings;
 mod support;

@@ -1,0 +1,253 @@
+//! Settings as they are sent and shown.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::business_hours::{BusinessHours, parse_weekday, weekday_name};
+use super::settings::CampaignSettings;
+use crate::http::{Faults, Member, Problem, Unknown};
+use crate::types::{DailyWindow, Fault, PhoneNumber, Region, Zone, parse_time_of_day};
+
+/// A call that takes longer than this is no call.
+const LONGEST_HANDLE_TIME: u32 = 4 * 3600;
+/// Several open times for each day of the week.
+const MOST_DAYS: usize = 50;
+
+/// When a campaign's callers may be called back
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = BusinessHours)]
+pub struct BusinessHoursView {
+    /// IANA name.
+    #[schema(example = "America/New_York")]
+    pub timezone: String,
+    /// A day may have several, or none.
+    pub days: Vec<OpenDayView>,
+}
+
+/// One open time of a day
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OpenDay)]
+pub struct OpenDayView {
+    /// `MONDAY` to `SUNDAY`.
+    #[schema(example = "MONDAY")]
+    pub day: String,
+    #[schema(example = "09:00")]
+    pub start_time: String,
+    /// Of the next day, where it is before `startTime`.
+    #[schema(example = "17:00")]
+    pub end_time: String,
+}
+
+impl From<&BusinessHours> for BusinessHoursView {
+    fn from(hours: &BusinessHours) -> Self {
+        let days = hours.open.iter().map(|(day, window)| OpenDayView {
+            day: weekday_name(*day).to_owned(),
+            start_time: window.start().strftime("%H:%M").to_string(),
+            end_time: window.end().strftime("%H:%M").to_string(),
+        });
+        Self { timezone: hours.zone.name().to_owned(), days: days.collect() }
+    }
+}
+
+/// What operations have set for a campaign
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CampaignSettings)]
+pub struct SettingsView {
+    /// When callers may be called back; null: at any time.
+    business_hours: Option<BusinessHoursView>,
+    /// How long an agent is busy with a call; null: five minutes.
+    average_handle_time_seconds: Option<u32>,
+    /// The verified sender of its texts; null: `SMS_FROM`.
+    #[schema(value_type = Option<String>, example = "+18005551234")]
+    sms_from: Option<PhoneNumber>,
+}
+
+impl From<&CampaignSettings> for SettingsView {
+    fn from(settings: &CampaignSettings) -> Self {
+        Self {
+            business_hours: settings.business_hours.as_ref().map(BusinessHoursView::from),
+            average_handle_time_seconds: settings.average_handle_time_seconds,
+            sms_from: settings.sms_from.clone(),
+        }
+    }
+}
+
+/// New settings of a campaign, in place of all that were set before; what is left out is unset
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = NewCampaignSettings)]
+pub struct SettingsRequest {
+    #[serde(default)]
+    #[schema(value_type = Option<BusinessHoursView>)]
+    business_hours: Member<Value>,
+    /// 1 to 14400.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 14400, example = 300)]
+    average_handle_time_seconds: Member<u32>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "+18005551234")]
+    sms_from: Member<String>,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    unknown: Unknown,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BusinessHoursRequest {
+    #[serde(default)]
+    timezone: Member<String>,
+    #[serde(default)]
+    days: Member<Vec<Value>>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OpenDayRequest {
+    #[serde(default)]
+    day: Member<String>,
+    #[serde(default)]
+    start_time: Member<String>,
+    #[serde(default)]
+    end_time: Member<String>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+impl SettingsRequest {
+    /// The settings, where nothing is wrong with them.
+    ///
+    /// # Errors
+    /// A 422 with every fault.
+    pub fn read(&self, region: &Region) -> Result<CampaignSettings, Problem> {
+        let mut faults = Faults::new();
+        let business_hours = match &self.business_hours {
+            Member::Given(value) => faults.within("businessHours", |faults| read_business_hours(value, faults)),
+            Member::Absent | Member::Mistyped => None,
+        };
+        let average_handle_time_seconds =
+            faults.optional("averageHandleTimeSeconds", &self.average_handle_time_seconds, |seconds| {
+                if (1..=LONGEST_HANDLE_TIME).contains(seconds) {
+                    return Ok(*seconds);
+                }
+                Err(Fault::new("out-of-range", format!("must be 1 to {LONGEST_HANDLE_TIME} seconds")))
+            });
+        let sms_from = faults.optional("smsFrom", &self.sms_from, |text| PhoneNumber::parse(text, region));
+        faults.unknown(&self.unknown);
+        faults.finish(Some(CampaignSettings { business_hours, average_handle_time_seconds, sms_from }))
+    }
+}
+
+fn read_business_hours(value: &Value, faults: &mut Faults) -> Option<BusinessHours> {
+    let request: BusinessHoursRequest = read_object(value, faults)?;
+    let zone = faults.required("timezone", &request.timezone, |text| Zone::parse(text));
+    let days = faults.required("days", &request.days, |days| {
+        if days.len() <= MOST_DAYS {
+            return Ok(days.clone());
+        }
+        Err(Fault::new("out-of-range", format!("must have at most {MOST_DAYS} open times")))
+    });
+    faults.unknown(&request.unknown);
+    // Also where the zone is wrong, so that the days' own faults are told with it.
+    let any_zone = zone.clone().or_else(|| Zone::parse("UTC").ok())?;
+    let open = faults.within("days", |faults| {
+        let days = days.unwrap_or_default();
+        let read = days
+            .iter()
+            .enumerate()
+            .map(|(index, day)| faults.within(&index.to_string(), |faults| read_open_day(day, &any_zone, faults)));
+        read.collect::<Vec<_>>()
+    });
+    Some(BusinessHours { zone: zone?, open: open.into_iter().flatten().collect() })
+}
+
+fn read_open_day(value: &Value, zone: &Zone, faults: &mut Faults) -> Option<(jiff::civil::Weekday, DailyWindow)> {
+    let request: OpenDayRequest = read_object(value, faults)?;
+    let day = faults.required("day", &request.day, |text| parse_weekday(text));
+    let start = faults.required("startTime", &request.start_time, |text| parse_time_of_day(text));
+    let end = faults.required("endTime", &request.end_time, |text| parse_time_of_day(text));
+    faults.unknown(&request.unknown);
+    let window = DailyWindow::new(start?, end?, zone.clone()).map_err(|fault| faults.add("endTime", fault)).ok();
+    day.zip(window)
+}
+
+fn read_object<T: serde::de::DeserializeOwned>(value: &Value, faults: &mut Faults) -> Option<T> {
+    let read = if value.is_object() { T::deserialize(value).ok() } else { None };
+    if read.is_none() {
+        faults.add("", Fault::new("wrong-type", "must be an object"));
+    }
+    read
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(body: Value) -> Result<CampaignSettings, Vec<String>> {
+        let request: SettingsRequest = serde_json::from_value(body).unwrap();
+        request.read(&Region::parse("US").unwrap()).map_err(|problem| {
+            let body = problem.body(None, None);
+            let text = |fault: &Value, name: &str| fault[name].as_str().unwrap().to_owned();
+            body["errors"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|f| format!("{} {}", text(f, "pointer"), text(f, "code")))
+                .collect()
+        })
+    }
+
+    #[test]
+    fn settings_are_kept_as_they_are_shown() {
+        let body = json!({
+            "businessHours": {"timezone": "Europe/Berlin", "days": [
+                {"day": "MONDAY", "startTime": "08:00", "endTime": "20:00"},
+                {"day": "FRIDAY", "startTime": "22:00", "endTime": "02:00"},
+            ]},
+            "averageHandleTimeSeconds": 420, "smsFrom": "+18005551234",
+        });
+        let settings = read(body.clone()).unwrap();
+        assert_eq!(json!(SettingsView::from(&settings)), body);
+        assert_eq!(serde_json::from_value::<CampaignSettings>(json!(settings)).unwrap(), settings);
+        assert_eq!(read(json!({})), Ok(CampaignSettings::default()));
+    }
+
+    #[test]
+    fn every_fault_is_named_by_its_place_at_once() {
+        let body = json!({
+            "businessHours": {"timezone": "Mars/Olympus", "open": 1, "days": [
+                {"day": "Monday", "startTime": "24:00", "endTime": "9:5"},
+                {"day": "MONDAY", "startTime": "08:00", "endTime": "08:00"},
+                7,
+            ]},
+            "averageHandleTimeSeconds": 0, "smsFrom": "nobody", "enforceRegulatoryWindow": true,
+        });
+        assert_eq!(
+            read(body).unwrap_err(),
+            [
+                "/businessHours/timezone not-a-time-zone",
+                "/businessHours/open unknown-member",
+                "/businessHours/days/0/day not-a-day",
+                "/businessHours/days/0/startTime not-a-time-of-day",
+                "/businessHours/days/0/endTime not-a-time-of-day",
+                "/businessHours/days/1/endTime daily-window-empty",
+                "/businessHours/days/2 wrong-type",
+                "/averageHandleTimeSeconds out-of-range",
+                "/smsFrom not-a-phone-number",
+                "/enforceRegulatoryWindow unknown-member",
+            ]
+        );
+        assert_eq!(
+            read(json!({"averageHandleTimeSeconds": -1, "businessHours": []})).unwrap_err(),
+            ["/businessHours wrong-type", "/averageHandleTimeSeconds wrong-type"]
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! What operations set for a campaign, and what follows from it for its callbacks.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{CAMPAIGN, World, create_key, faults, payload};
+
+const SETTINGS: &str = "/v1/campaigns/a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8/settings";
+
+#[tokio::test]
+async fn settings_are_changed_only_as_they_were_read_and_every_change_is_audited() {
+    let mut world = World::start().await;
+    world.key = create_key(&world.database, &["campaigns:write", "campaigns:read", "audit:read"]).await;
+    let put = async |tag: Option<&str>, body: &Value| {
+        let request = world.request(Method::PUT, SETTINGS).json(body);
+        let answer =
+            tag.into_iter().fold(request, |request, tag| request.header("if-match", tag)).send().await.unwrap();
+        (answer.status().as_u16(), answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned()))
+    };
+
+    let unset = world.get(SETTINGS).await;
+    let first = put(Some("\"0\""), &json!({"averageHandleTimeSeconds": 120})).await;
+    let stale = put(Some("\"0\""), &json!({"averageHandleTimeSeconds": 240})).await;
+    let second = put(Some("\"1\""), &json!({"smsFrom": "+18005550100"})).await;
+    let blind = put(None, &json!({"averageHandleTimeSeconds": 360})).await;
+
+    assert_eq!(unset, json!({"businessHours": null, "averageHandleTimeSeconds": null, "smsFrom": null}));
+    assert_eq!(first, (200, Some("\"1\"".into())));
+    assert_eq!(stale, (412, None));
+    assert_eq!(second, (200, Some("\"2\"".into())));
+    assert_eq!(blind, (200, Some("\"3\"".into())));
+    let now = world.get(SETTINGS).await;
+    assert_eq!(now, json!({"businessHours": null, "averageHandleTimeSeconds": 360, "smsFrom": null}));
+    let log = world.get(&format!("/v1/audit?campaignId={CAMPAIGN}&action=settings.updated")).await;
+    assert_eq!(log["data"].as_array().unwrap().len(), 3);
+    assert_eq!(log["data"][1]["detail"]["settings"]["smsFrom"], "+1800•••0100");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_callback_outside_business_hours_is_refused_and_one_inside_comes_from_the_campaigns_sender() {
+    let mut world = World::start().await;
+    let scopes = ["campaigns:write", "callbacks:write", "callbacks:read", "audit:read"];
+    world.key = create_key(&world.database, &scopes).await;
+    let set = async |body: Value| {
+        assert_eq!(world.request(Method::PUT, SETTINGS).json(&body).send().await.unwrap().status(), 200);
+    };
+
+    set(json!({"businessHours": {"timezone": "UTC", "days": []}})).await;
+    let (refused, problem) = world.ask(&payload()).await;
+    let days = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
+    let halves = [("00:00", "12:00"), ("12:00", "00:00")];
+    let always: Vec<Value> = days
+        .iter()
+        .flat_map(|day| halves.map(|(start, end)| json!({"day": day, "startTime": start, "endTime": end})))
+        .collect();
+    set(json!({"businessHours": {"timezone": "UTC", "days": always}, "smsFrom": "+18005550100"})).await;
+    let (accepted, _) = world.ask(&payload()).await;
+
+    assert_eq!((refused, faults(&problem)), (422, vec!["/requestedStart outside-business-hours".to_owned()]));
+    assert_eq!(accepted, 201);
+    assert_eq!(world.cxone.messages().await[0]["from"], "+18005550100");
+    world.end().await;
+}
