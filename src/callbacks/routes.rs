@@ -158,8 +158,10 @@ async fn post(
     let read = request.read(&callbacks.region, callbacks.clock.now());
     let settings = callbacks.settings_of(read.campaign_id()).await?;
     let wish = read.finish(&settings)?;
-    let wait = preferred_wait(&headers).unwrap_or(callbacks.default_wait);
-    callbacks.accept(wish, resource.id, &info, &allowed.caller, wait).await
+    let preferred = preferred_wait(&headers);
+    let wait = preferred.unwrap_or(callbacks.default_wait);
+    let callback = callbacks.accept(wish, resource.id, &info, &allowed.caller, wait).await?;
+    answer(&callback, preferred)
 }
 
 /// See a callback
@@ -298,7 +300,7 @@ impl Callbacks {
         info: &RequestInfo,
         caller: &Caller,
         wait: Duration,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Callback, Problem> {
         let deadline = Instant::now() + wait;
         let class = if wait.is_zero() { Class::Background } else { Class::Waiting };
         let slot = if self.draining.is_cancelled() { None } else { self.worker.free_slot() };
@@ -333,12 +335,11 @@ impl Callbacks {
             () = tokio::time::sleep_until(deadline) => None,
             () = self.draining.cancelled() => None,
         };
-        let latest = match news {
+        Ok(match news {
             Some(news) => news,
             None if wait.is_zero() && inserted == Some(Inserted::New) => callback,
             None => self.store.find(id).await?.unwrap_or(callback),
-        };
-        answer(&latest, wait)
+        })
     }
 
     async fn accept_batch(
@@ -457,7 +458,7 @@ fn is_answer(news: &Callback, deadline: Instant, now: Timestamp) -> bool {
 }
 
 /// 201 with a contact, 202 without one; a problem where the callback could not be done.
-fn answer(callback: &Callback, wait: Duration) -> Result<Response, Problem> {
+fn answer(callback: &Callback, preferred: Option<Duration>) -> Result<Response, Problem> {
     if callback.status == Status::Failed {
         let failure = callback.failure.clone().unwrap_or_else(|| Failure::new("cxone-rejected", "CXone refused"));
         let no_forecast = failure.code == "no-forecast";
@@ -474,8 +475,11 @@ fn answer(callback: &Callback, wait: Duration) -> Result<Response, Problem> {
     if !done {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(LOOK_AGAIN_AFTER));
     }
-    let applied = if wait.is_zero() { "respond-async".to_owned() } else { format!("wait={}", wait.as_secs()) };
-    if let Ok(applied) = HeaderValue::from_str(&applied) {
+    let applied = preferred.map(|wait| match wait.as_secs() {
+        0 => "respond-async".to_owned(),
+        seconds => format!("wait={seconds}"),
+    });
+    if let Some(applied) = applied.and_then(|applied| HeaderValue::from_str(&applied).ok()) {
         headers.insert(HeaderName::from_static("preference-applied"), applied);
     }
     Ok(response)

@@ -7,7 +7,6 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
 
 use super::breaker::Breaker;
 use super::budget::Budget;
@@ -18,8 +17,6 @@ use crate::clock::Clock;
 
 /// No answer of CXone's that Ringback reads is anywhere near as long.
 const MAX_ANSWER: usize = 256 * 1024;
-/// Requests of one replica that wait for CXone at the same time. Campaign control is not held up by them.
-const MAX_IN_FLIGHT: usize = 64;
 
 /// What CXone answered, read to its end.
 pub(super) struct Answer {
@@ -33,7 +30,6 @@ pub(super) struct Answer {
 pub(super) struct Gate {
     budget: Budget,
     breaker: Breaker,
-    in_flight: Semaphore,
     unauthorized: AtomicBool,
     clock: Clock,
 }
@@ -43,7 +39,6 @@ impl Gate {
         Self {
             budget: Budget::new(pool, settings.requests_per_minute),
             breaker: Breaker::new(settings.timeout * 2),
-            in_flight: Semaphore::new(MAX_IN_FLIGHT),
             unauthorized: AtomicBool::new(false),
             clock,
         }
@@ -55,7 +50,6 @@ impl Gate {
     /// Where it was not let out, got no answer, or one that is no success.
     pub async fn send(&self, class: Class, request: RequestBuilder, scope: &'static str) -> Result<Bytes, CxoneError> {
         self.check_breaker()?;
-        let _place = if class == Class::Control { None } else { self.in_flight.acquire().await.ok() };
         self.budget.take(class).await?;
         self.breaker.admit(self.clock.now()).map_err(down)?;
         let sent = match request.send().await {
