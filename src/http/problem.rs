@@ -219,14 +219,14 @@ pub struct Problem {
     pub kind: ProblemKind,
     detail: String,
     errors: Vec<FieldFault>,
-    extensions: Map<String, Value>,
+    extensions: Vec<(String, Value)>,
     retry_after: Option<u64>,
 }
 
 impl Problem {
     /// A problem of this kind, with what is particular to this case.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), extensions: Map::new(), retry_after: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), extensions: Vec::new(), retry_after: None }
     }
 
     /// Bad input, with every fault in it.
@@ -251,7 +251,7 @@ impl Problem {
     /// Adds a member of its own to the body.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
-        self.extensions.insert(name.to_owned(), json!(value));
+        self.extensions.push((name.to_owned(), json!(value)));
         self
     }
 
