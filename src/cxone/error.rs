@@ -101,6 +101,22 @@ impl CxoneError {
         }
     }
 
+    /// CXone took the token, and then found something else wrong.
+    pub(super) fn came_after_authorization(&self) -> bool {
+        match self {
+            Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Conflict { .. }
+            | Self::Rejected { .. }
+            | Self::UnexpectedAnswer { .. } => true,
+            Self::RateLimited { .. }
+            | Self::OverBudget { .. }
+            | Self::Unauthorized { .. }
+            | Self::Unavailable { .. }
+            | Self::OutcomeUnknown { .. } => false,
+        }
+    }
+
     /// From an answer that is no success.
     pub(super) fn from_answer(
         status: StatusCode,

@@ -1,9 +1,10 @@
 //! The one door through which every request to CXone goes: within the budget, past the breaker, bounded, measured.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use sqlx::PgPool;
@@ -30,7 +31,8 @@ pub(super) struct Answer {
 pub(super) struct Gate {
     budget: Budget,
     breaker: Breaker,
-    unauthorized: AtomicBool,
+    /// Until when CXone is not asked, since it refused the client.
+    refused_until: Mutex<Option<Timestamp>>,
     clock: Clock,
 }
 
@@ -39,7 +41,7 @@ impl Gate {
         Self {
             budget: Budget::new(pool, settings.requests_per_minute),
             breaker: Breaker::new(settings.timeout * 2),
-            unauthorized: AtomicBool::new(false),
+            refused_until: Mutex::new(None),
             clock,
         }
     }
@@ -81,20 +83,34 @@ impl Gate {
         self.breaker.closed_for(self.clock.now()).map_or(Ok(()), |wait| Err(down(wait)))
     }
 
-    /// CXone refused the client, or took it again.
-    pub fn authorized(&self, authorized: bool) {
-        self.unauthorized.store(!authorized, Ordering::Relaxed);
-        metrics::gauge!("ringback_cxone_unauthorized").set(if authorized { 0.0 } else { 1.0 });
+    /// CXone refused the client; it is not asked again before `until`.
+    pub fn client_refused(&self, until: Timestamp) {
+        *self.refused_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        metrics::gauge!("ringback_cxone_unauthorized").set(1.0);
+    }
+
+    /// CXone took the client.
+    pub fn client_accepted(&self) {
+        *self.refused_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        metrics::gauge!("ringback_cxone_unauthorized").set(0.0);
+    }
+
+    /// For how long no request goes out, whatever the budget.
+    fn closed_for(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        let refused_until = *self.refused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused_for = refused_until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+        self.breaker.closed_for(now).or(refused_for.filter(|wait| !wait.is_zero()))
     }
 
     /// Whether a request would be let out now, as far as this replica knows without asking.
     pub fn looks_open(&self) -> bool {
-        self.check_breaker().is_ok() && !self.budget.was_just_refused()
+        self.closed_for().is_none() && !self.budget.was_just_refused()
     }
 
     /// Whether work that needs `count` requests may be started in the background, or for how long not.
     pub async fn may_start(&self, count: u32) -> Decision {
-        if let Some(wait) = self.breaker.closed_for(self.clock.now()) {
+        if let Some(wait) = self.closed_for() {
             return Decision::NotFor(wait);
         }
         // Where the budget cannot be read, the request itself will say so.
@@ -103,7 +119,7 @@ impl Gate {
 
     /// How CXone is, as operators want to know it.
     pub fn condition(&self) -> Condition {
-        if self.unauthorized.load(Ordering::Relaxed) {
+        if self.refused_until.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
             return Condition::Unauthorized;
         }
         if self.check_breaker().is_err() { Condition::Down } else { Condition::Ok }

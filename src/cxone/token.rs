@@ -1,6 +1,7 @@
 //! One access token for everything that happens in a replica.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use tokio::sync::Mutex;
 use super::error::CxoneError;
 use super::gate::Gate;
 use super::ledger::Class;
-use super::{AuthStyle, Settings};
+use super::{AuthStyle, Settings, wire};
 use crate::clock::Clock;
 
 /// All that Ringback ever asks CXone for.
@@ -25,8 +26,10 @@ const DEFAULT_LIFE: Duration = Duration::from_secs(1800);
 const MARGIN: Duration = Duration::from_secs(60);
 /// However short CXone says that a token lives, it is used for this long: a 401 replaces it sooner, a loop never.
 const SHORTEST_USE: Duration = Duration::from_secs(5);
-/// How long a refusal is passed on to all who ask, so that a broken token endpoint is not stormed.
-const FAILURE_HOLDS: Duration = Duration::from_secs(1);
+/// After a failure, all who ask are told of it for so long, and nobody asks CXone; the time doubles with each failure
+/// that follows, so that a client that is refused, or an endpoint that is broken, costs next to nothing of the quota.
+const FIRST_HOLD: Duration = Duration::from_secs(1);
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
 
 /// The token, and the one lock behind which it is fetched.
 pub struct TokenCache {
@@ -35,57 +38,95 @@ pub struct TokenCache {
     gate: Arc<Gate>,
     clock: Clock,
     // Held during the refresh: whoever comes meanwhile waits for this one and makes no request of its own.
-    last: Mutex<Last>,
+    known: Mutex<Known>,
+    failing: AtomicBool,
 }
 
-enum Last {
-    Nothing,
-    Token { token: SecretString, fresh_until: Timestamp },
-    Failure { error: CxoneError, until: Timestamp },
+struct Known {
+    token: Option<Token>,
+    failure: Option<(CxoneError, Timestamp)>,
+    hold: Duration,
+}
+
+struct Token {
+    secret: SecretString,
+    fresh_until: Timestamp,
 }
 
 impl TokenCache {
     pub fn new(settings: Settings, http: reqwest::Client, gate: Arc<Gate>, clock: Clock) -> Self {
-        Self { settings, http, gate, clock, last: Mutex::new(Last::Nothing) }
+        let known = Mutex::new(Known { token: None, failure: None, hold: FIRST_HOLD });
+        Self { settings, http, gate, clock, known, failing: AtomicBool::new(false) }
     }
 
     /// A token that is good now. `refused` is one that CXone has just answered with 401: it is replaced only where it
     /// is still the current one, so that many refusals cost one refresh.
     pub async fn get(&self, class: Class, refused: Option<&SecretString>) -> Result<SecretString, CxoneError> {
-        let mut last = self.last.lock().await;
+        let mut known = self.known.lock().await;
         let now = self.clock.now();
-        match &*last {
-            Last::Token { token, fresh_until } if now < *fresh_until && !is_same(refused, token) => {
-                return Ok(token.clone());
-            }
-            Last::Failure { error, until } if now < *until => return Err(error.clone()),
-            Last::Token { .. } | Last::Failure { .. } | Last::Nothing => {}
+        if let Some((error, _)) = known.failure.as_ref().filter(|(_, until)| now < *until) {
+            return Err(error.clone());
+        }
+        if let Some(token) = known.token.as_ref().filter(|token| now < token.fresh_until && !token.is(refused)) {
+            return Ok(token.secret.clone());
         }
         let fetched = self.fetch(class, now).await;
         metrics::counter!("ringback_cxone_token_requests_total",
             "outcome" => fetched.as_ref().err().map_or("ok", CxoneError::code))
         .increment(1);
         match fetched {
-            Ok((token, fresh_until)) => {
-                *last = Last::Token { token: token.clone(), fresh_until };
-                Ok(token)
+            Ok(token) => {
+                let secret = token.secret.clone();
+                known.token = Some(token);
+                known.failure = None;
+                Ok(secret)
             }
             Err(error) => {
                 tracing::warn!(error = %error, "no access token from CXone");
-                *last = Last::Failure { error: error.clone(), until: self.clock.now() + FAILURE_HOLDS };
+                // The quota is another matter, with a wait of its own.
+                if matches!(error, CxoneError::Unauthorized { .. } | CxoneError::Unavailable { .. }) {
+                    self.hold_off(&mut known, error.clone());
+                }
                 Err(error)
             }
         }
     }
 
-    async fn fetch(&self, class: Class, now: Timestamp) -> Result<(SecretString, Timestamp), CxoneError> {
+    /// CXone refused a token that was fetched because it had refused the one before.
+    pub async fn refused_again(&self, refused: &SecretString, error: &CxoneError) {
+        let mut known = self.known.lock().await;
+        if known.token.as_ref().is_some_and(|token| token.is(Some(refused))) {
+            known.token = None;
+            self.hold_off(&mut known, error.clone());
+        }
+    }
+
+    /// CXone took a token.
+    pub async fn accepted(&self) {
+        if self.failing.swap(false, Ordering::Relaxed) {
+            self.known.lock().await.hold = FIRST_HOLD;
+            self.gate.client_accepted();
+        }
+    }
+
+    fn hold_off(&self, known: &mut Known, error: CxoneError) {
+        let until = self.clock.now() + known.hold;
+        if matches!(error, CxoneError::Unauthorized { .. }) {
+            self.gate.client_refused(until);
+        }
+        known.failure = Some((error, until));
+        known.hold = (known.hold * 2).min(LONGEST_HOLD);
+        self.failing.store(true, Ordering::Relaxed);
+    }
+
+    async fn fetch(&self, class: Class, now: Timestamp) -> Result<Token, CxoneError> {
         let body = self.gate.send(class, self.request(), SCOPES).await.map_err(of_token)?;
-        let granted: Granted = serde_json::from_slice(&body)
-            .map_err(|_| unavailable("the token endpoint gave an answer of no known form".into()))?;
+        let granted: Granted =
+            wire::read(&body).map_err(|_| unavailable("the token endpoint gave an answer of no known form".into()))?;
         metrics::gauge!("ringback_cxone_token_fetched_at_seconds").set(now.as_duration().as_secs_f64());
         let life = granted.life();
         let used_for = life.saturating_sub(MARGIN.min(life / 2)).max(SHORTEST_USE);
-        Ok((granted.access_token, now + used_for))
+        Ok(Token { secret: granted.access_token, fresh_until: now + used_for })
     }
 
     fn request(&self) -> RequestBuilder {
@@ -129,8 +170,10 @@ fn unavailable(reason: String) -> CxoneError {
     CxoneError::Unavailable { retry_after: None, reason }
 }
 
-fn is_same(refused: Option<&SecretString>, current: &SecretString) -> bool {
-    refused.is_some_and(|refused| refused.expose_secret() == current.expose_secret())
+impl Token {
+    fn is(&self, other: Option<&SecretString>) -> bool {
+        other.is_some_and(|other| other.expose_secret() == self.secret.expose_secret())
+    }
 }
 
 #[derive(Deserialize)]

@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use super::error::CxoneError;
 use super::gate::Gate;
 use super::token::TokenCache;
-use super::{Asker, Operation, Settings};
+use super::{Asker, Operation, Settings, wire};
 use crate::clock::Clock;
 
 /// A host that does not even take a connection in this time is down.
@@ -60,7 +60,7 @@ impl Transport {
         let started = Instant::now();
         let span = tracing::info_span!("cxone", cxone.operation = operation, cxone.outcome = tracing::field::Empty);
         let answered = self.send_authorized(&call).instrument(span.clone()).await.and_then(|body| {
-            serde_json::from_slice(&body).map_err(|error| {
+            wire::read(&body).map_err(|error| {
                 let reason = format!("{:?} error in the body", error.classify());
                 CxoneError::UnexpectedAnswer { reason }
             })
@@ -69,11 +69,6 @@ impl Transport {
         span.record("cxone.outcome", outcome);
         metrics::histogram!("ringback_cxone_request_seconds", "operation" => operation, "outcome" => outcome)
             .record(started.elapsed());
-        match &answered {
-            Ok(_) => self.gate.authorized(true),
-            Err(CxoneError::Unauthorized { .. }) => self.gate.authorized(false),
-            Err(_) => {}
-        }
         if let Err(error) = &answered {
             span.in_scope(|| tracing::warn!(error = %error, "CXone did not do it"));
         }
@@ -83,13 +78,18 @@ impl Transport {
     async fn send_authorized(&self, call: &Call<'_>) -> Result<Bytes, CxoneError> {
         let class = call.asker.class;
         let token = self.tokens.get(class, None).await?;
-        match self.send(call, &token).await {
-            Err(CxoneError::Unauthorized { .. }) => {
-                let token = self.tokens.get(class, Some(&token)).await?;
-                self.send(call, &token).await
+        let mut answered = self.send(call, &token).await;
+        if matches!(answered, Err(CxoneError::Unauthorized { .. })) {
+            let token = self.tokens.get(class, Some(&token)).await?;
+            answered = self.send(call, &token).await;
+            if let Err(error @ CxoneError::Unauthorized { .. }) = &answered {
+                self.tokens.refused_again(&token, error).await;
             }
-            answered => answered,
         }
+        if answered.as_ref().err().is_none_or(CxoneError::came_after_authorization) {
+            self.tokens.accepted().await;
+        }
+        answered
     }
 
     async fn send(&self, call: &Call<'_>, token: &SecretString) -> Result<Bytes, CxoneError> {

@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::forecasts::Range;
@@ -12,9 +13,15 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// A session id longer than this is none.
 const MAX_SESSION_ID: usize = 200;
 
+/// Reads an answer, which must be an object: serde by itself would also take an array of the members' values.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+    let members: Map<String, Value> = serde_json::from_slice(body)?;
+    serde_json::from_value(Value::Object(members))
+}
+
 #[derive(Deserialize)]
 pub(super) struct Forecast {
-    forecast: Vec<Hour>,
+    forecast: Vec<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
@@ -29,7 +36,7 @@ impl Forecast {
     /// In order of time, and only what the question was about. One hour that makes no sense spoils the whole: what
     /// else would be wrong in it?
     pub fn hours_within(self, range: Range) -> Result<Vec<ForecastHour>, CxoneError> {
-        let mut hours = self.forecast.iter().map(Hour::read).collect::<Result<Vec<_>, _>>()?;
+        let mut hours = self.forecast.into_iter().map(Hour::read).collect::<Result<Vec<_>, _>>()?;
         hours.retain(|hour| hour.hour < range.end && hour.hour + HOUR > range.start);
         hours.sort_by_key(|hour| hour.hour);
         if hours.windows(2).any(|pair| pair[0].hour == pair[1].hour) {
@@ -40,17 +47,19 @@ impl Forecast {
 }
 
 impl Hour {
-    fn read(&self) -> Result<ForecastHour, CxoneError> {
-        let agents = self.available_agents;
+    fn read(members: Map<String, Value>) -> Result<ForecastHour, CxoneError> {
+        let hour: Self = serde_json::from_value(Value::Object(members))
+            .map_err(|_| unexpected("an hour of the forecast is not of its known form"))?;
+        let agents = hour.available_agents;
         if !(0.0..=f64::from(u32::MAX)).contains(&agents) || agents.fract() != 0.0 {
             return Err(unexpected("availableAgents is no whole number of people"));
         }
-        if !(0.0..=f64::from(u32::MAX)).contains(&self.expected_calls) {
+        if !(0.0..=f64::from(u32::MAX)).contains(&hour.expected_calls) {
             return Err(unexpected("expectedCalls is no number of calls"));
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
         let available_agents = agents as u32;
-        Ok(ForecastHour { hour: self.hour, available_agents, expected_calls: self.expected_calls })
+        Ok(ForecastHour { hour: hour.hour, available_agents, expected_calls: hour.expected_calls })
     }
 }
 
