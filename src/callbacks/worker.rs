@@ -310,8 +310,7 @@ impl Worker {
     /// CXone did not make the contact, or never said so: the end, or another attempt later.
     async fn not_scheduled(&self, callback: &mut Callback, doubt: Doubt, error: &CxoneError) -> Result<(), Halt> {
         let failure = Failure::new(error.code(), error.to_string());
-        let verdict = self.verdict(error, callback.attempts);
-        match verdict {
+        match self.verdict(error, callback) {
             Verdict::Final => {
                 callback.failed(failure);
                 self.conclude(callback, "callback.failed", Outcome::Failed, Status::Accepted).await
@@ -363,7 +362,7 @@ impl Worker {
 
     async fn not_confirmed(&self, callback: &mut Callback, error: &CxoneError) -> Result<(), Halt> {
         let failure = Failure::new(error.code(), error.to_string());
-        match self.verdict(error, callback.attempts) {
+        match self.verdict(error, callback) {
             Verdict::Final => self.unconfirmed(callback, Confirmation::Failed, failure).await,
             Verdict::Unknown { .. } => self.unconfirmed(callback, Confirmation::Unknown, failure).await,
             Verdict::NotDone { wait } => {
@@ -381,14 +380,19 @@ impl Worker {
     }
 
     /// What CXone's failure means for the callback. The call's own retry is behind it already.
-    fn verdict(&self, error: &CxoneError, attempts: i32) -> Verdict {
+    fn verdict(&self, error: &CxoneError, callback: &Callback) -> Verdict {
+        let (status, attempts) = (callback.status, callback.attempts);
+        let backoff_after = |retry_after: Option<Duration>| self.backoff(attempts).max(retry_after.unwrap_or_default());
         match error {
             CxoneError::RateLimited { retry_after } | CxoneError::OverBudget { retry_after } => {
                 Verdict::NotDone { wait: *retry_after + self.clock.between(Duration::ZERO, RETRY_AFTER_SPREAD) }
             }
-            CxoneError::Unavailable { retry_after, .. } => {
-                Verdict::NotDone { wait: self.backoff(attempts).max(retry_after.unwrap_or_default()) }
+            CxoneError::Unavailable { retry_after, .. } => Verdict::NotDone { wait: backoff_after(*retry_after) },
+            // Nothing was done, by CXone's contract. A contact loses nothing where it is doubted all the same.
+            CxoneError::ServerError { retry_after, .. } if status == Status::Accepted => {
+                Verdict::Unknown { wait: backoff_after(*retry_after) }
             }
+            CxoneError::ServerError { retry_after, .. } => Verdict::NotDone { wait: backoff_after(*retry_after) },
             // The credentials can be mended while the window lasts: no callback is lost to an expired secret.
             CxoneError::Unauthorized { .. } => Verdict::NotDone { wait: self.backoff(attempts) },
             CxoneError::OutcomeUnknown { .. } | CxoneError::UnexpectedAnswer { .. } => {

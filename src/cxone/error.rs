@@ -9,6 +9,8 @@ use serde_json::Value;
 
 /// Where CXone says 429 without saying for how long.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(2);
+/// After a 429 nobody comes back sooner than this, whatever it says.
+const SHORTEST_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// A `Retry-After` beyond this is taken for a mistake.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 /// How much of CXone's own words is kept.
@@ -63,7 +65,15 @@ pub enum CxoneError {
         /// CXone's words.
         reason: String,
     },
-    /// CXone is down, or could not be reached. Nothing was done.
+    /// CXone failed (a 5xx). By its contract nothing was done.
+    #[error("CXone failed: {reason}")]
+    ServerError {
+        /// When to come back, where CXone said so.
+        retry_after: Option<Duration>,
+        /// The status and CXone's words.
+        reason: String,
+    },
+    /// CXone takes no requests (503), or could not be reached. Nothing was done.
     #[error("CXone is unavailable: {reason}")]
     Unavailable {
         /// When to come back, where CXone said so.
@@ -95,7 +105,7 @@ impl CxoneError {
             Self::Forbidden { .. } => "cxone-forbidden",
             Self::NotFound { .. } | Self::Rejected { .. } => "cxone-rejected",
             Self::Conflict { .. } => "cxone-conflict",
-            Self::Unavailable { .. } => "cxone-unavailable",
+            Self::ServerError { .. } | Self::Unavailable { .. } => "cxone-unavailable",
             Self::OutcomeUnknown { .. } => "cxone-outcome-unknown",
             Self::UnexpectedAnswer { .. } => "cxone-unexpected-answer",
         }
@@ -112,6 +122,7 @@ impl CxoneError {
             Self::RateLimited { .. }
             | Self::OverBudget { .. }
             | Self::Unauthorized { .. }
+            | Self::ServerError { .. }
             | Self::Unavailable { .. }
             | Self::OutcomeUnknown { .. } => false,
         }
@@ -132,12 +143,16 @@ impl CxoneError {
             StatusCode::NOT_FOUND => Self::NotFound { reason },
             StatusCode::CONFLICT => Self::Conflict { reason },
             StatusCode::TOO_MANY_REQUESTS => {
-                Self::RateLimited { retry_after: retry_after(headers, now).unwrap_or(DEFAULT_RETRY_AFTER) }
+                let wait = retry_after(headers, now).unwrap_or(DEFAULT_RETRY_AFTER);
+                Self::RateLimited { retry_after: wait.max(SHORTEST_RETRY_AFTER) }
             }
             // A gateway that gave up waiting cannot say what became of the request.
             StatusCode::GATEWAY_TIMEOUT => Self::OutcomeUnknown { reason: format!("status 504: {reason}") },
             _ if status.is_client_error() => Self::Rejected { status: status.as_u16(), reason },
-            _ if status.is_server_error() => Self::Unavailable {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                Self::Unavailable { retry_after: retry_after(headers, now), reason: format!("status 503: {reason}") }
+            }
+            _ if status.is_server_error() => Self::ServerError {
                 retry_after: retry_after(headers, now),
                 reason: format!("status {}: {reason}", status.as_u16()),
             },
@@ -167,11 +182,11 @@ fn transport_reason(error: &reqwest::Error) -> String {
     scrub(&cause.to_string())
 }
 
-/// `Retry-After` in seconds or as an HTTP date; none where it is neither. Never negative, never absurdly long.
+/// `Retry-After` in seconds or as an HTTP date; none where it is neither, or negative. Never absurdly long.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds.max(0.0)).ok()?,
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
         Err(_) => {
             let until = Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?;
             Duration::try_from(until.duration_since(now)).unwrap_or_default()
@@ -181,7 +196,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 }
 
 /// CXone's own words, where it has any: from the members in which it is known to put them, else the body as it is.
-fn reason(body: &[u8], headers: &HeaderMap) -> String {
+pub(super) fn reason(body: &[u8], headers: &HeaderMap) -> String {
     let from_header = || headers.get("icStatusDescription").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let text = String::from_utf8_lossy(body);
     let words = match serde_json::from_slice::<Value>(body) {
@@ -196,24 +211,46 @@ fn reason(body: &[u8], headers: &HeaderMap) -> String {
     scrub(&words)
 }
 
-/// Bounded, on one line, and with nothing in it that looks like a phone number.
+/// Bounded, on one line, and with nothing in it that looks like a phone number: ten to fifteen digits, with no more
+/// than two of the characters between them that people group digits with.
 fn scrub(text: &str) -> String {
     let mut clean = String::with_capacity(text.len().min(MAX_REASON));
-    let mut digits = 0;
-    for character in text.chars() {
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
         if clean.len() >= MAX_REASON {
             clean.push('…');
             break;
         }
-        digits = if character.is_ascii_digit() { digits + 1 } else { 0 };
-        match digits {
-            0..=5 if character.is_control() => clean.push(' '),
-            0..=5 => clean.push(character),
-            6 => clean.push_str("•••"),
-            _ => {}
+        let (digits, length) = grouped_digits(rest);
+        if digits >= 10 {
+            clean.push_str("•••");
+            rest = &rest[length..];
+        } else if digits > 0 {
+            clean.push_str(&rest[..length]);
+            rest = &rest[length..];
+        } else {
+            clean.push(if first.is_control() { ' ' } else { first });
+            rest = &rest[first.len_utf8()..];
         }
     }
     clean.trim().to_owned()
+}
+
+/// How many digits stand at the beginning, and up to where, gaps of at most two grouping characters included.
+fn grouped_digits(text: &str) -> (usize, usize) {
+    let (mut digits, mut length, mut gap) = (0, 0, 0);
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            b'0'..=b'9' => {
+                digits += 1;
+                gap = 0;
+                length = index + 1;
+            }
+            b' ' | b'-' | b'.' | b'(' | b')' | b'/' if digits > 0 && gap < 2 => gap += 1,
+            _ => break,
+        }
+    }
+    (digits, length)
 }
 
 #[cfg(test)]
@@ -230,11 +267,11 @@ mod tests {
         for (text, seconds) in [
             ("7", Some(7)),
             ("0", Some(0)),
-            ("-5", Some(0)),
+            ("-5", None),
             ("99999999999", Some(600)),
             ("Fri, 20 Nov 2026 15:00:09 GMT", Some(9)),
             ("Fri, 20 Nov 2020 15:00:00 GMT", Some(0)),
-            ("NaN", Some(0)),
+            ("NaN", None),
             ("inf", None),
             ("soon", None),
         ] {
@@ -254,6 +291,7 @@ mod tests {
             (422, "cxone-rejected"),
             (429, "cxone-rate-limited"),
             (500, "cxone-unavailable"),
+            (502, "cxone-unavailable"),
             (503, "cxone-unavailable"),
             (504, "cxone-outcome-unknown"),
             (302, "cxone-unexpected-answer"),
@@ -268,7 +306,13 @@ mod tests {
     fn a_reason_is_cxones_words_without_phone_numbers() {
         let none = HeaderMap::new();
         let body = br#"{"error": "bad_request", "error_description": "phone +12025550198 is blocked"}"#;
-        assert_eq!(reason(body, &none), "phone +12025••• is blocked");
+        assert_eq!(reason(body, &none), "phone +••• is blocked");
+        for phone in ["(202) 555-0198", "+1 202-555-0198", "202.555.0198", "+44 20 7946 0958"] {
+            let said = reason(format!("no: {phone}!").as_bytes(), &none);
+            assert!(said.ends_with("•••!") && !said.contains("0198") && !said.contains("0958"), "{said}");
+        }
+        let harmless = "at 2026-11-20T15:00:00Z, code 4711, limit 100.5, id 01a1fcff-84aa-720d-83ca-60abacb44d8c";
+        assert_eq!(reason(harmless.as_bytes(), &none), harmless);
         assert_eq!(reason(b"", &none), "no reason given");
         assert_eq!(reason(b"<h1>Bad\r\nGateway</h1>", &none), "<h1>Bad  Gateway</h1>");
         assert!(reason(&[b'x'; 100_000], &none).len() < 600);

@@ -85,7 +85,10 @@ impl Forecasts {
         let hours = match fetch(range).await {
             Ok(hours) => hours,
             Err(failure) => {
-                known.failure = Some((clock.now(), failure.clone()));
+                // What one class was refused, another may have.
+                if !matches!(failure, CxoneError::OverBudget { .. }) {
+                    known.failure = Some((clock.now(), failure.clone()));
+                }
                 return Err(failure);
             }
         };

@@ -19,12 +19,19 @@ use crate::clock::Clock;
 /// No answer of CXone's that Ringback reads is anywhere near as long.
 const MAX_ANSWER: usize = 256 * 1024;
 
-/// What CXone answered, read to its end.
-pub(super) struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    /// The body, or why it was given up.
-    pub body: Result<Bytes, String>,
+/// What CXone answered, as far as it was read.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    /// Why the rest of the body was given up.
+    cut_off: Option<CutOff>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CutOff {
+    TooLong,
+    BrokeOff,
 }
 
 /// The door.
@@ -54,29 +61,42 @@ impl Gate {
         self.check_breaker()?;
         self.budget.take(class).await?;
         self.breaker.admit(self.clock.now()).map_err(down)?;
-        let sent = match request.send().await {
-            Ok(answer) => Ok(read(answer).await),
-            Err(error) => Err(CxoneError::from_transport(&error)),
-        };
-        let outcome = sent.and_then(|answer| self.understand(answer, scope));
-        match &outcome {
-            Err(CxoneError::Unavailable { .. } | CxoneError::OutcomeUnknown { .. }) => {
-                self.breaker.failed(self.clock.now());
+        let outcome = match request.send().await {
+            Ok(answer) => {
+                let answer = read(answer).await;
+                let whole = answer.cut_off != Some(CutOff::BrokeOff);
+                let outcome = self.understand(answer, scope);
+                self.report(whole && !is_down(&outcome));
+                outcome
             }
-            _ => self.breaker.answered(),
-        }
+            // A request that could not even be made says nothing of CXone.
+            Err(error) if error.is_builder() => Err(CxoneError::from_transport(&error)),
+            Err(error) => {
+                self.report(false);
+                Err(CxoneError::from_transport(&error))
+            }
+        };
         if let Err(CxoneError::RateLimited { retry_after }) = &outcome {
             self.budget.back_off(*retry_after).await;
         }
         outcome
     }
 
+    fn report(&self, answered: bool) {
+        if answered { self.breaker.answered() } else { self.breaker.failed(self.clock.now()) }
+    }
+
     fn understand(&self, answer: Answer, scope: &'static str) -> Result<Bytes, CxoneError> {
-        if matches!(answer.status, StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED) {
-            return answer.body.map_err(|reason| CxoneError::UnexpectedAnswer { reason });
+        if !matches!(answer.status, StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED) {
+            let Answer { status, headers, body, .. } = answer;
+            return Err(CxoneError::from_answer(status, &headers, &body, scope, self.clock.now()));
         }
-        let body = answer.body.unwrap_or_default();
-        Err(CxoneError::from_answer(answer.status, &answer.headers, &body, scope, self.clock.now()))
+        let reason = match answer.cut_off {
+            None => return Ok(answer.body),
+            Some(CutOff::TooLong) => format!("the answer is larger than {MAX_ANSWER} bytes"),
+            Some(CutOff::BrokeOff) => "the answer broke off".into(),
+        };
+        Err(CxoneError::UnexpectedAnswer { reason })
     }
 
     fn check_breaker(&self) -> Result<(), CxoneError> {
@@ -131,16 +151,21 @@ fn down(wait: Duration) -> CxoneError {
     CxoneError::Unavailable { retry_after: Some(wait), reason }
 }
 
+fn is_down(outcome: &Result<Bytes, CxoneError>) -> bool {
+    use CxoneError::{OutcomeUnknown, ServerError, Unavailable};
+    matches!(outcome, Err(ServerError { .. } | Unavailable { .. } | OutcomeUnknown { .. }))
+}
+
 async fn read(mut answer: Response) -> Answer {
     let (status, headers) = (answer.status(), answer.headers().clone());
     let mut body = BytesMut::new();
-    let body = loop {
+    let cut_off = loop {
         match answer.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_ANSWER => body.extend_from_slice(&chunk),
-            Ok(Some(_)) => break Err(format!("the answer is larger than {MAX_ANSWER} bytes")),
-            Ok(None) => break Ok(body.freeze()),
-            Err(_) => break Err("the answer broke off".into()),
+            Ok(Some(_)) => break Some(CutOff::TooLong),
+            Ok(None) => break None,
+            Err(_) => break Some(CutOff::BrokeOff),
         }
     };
-    Answer { status, headers, body }
+    Answer { status, headers, body: body.freeze(), cut_off }
 }

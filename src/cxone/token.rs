@@ -26,6 +26,8 @@ const DEFAULT_LIFE: Duration = Duration::from_secs(1800);
 const MARGIN: Duration = Duration::from_secs(60);
 /// However short CXone says that a token lives, it is used for this long: a 401 replaces it sooner, a loop never.
 const SHORTEST_USE: Duration = Duration::from_secs(5);
+/// Longer than any token, shorter than what a server takes for a header.
+const MAX_TOKEN: usize = 8 * 1024;
 /// After a failure, all who ask are told of it for so long, and nobody asks CXone; the time doubles with each failure
 /// that follows, so that a client that is refused, or an endpoint that is broken, costs next to nothing of the quota.
 const FIRST_HOLD: Duration = Duration::from_secs(1);
@@ -84,7 +86,7 @@ impl TokenCache {
             Err(error) => {
                 tracing::warn!(error = %error, "no access token from CXone");
                 // The quota is another matter, with a wait of its own.
-                if matches!(error, CxoneError::Unauthorized { .. } | CxoneError::Unavailable { .. }) {
+                if !matches!(error, CxoneError::OverBudget { .. } | CxoneError::RateLimited { .. }) {
                     self.hold_off(&mut known, error.clone());
                 }
                 Err(error)
@@ -123,6 +125,9 @@ impl TokenCache {
         let body = self.gate.send(class, self.request(), SCOPES).await.map_err(of_token)?;
         let granted: Granted =
             wire::read(&body).map_err(|_| unavailable("the token endpoint gave an answer of no known form".into()))?;
+        if !is_sendable(granted.access_token.expose_secret()) {
+            return Err(unavailable("the token endpoint gave a token that cannot be sent".into()));
+        }
         metrics::gauge!("ringback_cxone_token_fetched_at_seconds").set(now.as_duration().as_secs_f64());
         let life = granted.life();
         let used_for = life.saturating_sub(MARGIN.min(life / 2)).max(SHORTEST_USE);
@@ -162,12 +167,18 @@ fn of_token(error: CxoneError) -> CxoneError {
         CxoneError::Unauthorized { .. }
         | CxoneError::RateLimited { .. }
         | CxoneError::OverBudget { .. }
+        | CxoneError::ServerError { .. }
         | CxoneError::Unavailable { .. } => error,
     }
 }
 
 fn unavailable(reason: String) -> CxoneError {
     CxoneError::Unavailable { retry_after: None, reason }
+}
+
+/// Of the characters that RFC 6750 lets a bearer token have, or at least of those that a header can carry.
+fn is_sendable(token: &str) -> bool {
+    !token.is_empty() && token.len() <= MAX_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl Token {

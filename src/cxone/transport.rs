@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::PgPool;
 use tracing::Instrument as _;
 
-use super::error::CxoneError;
+use super::error::{CxoneError, reason};
 use super::gate::Gate;
 use super::token::TokenCache;
 use super::{Asker, Operation, Settings, wire};
@@ -60,10 +61,7 @@ impl Transport {
         let started = Instant::now();
         let span = tracing::info_span!("cxone", cxone.operation = operation, cxone.outcome = tracing::field::Empty);
         let answered = self.send_authorized(&call).instrument(span.clone()).await.and_then(|body| {
-            wire::read(&body).map_err(|error| {
-                let reason = format!("{:?} error in the body", error.classify());
-                CxoneError::UnexpectedAnswer { reason }
-            })
+            wire::read(&body).map_err(|_| CxoneError::UnexpectedAnswer { reason: reason(&body, &HeaderMap::new()) })
         });
         let outcome = answered.as_ref().err().map_or("ok", CxoneError::code);
         span.record("cxone.outcome", outcome);
