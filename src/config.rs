@@ -70,7 +70,9 @@ impl DatabaseArgs {
     pub fn options(&self) -> Result<PgConnectOptions, BadSetting> {
         let url = secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_deref())?
             .ok_or_else(|| BadSetting::missing("DATABASE_URL"))?;
-        url.expose_secret().parse().map_err(|_| BadSetting::new("DATABASE_URL", "must be a postgres:// URL"))
+        let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| url.expose_secret().starts_with(scheme));
+        let options = url.expose_secret().parse().ok().filter(|_| is_postgres);
+        options.ok_or_else(|| BadSetting::new("DATABASE_URL", "must be a postgres:// URL"))
     }
 }
 

@@ -1,9 +1,40 @@
 //! The main job, line by line of the contract's *Callbacks*.
 
-use jiff::Timestamp;
-use serde_json::json;
+use std::collections::HashMap;
 
-use crate::support::{CALLER, CAMPAIGN, World, payload};
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{CALLER, CAMPAIGN, Service, World, create_key, payload, payload_with};
+
+/// The hour that an instant lies in.
+fn hour_of(at: &Value) -> Timestamp {
+    let second = at.as_str().unwrap().parse::<Timestamp>().unwrap().as_second();
+    Timestamp::from_second(second - second.rem_euclid(3600)).unwrap()
+}
+
+/// A forecast with so many agents in each hour from the next full one on, and no calls.
+async fn forecast(world: &World, agents: &[u32]) -> Vec<Timestamp> {
+    let next = hour_of(&json!(Timestamp::now())) + SignedDuration::from_hours(1);
+    let hours: Vec<Timestamp> = (0..).map(|n| next + SignedDuration::from_hours(n)).take(agents.len()).collect();
+    let listed: Vec<Value> = hours
+        .iter()
+        .zip(agents)
+        .map(|(hour, agents)| json!({"hour": hour, "availableAgents": agents, "expectedCalls": 0}))
+        .collect();
+    let path = format!("campaigns/{CAMPAIGN}/forecast");
+    world.cxone.control(Method::PUT, &path, Some(json!({"hours": listed}))).await;
+    hours
+}
+
+/// A window of four hours from the next full hour on, for the n-th caller.
+fn afternoon(hours: &[Timestamp], n: usize) -> Value {
+    payload_with(json!({
+        "phoneNumber": format!("+12025550{:03}", 100 + n),
+        "requestedStart": hours[0], "requestedEnd": hours[0] + SignedDuration::from_hours(4),
+    }))
+}
 
 #[tokio::test]
 async fn a_callback_goes_from_the_post_to_its_text() {
@@ -30,5 +61,159 @@ async fn a_callback_goes_from_the_post_to_its_text() {
     assert!(text.starts_with("Your callback is confirmed for "), "{text}");
     assert!(text.ends_with(&format!(". Reference: {}", callback["contactId"].as_str().unwrap())), "{text}");
     assert_eq!(world.audited(id).await, ["callback.accepted", "callback.scheduled", "callback.confirmed"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_ivrs_send_goes_through_and_is_e164_on_the_way_out() {
+    let world = World::start().await;
+    for (sent, e164) in [
+        ("2025550123", "+12025550123"),
+        ("(202) 555-0124", "+12025550124"),
+        ("1-202-555-0125", "+12025550125"),
+        ("+44 20 7946 0958", "+442079460958"),
+    ] {
+        let (status, callback) = world.ask(&payload_with(json!({"phoneNumber": sent}))).await;
+        assert_eq!((status, &callback["phoneNumber"]), (201, &json!(e164)), "{sent}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_does_not_wait_is_told_where_to_look() {
+    let world = World::start().await;
+
+    let request = world.request(Method::POST, "/v1/callbacks").header("prefer", "respond-async").json(&payload());
+    let answer = request.send().await.unwrap();
+
+    assert_eq!(answer.status(), 202);
+    assert_eq!(answer.headers()["preference-applied"], "respond-async");
+    assert!(answer.headers().contains_key("retry-after"));
+    let location = answer.headers()["location"].to_str().unwrap().to_owned();
+    let callback: Value = answer.json().await.unwrap();
+    assert_eq!(location, format!("/v1/callbacks/{}", callback["id"].as_str().unwrap()));
+    assert_eq!(world.settled(callback["id"].as_str().unwrap()).await["confirmation"]["status"], "sent");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_text_is_in_the_callers_language_and_zone() {
+    let world = World::start().await;
+    let asked = payload_with(json!({"language": "es-US", "timezone": "America/Los_Angeles"}));
+
+    world.ask(&asked).await;
+
+    let text = world.cxone.messages().await[0]["message"].as_str().unwrap().to_owned();
+    assert!(text.contains("PST") || text.contains("PDT"), "{text}");
+    assert!(!text.contains("Your callback"), "{text}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn two_replicas_that_place_at_once_fill_the_hours_with_the_most_room_first() {
+    let mut world = World::start().await;
+    let hours = forecast(&world, &[4, 5, 3, 4]).await;
+    let other = Service::start(&world.database, &world.cxone, &[]).await;
+    world.key = create_key(&world.database, &["callbacks:write", "callbacks:read"]).await;
+
+    // A callback takes five minutes, a twelfth of an agent's hour: 40 of them take what lies above level ground.
+    let posts = (0..40).map(|n| {
+        let base_url = if n % 2 == 0 { &world.service.base_url } else { &other.base_url };
+        let asked = afternoon(&hours, n);
+        let request = world.http.post(format!("{base_url}/v1/callbacks")).bearer_auth(&world.key);
+        async move { request.json(&asked).send().await.unwrap().json::<Value>().await.unwrap() }
+    });
+    let placed = futures::future::join_all(posts).await;
+
+    let mut agents_left = HashMap::from([(hours[0], 48), (hours[1], 60), (hours[2], 36), (hours[3], 48)]);
+    for _ in 0..40 {
+        let most = *hours.iter().max_by_key(|hour| (agents_left[hour], std::cmp::Reverse(**hour))).unwrap();
+        *agents_left.get_mut(&most).unwrap() -= 1;
+    }
+    for callback in &placed {
+        *agents_left.entry(hour_of(&callback["dispatchTime"])).or_default() += 1;
+    }
+    assert_eq!(agents_left, HashMap::from([(hours[0], 48), (hours[1], 60), (hours[2], 36), (hours[3], 48)]));
+    let mut times: Vec<&str> = placed.iter().map(|callback| callback["dispatchTime"].as_str().unwrap()).collect();
+    times.sort_unstable();
+    times.dedup();
+    assert_eq!(times.len(), 40, "callbacks are spread over their hours");
+    other.kill().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_second_open_callback_of_a_caller_is_refused_however_many_come_at_once() {
+    let world = World::start().await;
+    let asked = payload();
+
+    let answers = futures::future::join_all((0..20).map(|_| world.ask(&asked))).await;
+
+    let accepted: Vec<_> = answers.iter().filter(|(status, _)| *status == 201).collect();
+    assert_eq!(accepted.len(), 1);
+    for (status, problem) in answers.iter().filter(|(status, _)| *status != 201) {
+        assert_eq!((*status, &problem["type"]), (409, &json!("/problems/duplicate-callback")));
+        assert_eq!(problem["existingId"], accepted[0].1["id"]);
+    }
+    let later = json!({"requestedStart": asked["requestedEnd"], "requestedEnd": crate::support::minutes_from_now(200)});
+    let other_campaign = world.ask(&payload_with(json!({"campaignId": "nobody-knows"}))).await;
+    assert_eq!(world.ask(&payload_with(later)).await.0, 201, "a window that only touches does not overlap");
+    assert_eq!(other_campaign.0, 422, "another campaign is no duplicate: CXone was asked, and refused");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_callback_can_be_cancelled_until_cxone_has_its_contact() {
+    let world = World::start().await;
+    let (_, scheduled) = world.ask(&payload_with(json!({"phoneNumber": "+12025550123"}))).await;
+    world.cxone.fault(json!({"route": "contact", "kind": "status", "status": 503})).await;
+    let (_, waiting) = world.ask(&payload()).await;
+    let cancel = async |id: &Value| {
+        let answer = world.post(&format!("/v1/callbacks/{}/cancel", id.as_str().unwrap()), &json!({})).await;
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+
+    let too_late = cancel(&scheduled["id"]).await;
+    let in_time = cancel(&waiting["id"]).await;
+    let again = cancel(&waiting["id"]).await;
+    let unknown = cancel(&json!("01a1fcff-84aa-720d-83ca-60abacb44d8c")).await;
+    world.cxone.heal().await;
+    let anew = world.ask(&payload()).await;
+
+    assert_eq!((too_late.0, &too_late.1["type"]), (409, &json!("/problems/already-scheduled")));
+    assert_eq!((in_time.0, &in_time.1["status"]), (200, &json!("cancelled")));
+    assert_eq!((again.0, &again.1["status"]), (200, &json!("cancelled")));
+    assert_eq!(unknown.0, 404);
+    assert_eq!(anew.0, 201, "a cancelled callback stands in nobody's way");
+    assert_eq!(world.audited(waiting["id"].as_str().unwrap()).await, ["callback.accepted", "callback.cancelled"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn each_callback_of_a_batch_is_accepted_or_refused_on_its_own() {
+    let world = World::start().await;
+    let number = |number: &str| payload_with(json!({"phoneNumber": number}));
+    let batch = json!({"callbacks": [
+        number("+12025550123"), number("12"), number("(202) 555-0123"), 7, number("+12025550124"),
+    ]});
+
+    let answer: Value = world.post("/v1/callbacks/batch", &batch).await.json().await.unwrap();
+    let mut refused = Vec::new();
+    for body in
+        [json!({"callbacks": []}), json!({"callbacks": vec![json!({}); 1001]}), json!({}), json!({"callback": 1})]
+    {
+        refused.push(world.post("/v1/callbacks/batch", &body).await.status().as_u16());
+    }
+
+    let results = answer["results"].as_array().unwrap();
+    let slugs: Vec<_> = results.iter().map(|result| result["problem"]["type"].as_str().unwrap_or("kept")).collect();
+    assert!(results.iter().enumerate().all(|(index, result)| result["index"] == index));
+    assert_eq!(slugs.iter().filter(|slug| **slug == "kept").count(), 2);
+    assert_eq!((slugs[1], slugs[3], slugs[4]), ("/problems/invalid-request", "/problems/invalid-request", "kept"));
+    assert!([slugs[0], slugs[2]].contains(&"/problems/duplicate-callback"), "{slugs:?}");
+    assert_eq!(refused, [422, 422, 422, 422]);
+    for result in results.iter().filter(|result| result["id"].is_string()) {
+        assert_eq!(world.settled(result["id"].as_str().unwrap()).await["confirmation"]["status"], "sent");
+    }
     world.end().await;
 }

@@ -5,5 +5,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
 mod callbacks;
+mod commands;
+mod crashes;
+mod edge;
+mod failures;
 mod settings;
 mod support;

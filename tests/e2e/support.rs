@@ -1,6 +1,5 @@
 //! What every end-to-end test stands on: a database, a CXone, a service.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -23,7 +22,7 @@ pub const INACTIVE_CAMPAIGN: &str = "inactive";
 /// The caller of the project's first payload.
 pub const CALLER: &str = "+12025550198";
 
-const BINARY: &str = env!("CARGO_BIN_EXE_ringback");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_ringback");
 /// What is awaited comes much sooner, unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(45);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -67,7 +66,6 @@ fn with_database(url: &str, name: &str) -> String {
 /// A CXone of its own.
 pub struct Cxone {
     pub base_url: String,
-    pub simulator: simulator::Simulator,
     http: Client,
     stop: CancellationToken,
 }
@@ -81,8 +79,8 @@ impl Cxone {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        tokio::spawn(simulator::serve(listener, simulator.clone(), stop.clone().cancelled_owned()));
-        Self { base_url, simulator, http: Client::new(), stop }
+        tokio::spawn(simulator::serve(listener, simulator, stop.clone().cancelled_owned()));
+        Self { base_url, http: Client::new(), stop }
     }
 
     /// Asks the control API.
@@ -120,6 +118,22 @@ impl Cxone {
         self.list(&format!("received?route={route}")).await
     }
 
+    /// Returns once a request of this route has come in.
+    pub async fn asked(&self, route: &str) {
+        eventually(&format!("a request of {route}"), async || {
+            if self.received(route).await.is_empty() { Err("none came".to_owned()) } else { Ok(()) }
+        })
+        .await;
+    }
+
+    /// Returns once a contact is there.
+    pub async fn contact_made(&self) {
+        eventually("a contact", async || {
+            if self.contacts().await.is_empty() { Err("none was made".to_owned()) } else { Ok(()) }
+        })
+        .await;
+    }
+
     async fn list(&self, path: &str) -> Vec<Value> {
         match self.control(Method::GET, path, None).await {
             Value::Array(items) => items,
@@ -142,6 +156,7 @@ impl Drop for Cxone {
 pub struct Service {
     pub base_url: String,
     child: Child,
+    log: tokio::task::JoinHandle<String>,
 }
 
 impl Service {
@@ -157,8 +172,21 @@ impl Service {
             }
         };
         // Whoever stops reading a pipe stops its writer.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { base_url, child }
+        let log = tokio::spawn(async move {
+            let mut log = String::new();
+            while let Ok(Some(line)) = lines.next_line().await {
+                log.push_str(&line);
+                log.push('\n');
+            }
+            log
+        });
+        Self { base_url, child, log }
+    }
+
+    /// Ends it, and gives all that it logged.
+    pub async fn log_at_end(mut self) -> String {
+        self.child.kill().await.unwrap();
+        self.log.await.unwrap()
     }
 
     /// SIGKILL: nothing is finished, nothing is said.
@@ -326,12 +354,4 @@ pub fn faults(problem: &Value) -> Vec<String> {
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
     let text = |fault: &Value, name: &str| fault[name].as_str().unwrap().to_owned();
     errors.iter().map(|fault| format!("{} {}", text(fault, "pointer"), text(fault, "code"))).collect()
-}
-
-/// How often each text of `field` stands in `items`.
-pub fn tally(items: &[Value], field: impl Fn(&Value) -> String) -> HashMap<String, usize> {
-    items.iter().fold(HashMap::new(), |mut counts, item| {
-        *counts.entry(field(item)).or_default() += 1;
-        counts
-    })
 }
