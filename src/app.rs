@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -28,6 +28,8 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 const CONNECTIONS: u32 = 24;
 /// Who waits longer than this for a connection is told to come back.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
+/// A connection that was used within this time is taken to be alive.
+const ASK_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// After SIGTERM, a request that runs is answered within this, or cut.
 const LAST_REQUESTS: Duration = Duration::from_secs(6);
 /// How often measurements are folded into their histograms.
@@ -41,7 +43,21 @@ const PURGE_EVERY: Duration = Duration::from_secs(600);
 /// Where Postgres cannot be reached.
 pub async fn connect(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
     let options = options.application_name("ringback");
-    PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECTION_WITHIN).connect_with(options).await
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(CONNECTION_WITHIN)
+        // By default each statement would cost a round trip more, to ask whether its connection still lives.
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for > ASK_AFTER_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_with(options)
+        .await
 }
 
 /// Brings the schema up to date. Replicas that do so at the same time wait for each other.

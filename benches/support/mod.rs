@@ -1,0 +1,7 @@
+//! What the parts stand on.
+
+pub mod cores;
+pub mod cxone;
+pub mod load;
+pub mod report;
+pub mod world;
