@@ -104,6 +104,13 @@ pub struct Doubt {
     earlier_dispatch_time: Option<Timestamp>,
 }
 
+impl Doubt {
+    /// CXone may have the contact.
+    pub fn exists(self) -> bool {
+        self.dispatch_time.is_some()
+    }
+}
+
 /// A caller's wish to be called back, as it is kept.
 #[derive(Clone, Debug)]
 pub struct Callback {

@@ -160,7 +160,8 @@ impl CallbackStore {
     pub async fn insert(&self, new: Vec<(&Callback, Entry)>) -> Result<HashMap<Uuid, Inserted>, sqlx::Error> {
         let mut rows: Vec<_> = new.into_iter().map(|(callback, entry)| new_row(callback, entry)).collect();
         // In one order everywhere, so that batches with the same numbers wait for each other and never lock each other.
-        rows.sort_by(|a, b| (a.phone_number, a.campaign_id, a.id).cmp(&(b.phone_number, b.campaign_id, b.id)));
+        // Equals stay in the order in which they came: the first of them is the one that is kept.
+        rows.sort_by(|a, b| (a.phone_number, a.campaign_id).cmp(&(b.phone_number, b.campaign_id)));
         let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
         let rows = json!(rows);
         let mut results = HashMap::with_capacity(ids.len());

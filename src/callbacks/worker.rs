@@ -310,7 +310,15 @@ impl Worker {
     /// CXone did not make the contact, or never said so: the end, or another attempt later.
     async fn not_scheduled(&self, callback: &mut Callback, doubt: Doubt, error: &CxoneError) -> Result<(), Halt> {
         let failure = Failure::new(error.code(), error.to_string());
-        match self.verdict(error, callback) {
+        // That the client may not ask, or finds no campaign, says nothing about a contact that may be there.
+        let tells_nothing = matches!(error, CxoneError::Forbidden { .. } | CxoneError::NotFound { .. });
+        let verdict = match self.verdict(error, callback) {
+            Verdict::Final if doubt.exists() && tells_nothing => {
+                Verdict::Unknown { wait: self.backoff(callback.attempts) }
+            }
+            verdict => verdict,
+        };
+        match verdict {
             Verdict::Final => {
                 callback.failed(failure);
                 self.conclude(callback, "callback.failed", Outcome::Failed, Status::Accepted).await

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
+mod bad_answers;
 mod callbacks;
 mod commands;
 mod crashes;
@@ -11,3 +12,4 @@ mod edge;
 mod failures;
 mod settings;
 mod support;
+mod token;

@@ -1,9 +1,12 @@
 //! What every end-to-end test stands on: a database, a CXone, a service.
 
+mod load;
+
 use std::future::Future;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+pub use load::{caller, received_at, tally, text};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use ringback::simulator::{self, Campaign, CampaignState};
 use serde_json::{Value, json};
@@ -66,6 +69,7 @@ fn with_database(url: &str, name: &str) -> String {
 /// A CXone of its own.
 pub struct Cxone {
     pub base_url: String,
+    simulator: simulator::Simulator,
     http: Client,
     stop: CancellationToken,
 }
@@ -79,8 +83,8 @@ impl Cxone {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        tokio::spawn(simulator::serve(listener, simulator, stop.clone().cancelled_owned()));
-        Self { base_url, http: Client::new(), stop }
+        tokio::spawn(simulator::serve(listener, simulator.clone(), stop.clone().cancelled_owned()));
+        Self { base_url, simulator, http: Client::new(), stop }
     }
 
     /// Asks the control API.
