@@ -123,7 +123,11 @@ async fn two_replicas_that_place_at_once_fill_the_hours_with_the_most_room_first
         let request = world.http.post(format!("{base_url}/v1/callbacks")).bearer_auth(&world.key);
         async move { request.json(&asked).send().await.unwrap().json::<Value>().await.unwrap() }
     });
-    let placed = futures::future::join_all(posts).await;
+    let posted = futures::future::join_all(posts).await;
+    let mut placed = Vec::new();
+    for callback in &posted {
+        placed.push(world.settled(callback["id"].as_str().unwrap()).await);
+    }
 
     let mut agents_left = HashMap::from([(hours[0], 48), (hours[1], 60), (hours[2], 36), (hours[3], 48)]);
     for _ in 0..40 {

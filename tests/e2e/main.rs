@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
 mod bad_answers;
+mod breaker;
+mod budget;
 mod callbacks;
 mod commands;
 mod crashes;
