@@ -303,7 +303,7 @@ impl Callbacks {
     ) -> Result<Callback, Problem> {
         let deadline = Instant::now() + wait;
         let class = if wait.is_zero() { Class::Background } else { Class::Waiting };
-        let slot = if self.draining.is_cancelled() { None } else { self.worker.free_slot() };
+        let slot = if self.draining.is_cancelled() { None } else { self.worker.free_slot(class) };
         let due_at = if slot.is_some() { self.worker.lease_end() } else { info.arrived_at };
         let callback = new_callback(wish, id, info, i32::from(slot.is_some()), due_at);
         let mut waiter = self.waiting.wait_for(id);
@@ -324,7 +324,7 @@ impl Callbacks {
             // The sender lives as long as the waiter does.
             while waiter.news.changed().await.is_ok() {
                 let news = waiter.news.borrow_and_update().clone();
-                if let Some(news) = news.filter(|news| is_answer(news, deadline, self.clock.now())) {
+                if let Some(news) = news.filter(|news| self.is_answer(news, deadline)) {
                     return Some(news);
                 }
             }
@@ -334,12 +334,28 @@ impl Callbacks {
             news = news => news,
             () = tokio::time::sleep_until(deadline) => None,
             () = self.draining.cancelled() => None,
+            () = self.nothing_can_come() => None,
         };
         Ok(match news {
             Some(news) => news,
             None if wait.is_zero() && inserted == Some(Inserted::New) => callback,
             None => self.store.find(id).await?.unwrap_or(callback),
         })
+    }
+
+    /// Returns at once where CXone is not asked at all now, else never.
+    async fn nothing_can_come(&self) {
+        if self.worker.can_ask() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Worth answering with: it has settled, or nothing more will happen before the caller's wait is over. Where the
+    /// contact is there and its text is being sent, the answer waits for that as long as its caller does.
+    fn is_answer(&self, news: &Callback, deadline: Instant) -> bool {
+        let left = SignedDuration::try_from(deadline.saturating_duration_since(Instant::now())).unwrap_or_default();
+        let is_put_off = |due| due > self.clock.now() + left || !self.worker.can_ask();
+        news.due_at.is_none_or(|due| news.failure.is_some() && is_put_off(due))
     }
 
     async fn accept_batch(
@@ -444,16 +460,6 @@ fn new_callback(wish: Wish, id: Uuid, info: &RequestInfo, attempts: i32, due_at:
         trace: info.traceparent.clone(),
         created_at: info.arrived_at,
         updated_at: info.arrived_at,
-    }
-}
-
-/// Worth answering with: it has settled, or nothing more will happen before the caller's wait is over.
-fn is_answer(news: &Callback, deadline: Instant, now: Timestamp) -> bool {
-    let left = SignedDuration::try_from(deadline.saturating_duration_since(Instant::now())).unwrap_or_default();
-    match (news.due_at, news.status) {
-        (None, _) => true,
-        // The contact is there; its text is being sent, and the answer waits for that as long as its caller does.
-        (Some(due), _) => news.failure.is_some() && due > now + left,
     }
 }
 

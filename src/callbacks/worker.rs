@@ -116,8 +116,13 @@ impl Worker {
 
     /// A slot for a callback that is about to be accepted, where one is free.
     /// None while CXone is down or the budget is spent, too: the callback then takes its turn in the backlog.
-    pub fn free_slot(&self) -> Option<OwnedSemaphorePermit> {
-        if self.cxone.looks_open() { Arc::clone(&self.slots).try_acquire_owned().ok() } else { None }
+    pub fn free_slot(&self, class: Class) -> Option<OwnedSemaphorePermit> {
+        if self.cxone.looks_open(class) { Arc::clone(&self.slots).try_acquire_owned().ok() } else { None }
+    }
+
+    /// Whether CXone is asked at all now. While it is not, nothing comes of waiting.
+    pub fn can_ask(&self) -> bool {
+        self.cxone.is_up()
     }
 
     /// Until when an attempt that starts now has its callback: longer than a request to CXone with a new token takes.
@@ -390,7 +395,10 @@ impl Worker {
     /// What CXone's failure means for the callback. The call's own retry is behind it already.
     fn verdict(&self, error: &CxoneError, callback: &Callback) -> Verdict {
         let (status, attempts) = (callback.status, callback.attempts);
-        let backoff_after = |retry_after: Option<Duration>| self.backoff(attempts).max(retry_after.unwrap_or_default());
+        let backoff_after = |retry_after: Option<Duration>| match self.backoff(attempts) {
+            Duration::ZERO => Duration::ZERO,
+            backoff => backoff.max(retry_after.unwrap_or_default()),
+        };
         match error {
             CxoneError::RateLimited { retry_after } | CxoneError::OverBudget { retry_after } => {
                 Verdict::NotDone { wait: *retry_after + self.clock.between(Duration::ZERO, RETRY_AFTER_SPREAD) }
@@ -413,8 +421,12 @@ impl Worker {
         }
     }
 
-    /// Exponential, with full jitter above the shortest wait.
+    /// Exponential, with full jitter above the shortest wait. While CXone is not asked at all, nobody is put off: the
+    /// backlog waits as a whole, and keeps its order.
     fn backoff(&self, attempts: i32) -> Duration {
+        if !self.cxone.is_up() {
+            return Duration::ZERO;
+        }
         let (shortest, first) = FIRST_WAIT;
         let doublings = u32::try_from(attempts.clamp(1, 10) - 1).unwrap_or(0);
         self.clock.between(shortest, (first * 2_u32.pow(doublings)).min(LONGEST_WAIT))

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 const FAILURES_TO_OPEN: u32 = 5;
 /// The wait before the first probe; it doubles with each probe that fails.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// A piece of work that was started as a probe has called by then, or needs no call.
+const PROBE_STARTS_WITHIN: Duration = Duration::from_secs(1);
 /// No wait for a probe is longer than this, so that recovery is noticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -24,8 +26,8 @@ pub struct Breaker {
 enum State {
     /// Calls go out.
     Closed { failures: u32 },
-    /// Calls fail until then.
-    Open { until: Timestamp, wait: Duration },
+    /// Calls fail until then. After that, work is started one piece at a time, to be the probe.
+    Open { until: Timestamp, wait: Duration, started_at: Option<Timestamp> },
     /// One call is out, and decides.
     Probing { until: Timestamp, wait: Duration },
 }
@@ -41,7 +43,7 @@ impl Breaker {
         let mut state = self.lock();
         match *state {
             State::Closed { .. } => Ok(()),
-            State::Open { until, wait } | State::Probing { until, wait } if until <= now => {
+            State::Open { until, wait, .. } | State::Probing { until, wait } if until <= now => {
                 *state = State::Probing { until: now + self.probe_within, wait };
                 Ok(())
             }
@@ -54,6 +56,24 @@ impl Breaker {
         match *self.lock() {
             State::Open { until, .. } | State::Probing { until, .. } if until > now => Some(left(until, now)),
             State::Open { .. } | State::Probing { .. } | State::Closed { .. } => None,
+        }
+    }
+
+    /// Whether a piece of work may be started, or for how long not. While CXone counts as down, one is, whose call will
+    /// be the probe; where it makes none, the next one is after a moment.
+    pub fn may_start(&self, now: Timestamp) -> Result<(), Duration> {
+        let mut state = self.lock();
+        match &mut *state {
+            State::Open { until, started_at, .. } if *until <= now => {
+                let again_at = started_at.map(|at| at + PROBE_STARTS_WITHIN);
+                if let Some(again_at) = again_at.filter(|again_at| *again_at > now) {
+                    return Err(left(again_at, now));
+                }
+                *started_at = Some(now);
+                Ok(())
+            }
+            State::Open { until, .. } | State::Probing { until, .. } if *until > now => Err(left(*until, now)),
+            State::Open { .. } | State::Probing { .. } | State::Closed { .. } => Ok(()),
         }
     }
 
@@ -74,11 +94,11 @@ impl Breaker {
             State::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => State::Closed { failures: failures + 1 },
             State::Closed { .. } => {
                 tracing::error!("CXone is down; calls fail at once until a probe is answered");
-                State::Open { until: now + FIRST_WAIT, wait: FIRST_WAIT }
+                State::Open { until: now + FIRST_WAIT, wait: FIRST_WAIT, started_at: None }
             }
             State::Probing { wait, .. } => {
                 let wait = (wait * 2).min(LONGEST_WAIT);
-                State::Open { until: now + wait, wait }
+                State::Open { until: now + wait, wait, started_at: None }
             }
             // A call from before it opened.
             open @ State::Open { .. } => open,
@@ -138,6 +158,19 @@ mod tests {
         breaker.answered();
         assert_eq!(breaker.admit(at(7)), Ok(()));
         assert_eq!(breaker.closed_for(at(7)), None);
+    }
+
+    #[test]
+    fn one_piece_of_work_is_started_for_each_probe() {
+        let breaker = broken();
+        assert_eq!(breaker.may_start(at(1)), Err(Duration::from_secs(1)));
+        assert_eq!(breaker.may_start(at(2)), Ok(()));
+        assert_eq!(breaker.may_start(at(2)), Err(Duration::from_secs(1)));
+        assert_eq!(breaker.may_start(at(3)), Ok(()), "the first one made no call");
+        assert_eq!(breaker.admit(at(3)), Ok(()));
+        assert_eq!(breaker.may_start(at(4)), Err(Duration::from_secs(39)));
+        breaker.answered();
+        assert_eq!(breaker.may_start(at(4)), Ok(()));
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub struct Budget {
     quota: u32,
     // One question at a time, so that the budget never holds more than one connection.
     taken: Mutex<Option<Taken>>,
-    refused_until: std::sync::Mutex<Option<Instant>>,
+    // By this replica's last question for each class; none where it was granted.
+    refused_until: std::sync::Mutex<[Option<Instant>; 3]>,
 }
 
 /// What is left of a piece that this replica took.
@@ -35,7 +36,7 @@ struct Taken {
 impl Budget {
     /// With so many requests in any minute.
     pub fn new(pool: PgPool, quota: u32) -> Self {
-        Self { pool, quota, taken: Mutex::new(None), refused_until: std::sync::Mutex::new(None) }
+        Self { pool, quota, taken: Mutex::new(None), refused_until: std::sync::Mutex::default() }
     }
 
     /// Leave to send one request now, after a moment's wait at the most.
@@ -44,6 +45,7 @@ impl Budget {
         loop {
             let wait = match self.ask(class).await.map_err(|error| unknown(&error))? {
                 Decision::Granted => {
+                    self.note(class, None);
                     metrics::histogram!("ringback_cxone_budget_wait_seconds", "class" => class.as_str())
                         .record(started.elapsed());
                     return Ok(());
@@ -52,7 +54,7 @@ impl Budget {
             };
             if started.elapsed() + wait > MOMENT {
                 metrics::counter!("ringback_cxone_budget_refusals_total", "class" => class.as_str()).increment(1);
-                self.refused(wait);
+                self.note(class, Some(wait));
                 return Err(CxoneError::OverBudget { retry_after: wait });
             }
             tokio::time::sleep(wait).await;
@@ -87,20 +89,23 @@ impl Budget {
         metrics::gauge!("ringback_cxone_budget_used").set(ledger.used(now));
         metrics::gauge!("ringback_cxone_budget_quota").set(self.quota);
         let decision = ledger.may_start(count, self.quota, now);
-        if let Decision::NotFor(wait) = decision {
-            self.refused(wait);
+        match decision {
+            Decision::Granted => self.note(Class::Background, None),
+            Decision::NotFor(wait) => self.note(Class::Background, Some(wait)),
         }
         Ok(decision)
     }
 
-    /// Whether the last answer was a no that still holds, as far as this replica knows without asking.
-    pub fn was_just_refused(&self) -> bool {
-        let until = *self.refused_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() < until)
+    /// Whether this class was refused when it last asked, and still would be, as far as this replica knows without
+    /// asking.
+    pub fn was_just_refused(&self, class: Class) -> bool {
+        let refused_until = self.refused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        refused_until[class as usize].is_some_and(|until| Instant::now() < until)
     }
 
-    fn refused(&self, wait: Duration) {
-        *self.refused_until.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(wait);
+    fn note(&self, class: Class, refused_for: Option<Duration>) {
+        let mut refused_until = self.refused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        refused_until[class as usize] = refused_for.and_then(|wait| Instant::now().checked_add(wait));
     }
 
     /// CXone said 429: no replica sends for so long.

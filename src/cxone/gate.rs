@@ -1,5 +1,6 @@
 //! The one door through which every request to CXone goes: within the budget, past the breaker, bounded, measured.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,8 +39,9 @@ enum CutOff {
 pub(super) struct Gate {
     budget: Budget,
     breaker: Breaker,
-    /// Until when CXone is not asked, since it refused the client.
-    refused_until: Mutex<Option<Timestamp>>,
+    /// Until when CXone is not asked, since there is no token to be had.
+    held_until: Mutex<Option<Timestamp>>,
+    unauthorized: AtomicBool,
     clock: Clock,
 }
 
@@ -48,7 +50,8 @@ impl Gate {
         Self {
             budget: Budget::new(pool, settings.requests_per_minute),
             breaker: Breaker::new(settings.timeout * 2),
-            refused_until: Mutex::new(None),
+            held_until: Mutex::new(None),
+            unauthorized: AtomicBool::new(false),
             clock,
         }
     }
@@ -103,43 +106,55 @@ impl Gate {
         self.breaker.closed_for(self.clock.now()).map_or(Ok(()), |wait| Err(down(wait)))
     }
 
-    /// CXone refused the client; it is not asked again before `until`.
-    pub fn client_refused(&self, until: Timestamp) {
-        *self.refused_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
-        metrics::gauge!("ringback_cxone_unauthorized").set(1.0);
+    /// There is no token; CXone is not asked again before `until`.
+    pub fn hold(&self, until: Timestamp, unauthorized: bool) {
+        *self.held_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        self.tell_authorization(unauthorized);
     }
 
-    /// CXone took the client.
-    pub fn client_accepted(&self) {
-        *self.refused_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        metrics::gauge!("ringback_cxone_unauthorized").set(0.0);
+    /// CXone took a token.
+    pub fn release(&self) {
+        *self.held_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.tell_authorization(false);
     }
 
-    /// For how long no request goes out, whatever the budget.
-    fn closed_for(&self) -> Option<Duration> {
+    fn tell_authorization(&self, unauthorized: bool) {
+        self.unauthorized.store(unauthorized, Ordering::Relaxed);
+        metrics::gauge!("ringback_cxone_unauthorized").set(if unauthorized { 1.0 } else { 0.0 });
+    }
+
+    fn held_for(&self, now: Timestamp) -> Option<Duration> {
+        let until = (*self.held_until.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Duration::try_from(until.duration_since(now)).ok().filter(|wait| !wait.is_zero())
+    }
+
+    /// Whether CXone is asked at all now.
+    pub fn is_up(&self) -> bool {
         let now = self.clock.now();
-        let refused_until = *self.refused_until.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused_for = refused_until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
-        self.breaker.closed_for(now).or(refused_for.filter(|wait| !wait.is_zero()))
+        self.breaker.closed_for(now).is_none() && self.held_for(now).is_none()
     }
 
     /// Whether a request would be let out now, as far as this replica knows without asking.
-    pub fn looks_open(&self) -> bool {
-        self.closed_for().is_none() && !self.budget.was_just_refused()
+    pub fn looks_open(&self, class: Class) -> bool {
+        self.is_up() && !self.budget.was_just_refused(class)
     }
 
     /// Whether work that needs `count` requests may be started in the background, or for how long not.
     pub async fn may_start(&self, count: u32) -> Decision {
-        if let Some(wait) = self.closed_for() {
+        let now = self.clock.now();
+        if let Some(wait) = self.held_for(now) {
             return Decision::NotFor(wait);
         }
         // Where the budget cannot be read, the request itself will say so.
-        self.budget.may_start(count).await.unwrap_or(Decision::Granted)
+        if let Ok(Decision::NotFor(wait)) = self.budget.may_start(count).await {
+            return Decision::NotFor(wait);
+        }
+        self.breaker.may_start(now).map_or_else(Decision::NotFor, |()| Decision::Granted)
     }
 
     /// How CXone is, as operators want to know it.
     pub fn condition(&self) -> Condition {
-        if self.refused_until.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        if self.unauthorized.load(Ordering::Relaxed) {
             return Condition::Unauthorized;
         }
         if self.check_breaker().is_err() { Condition::Down } else { Condition::Ok }

@@ -185,8 +185,13 @@ impl Cxone {
     }
 
     /// Whether a request would be let out now, as far as this replica knows without asking.
-    pub fn looks_open(&self) -> bool {
-        self.transport.gate.looks_open()
+    pub fn looks_open(&self, class: Class) -> bool {
+        self.transport.gate.looks_open(class)
+    }
+
+    /// Whether CXone is asked at all now: it is not while it is down or refuses the client.
+    pub fn is_up(&self) -> bool {
+        self.transport.gate.is_up()
     }
 
     /// Whether work that needs `count` requests may be started in the background, or for how long not.

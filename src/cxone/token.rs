@@ -107,15 +107,13 @@ impl TokenCache {
     pub async fn accepted(&self) {
         if self.failing.swap(false, Ordering::Relaxed) {
             self.known.lock().await.hold = FIRST_HOLD;
-            self.gate.client_accepted();
+            self.gate.release();
         }
     }
 
     fn hold_off(&self, known: &mut Known, error: CxoneError) {
         let until = self.clock.now() + known.hold;
-        if matches!(error, CxoneError::Unauthorized { .. }) {
-            self.gate.client_refused(until);
-        }
+        self.gate.hold(until, matches!(error, CxoneError::Unauthorized { .. }));
         known.failure = Some((error, until));
         known.hold = (known.hold * 2).min(LONGEST_HOLD);
         self.failing.store(true, Ordering::Relaxed);

@@ -69,7 +69,6 @@ fn tally_statuses(counts: &Value) -> Value {
 }
 
 #[tokio::test]
-#[ignore = "not yet so"]
 async fn at_idle_all_requests_of_a_caller_go_out_at_once() {
     let world = World::with(&[("CXONE_REQUESTS_PER_MINUTE", "100")]).await;
 
@@ -86,7 +85,6 @@ async fn at_idle_all_requests_of_a_caller_go_out_at_once() {
 }
 
 #[tokio::test]
-#[ignore = "not yet so"]
 async fn a_caller_who_waits_goes_before_the_backlog() {
     let world = World::with(&[("CXONE_REQUESTS_PER_MINUTE", "100")]).await;
     assert_eq!(world.ask(&payload_of(0)).await.0, 201);

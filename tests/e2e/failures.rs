@@ -118,7 +118,7 @@ async fn a_revoked_token_is_replaced_once_and_nobody_notices() {
 
 #[tokio::test]
 async fn a_contact_that_was_never_answered_is_sent_again_under_its_id_and_is_one() {
-    let world = World::with(&[("CXONE_TIMEOUT_MS", "500")]).await;
+    let world = World::with(&[("CXONE_TIMEOUT_MS", "2000")]).await;
     for kind in ["hang", "drop"] {
         world.cxone.control(Method::POST, "reset", None).await;
         world.cxone.fault(json!({"route": "contact", "kind": kind, "afterWork": true, "times": 1})).await;
@@ -142,7 +142,7 @@ async fn a_contact_that_was_never_answered_is_sent_again_under_its_id_and_is_one
 
 #[tokio::test]
 async fn a_text_that_was_never_answered_is_unknown_and_never_sent_again() {
-    let world = World::with(&[("CXONE_TIMEOUT_MS", "500")]).await;
+    let world = World::with(&[("CXONE_TIMEOUT_MS", "2000")]).await;
     for (kind, number) in [("hang", "+12025550123"), ("drop", "+12025550124")] {
         world.cxone.fault(json!({"route": "message", "kind": kind, "afterWork": true, "times": 1})).await;
 

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
+mod audit;
 mod bad_answers;
 mod breaker;
 mod budget;
@@ -12,6 +13,12 @@ mod commands;
 mod crashes;
 mod edge;
 mod failures;
+mod intake;
+mod operations;
+mod outages;
+mod programs;
+mod recovery;
+mod requests;
 mod settings;
 mod support;
 mod token;

@@ -1,11 +1,13 @@
 //! What every end-to-end test stands on: a database, a CXone, a service.
 
+mod answer;
 mod load;
 
 use std::future::Future;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+pub use answer::{Answer, instant, payload_from};
 pub use load::{caller, received_at, tally, text};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use ringback::simulator::{self, Campaign, CampaignState};
@@ -166,7 +168,12 @@ pub struct Service {
 impl Service {
     /// Starts `ringback serve` with settings on top of the test's own, and waits until it is ready.
     pub async fn start(database: &Database, cxone: &Cxone, settings: &[(&str, &str)]) -> Self {
-        let mut child = serve(&database.url, &cxone.base_url, settings).spawn().unwrap();
+        Self::at(&database.url, cxone, settings).await
+    }
+
+    /// The same, with a way of its own to the database.
+    pub async fn at(database_url: &str, cxone: &Cxone, settings: &[(&str, &str)]) -> Self {
+        let mut child = serve(database_url, &cxone.base_url, settings).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let base_url = loop {
             let line = lines.next_line().await.unwrap().expect("the service says that it is ready before it ends");

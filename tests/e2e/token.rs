@@ -117,7 +117,7 @@ async fn a_broken_token_endpoint_is_not_stormed_and_all_go_on_when_it_is_well() 
         ("an answer too late", json!({"kind": "latency", "latencyMs": 5_000}), "cxone-unavailable"),
     ];
     let cases = cases.into_iter().map(|(case, fault, code)| endure(case, fault, code));
-    futures::stream::iter(cases).buffer_unordered(8).collect::<()>().await;
+    futures::stream::iter(cases).buffer_unordered(3).collect::<()>().await;
 }
 
 /// Counted over a time in which a client that tries and tries again would show.
@@ -132,7 +132,7 @@ async fn token_requests_of_three_seconds(world: &World) -> u64 {
 }
 
 async fn endure(case: &str, mut fault: Value, code: &str) {
-    let world = World::with(&[("CXONE_TIMEOUT_MS", "1000")]).await;
+    let world = World::with(&[("CXONE_TIMEOUT_MS", "3000")]).await;
     fault["route"] = json!("token");
     world.cxone.fault(fault).await;
 

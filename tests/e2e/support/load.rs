@@ -124,13 +124,13 @@ impl World {
     }
 
     /// The same, but what was put off need not wait any longer. Only for a CXone that is well, and a budget that is
-    /// not spent: an attempt is over in no time then, so what stays as it is for half a second is not running.
+    /// not spent: an attempt is over in no time then, so what stays as it is for two seconds is not running.
     pub async fn all_settled_without_delay(&self) {
         let open = "select id, attempts, due_at, updated_at from callbacks where due_at is not null";
         self.sql(&format!("create table if not exists seen as {open}")).await;
         let looked = Mutex::new(Instant::now());
         eventually("all callbacks settled", async || {
-            if looked.lock().unwrap().elapsed() > Duration::from_millis(500) {
+            if looked.lock().unwrap().elapsed() > Duration::from_secs(2) {
                 *looked.lock().unwrap() = Instant::now();
                 self.sql(&format!(
                     "update callbacks set due_at = now() from seen where failure_code is not null
@@ -146,8 +146,16 @@ impl World {
 
     /// Every callback has its contact and its text, exactly once, at the time that it says.
     pub async fn assert_each_done_once(&self, count: usize) {
-        let query = "select count(*) from callbacks where status = 'scheduled' and confirmation = 'sent'";
-        assert_eq!(self.number(query).await, i64::try_from(count).unwrap());
+        let done = "status = 'scheduled' and confirmation = 'sent'";
+        let undone: Vec<serde_json::Value> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "select to_jsonb(callbacks) from callbacks where not ({done})"
+        )))
+        .fetch_all(&self.database.pool)
+        .await
+        .unwrap();
+        assert_eq!(undone, Vec::<serde_json::Value>::new());
+        let query = format!("select count(*) from callbacks where {done}");
+        assert_eq!(self.number(&query).await, i64::try_from(count).unwrap());
         let contacts = self.cxone.contacts().await;
         let times = contacts.iter().map(|made| {
             let contact = &made["contact"];

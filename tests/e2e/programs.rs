@@ -1,0 +1,173 @@
+//! The program's other commands, each as a process of its own.
+
+use std::process::Stdio;
+
+use futures::future::join_all;
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::support::{Answer, BINARY, Database, serve};
+
+/// The program, with no settings but these.
+fn program(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).env_clear().envs(settings.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// A signal, and the status with which the program ends on it.
+async fn ended_by(signal: &str, mut child: Child) -> std::process::ExitStatus {
+    let id = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+    child.wait().await.unwrap()
+}
+
+#[tokio::test]
+async fn every_command_names_the_setting_that_is_bad_and_never_its_value() {
+    let database = ("DATABASE_URL", "postgres://nobody@localhost/nothing");
+    for (arguments, settings, named) in [
+        (&["migrate"][..], &[][..], "DATABASE_URL"),
+        (&["migrate"], &[("DATABASE_URL", "postgres://nobody:hush-hush@[/x")], "DATABASE_URL"),
+        (&["migrate"], &[("DATABASE_URL_FILE", "/nowhere")], "DATABASE_URL_FILE"),
+        (&["keys", "list"], &[], "DATABASE_URL"),
+        (&["keys", "create", "--name", "x", "--scope", "hush-hush"], &[database], "SCOPE"),
+        (&["keys", "create", "--name", "x", "--scope", "audit:read", "--expires-in=-1d"], &[database], "EXPIRES_IN"),
+        (&["keys", "create", "--name", "", "--scope", "audit:read"], &[database], "NAME"),
+        (&["demo"], &[], "DATABASE_URL"),
+        (&["simulator", "--listen", "hush-hush"], &[], "LISTEN"),
+        (&["simulator"], &[("SIMULATOR_LISTEN", "hush-hush")], "LISTEN"),
+        (&["serve", "--cxone-timeout-ms", "99"], &[database], "CXONE_TIMEOUT_MS"),
+        (&["serve"], &[database, ("CALLBACK_WAIT_MS", "30001")], "CALLBACK_WAIT_MS"),
+        (&["serve"], &[database, ("CXONE_ALLOW_HTTP", "hush-hush")], "CXONE_ALLOW_HTTP"),
+        (&["serve"], &[database, ("DEFAULT_REGION", "hush-hush")], "DEFAULT_REGION"),
+    ] {
+        let output = program(arguments, settings).output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?} {settings:?}: {said}");
+        assert!(said.contains(named) && said.lines().count() == 1, "{arguments:?} {settings:?}: {said}");
+        assert!(!said.contains("hush-hush") && output.stdout.is_empty(), "{arguments:?} {settings:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_well_set_and_does_not_work_fails_in_one_line_without_its_password() {
+    let nowhere = "postgres://nobody:hush-hush@127.0.0.1:1/nothing";
+    let database = Database::create().await;
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let url = "http://127.0.0.1:1";
+    for (mut command, named) in [
+        (program(&["migrate"], &[("DATABASE_URL", nowhere)]), "Postgres"),
+        (program(&["keys", "list"], &[("DATABASE_URL", nowhere)]), "Postgres"),
+        (serve(nowhere, url, &[("RUST_LOG", "off")]), "Postgres"),
+        (serve(&database.url, url, &[("LISTEN_ADDR", &address), ("RUST_LOG", "off")]), "LISTEN_ADDR"),
+        (program(&["simulator", "--listen", &address], &[]), "--listen"),
+    ] {
+        let output = command.output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{named}: {said}");
+        assert!(said.contains(named) && said.lines().count() == 1 && !said.contains("hush-hush"), "{named}: {said}");
+    }
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn replicas_that_migrate_at_the_same_time_do_not_meet() {
+    let database = Database::create().await;
+
+    let migrations =
+        (0..4).map(async |_| program(&["migrate"], &[("DATABASE_URL", &database.url)]).output().await.unwrap());
+    for output in join_all(migrations).await {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    assert_eq!(database.count("from callbacks").await, 0);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_key_is_kept_as_a_hash_and_shown_once() {
+    let database = Database::create().await;
+    let settings = [("DATABASE_URL", database.url.as_str())];
+
+    let made =
+        program(&["keys", "create", "--name", "ivr", "--scope", "audit:read"], &settings).output().await.unwrap();
+    let unknown =
+        program(&["keys", "revoke", "01935d3c-7f2a-7000-8000-000000000000"], &settings).output().await.unwrap();
+
+    let key = String::from_utf8(made.stdout).unwrap();
+    let secret = key.trim_end();
+    assert!(secret.len() > 40 && key == format!("{secret}\n"), "{key}");
+    assert_eq!((unknown.status.code(), unknown.stdout.len()), (Some(1), 0));
+    for table in ["api_keys", "audit_entries"] {
+        assert_eq!(
+            database.count(&format!("from {table} as kept where kept::text like '%{secret}%'")).await,
+            0,
+            "{table}"
+        );
+    }
+    assert_eq!(database.count("from api_keys").await, 1);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn the_simulator_stands_alone() {
+    let mut child = program(&["simulator", "--listen", "127.0.0.1:0", "--campaign", "mine"], &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().unwrap();
+    let url = &line[line.find("http://").unwrap()..];
+    let http = Client::new();
+
+    let form =
+        [("grant_type", "client_credentials"), ("client_id", "simulator"), ("client_secret", "simulator-secret")];
+    let form = form.map(|(name, value)| format!("{name}={value}")).join("&");
+    let token = http.post(format!("{url}/oauth/token")).header("content-type", "application/x-www-form-urlencoded");
+    let token = Answer::to(token.body(form)).await;
+    let campaign = |id: &str| {
+        let request = http.request(Method::GET, format!("{url}/api/v2/outbound/campaigns/{id}"));
+        Answer::to(request.bearer_auth(token.body["access_token"].as_str().unwrap_or("none")))
+    };
+    let (mine, other) = (campaign("mine").await, campaign("other").await);
+
+    assert_eq!(token.status, 200, "{token:?}");
+    assert_eq!((mine.status, &mine.body["state"]), (200, &json!("ACTIVE")));
+    assert_eq!(other.status, 404);
+    assert!(ended_by("-TERM", child).await.success());
+}
+
+#[tokio::test]
+async fn the_demo_confirms_its_callbacks_and_its_curl_line_works_when_pasted() {
+    if Command::new("curl").arg("--version").stdout(Stdio::null()).status().await.is_err() {
+        return eprintln!("not run: no curl is installed here");
+    }
+    let database = Database::create().await;
+    let settings = [("DATABASE_URL", database.url.as_str()), ("LISTEN_ADDR", "127.0.0.1:0")];
+    let mut child = program(&["demo"], &settings).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (mut said, mut pasted) = (String::new(), Vec::new());
+    while pasted.len() < 2 {
+        let line = lines.next_line().await.unwrap().unwrap_or_else(|| panic!("no curl line: {said}"));
+        said.extend([line.as_str(), "\n"]);
+        if line.starts_with("curl ") {
+            pasted.push(line);
+        }
+    }
+
+    let mut answers = Vec::new();
+    for line in &pasted {
+        let output = Command::new("sh").args(["-c", line]).output().await.unwrap();
+        answers.push(serde_json::from_slice::<Value>(&output.stdout).unwrap());
+    }
+    let status = ended_by("-INT", child).await;
+
+    assert!(said.contains("confirmed") && !said.contains('\u{1b}'), "colour is for terminals: {said}");
+    assert_eq!((&answers[0]["status"], &answers[0]["confirmation"]["status"]), (&json!("scheduled"), &json!("sent")));
+    assert_eq!(answers[1]["data"][0]["callbackId"], answers[0]["id"]);
+    assert!(status.success(), "{status}");
+    database.drop().await;
+}
