@@ -81,6 +81,8 @@ pub struct App {
 /// # Errors
 /// Where the machine's TLS cannot be set up.
 pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: CancellationToken) -> anyhow::Result<App> {
+    // What is measured from here on has somewhere to go.
+    telemetry::metrics();
     let cxone = Arc::new(Cxone::new(settings.cxone.clone(), pool.clone(), clock.clone())?);
     let store = Arc::new(CallbackStore::new(pool.clone()));
     let campaigns = SettingsStore::new(pool.clone());

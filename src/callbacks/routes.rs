@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Extension, Path, State};
+use axum::Json;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, extract::rejection::PathRejection};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::cxone::Class;
 use crate::http::{
     Allowed, Caller, Faults, JsonBody, Member, Page, PageRequest, Problem, ProblemKind, Query, RequestInfo, ResourceId,
-    Unknown, required,
+    Segment, Unknown, required,
 };
 use crate::types::{CampaignId, Fault, PhoneNumber, Region, parse_instant};
 
@@ -171,9 +171,9 @@ async fn post(
 async fn get(
     State(callbacks): State<Callbacks>,
     _: Allowed<required::CallbacksRead>,
-    id: Result<Path<Uuid>, PathRejection>,
+    Segment(id): Segment<Uuid>,
 ) -> Result<Json<CallbackView>, Problem> {
-    let found = callbacks.store.find(callback_id(id)?).await?;
+    let found = callbacks.store.find(id).await?;
     found.map(|callback| Json(CallbackView::from(&callback))).ok_or_else(|| Problem::not_found("callback"))
 }
 
@@ -219,9 +219,9 @@ async fn cancel(
     State(callbacks): State<Callbacks>,
     allowed: Allowed<required::CallbacksWrite>,
     Extension(info): Extension<RequestInfo>,
-    id: Result<Path<Uuid>, PathRejection>,
+    Segment(id): Segment<Uuid>,
 ) -> Result<Json<CallbackView>, Problem> {
-    let callback = callbacks.cancel(callback_id(id)?, &info, &allowed.caller).await?;
+    let callback = callbacks.cancel(id, &info, &allowed.caller).await?;
     Ok(Json(CallbackView::from(&callback)))
 }
 
@@ -507,11 +507,6 @@ fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     });
     let at_once = preferences.iter().any(|preference| preference.eq_ignore_ascii_case("respond-async"));
     wait.or(at_once.then_some(Duration::ZERO))
-}
-
-/// An id that is no UUID is the id of nothing.
-fn callback_id(id: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
-    id.map(|Path(id)| id).map_err(|_| Problem::not_found("callback"))
 }
 
 fn parse_status(text: &str) -> Result<Status, Fault> {

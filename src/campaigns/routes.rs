@@ -1,7 +1,7 @@
 //! `/v1/campaigns/{campaignId}/settings`.
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -13,7 +13,7 @@ use super::store::{Saved, SettingsStore};
 use super::wire::{SettingsRequest, SettingsView};
 use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
-use crate::http::{Allowed, JsonBody, Problem, ProblemKind, RequestInfo, required};
+use crate::http::{Allowed, JsonBody, Problem, ProblemKind, RequestInfo, Segment, required};
 use crate::types::{CampaignId, Region};
 
 /// What the routes work with.
@@ -38,7 +38,7 @@ pub fn routes() -> OpenApiRouter<Campaigns> {
 async fn get_settings(
     State(campaigns): State<Campaigns>,
     _: Allowed<required::CampaignsRead>,
-    Path(campaign): Path<String>,
+    Segment(campaign): Segment<String>,
 ) -> Result<Response, Problem> {
     let campaign = campaign_id(&campaign)?;
     let (settings, version) = campaigns.settings.with_version(&campaign).await?;
@@ -57,7 +57,7 @@ async fn put_settings(
     State(campaigns): State<Campaigns>,
     allowed: Allowed<required::CampaignsWrite>,
     Extension(info): Extension<RequestInfo>,
-    Path(campaign): Path<String>,
+    Segment(campaign): Segment<String>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<SettingsRequest>,
 ) -> Result<Response, Problem> {

@@ -35,7 +35,9 @@ enum State {
 impl Breaker {
     /// Closed. A call is over after `probe_within` at the latest.
     pub fn new(probe_within: Duration) -> Self {
-        Self { state: Mutex::new(State::Closed { failures: 0 }), probe_within }
+        let state = State::Closed { failures: 0 };
+        report(state);
+        Self { state: Mutex::new(state), probe_within }
     }
 
     /// Lets a call out, or says for how long none is.

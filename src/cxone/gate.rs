@@ -47,6 +47,7 @@ pub(super) struct Gate {
 
 impl Gate {
     pub fn new(settings: &Settings, pool: PgPool, clock: Clock) -> Self {
+        metrics::gauge!("ringback_cxone_unauthorized").set(0.0);
         Self {
             budget: Budget::new(pool, settings.requests_per_minute),
             breaker: Breaker::new(settings.timeout * 2),

@@ -163,6 +163,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     }
 }
 
+/// The part of the path that a route leaves open. One that cannot be read is the name of nothing: 404.
+pub struct Segment<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = axum::extract::Path::from_request_parts(parts, state).await;
+        found.map(|axum::extract::Path(part)| Self(part)).map_err(|_| Problem::not_found("thing"))
+    }
+}
+
 /// Reads a body that the edge has bounded.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ mod scope;
 pub use caller::{Allowed, Caller};
 pub use edge::{RequestInfo, wrap};
 pub use idempotency::{Idempotency, ResourceId, idempotent};
-pub use input::{Faults, JsonBody, JsonType, Member, Query, Unknown};
+pub use input::{Faults, JsonBody, JsonType, Member, Query, Segment, Unknown};
 pub use openapi::{complete, describe};
 pub use operations::{Operations, docs};
 pub use page::{Page, PageRequest, Position, begin_list};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -17,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::input::Segment;
 use super::problem::{Problem, ProblemKind};
 
 /// A probe that waits longer than this for Postgres learns nothing more by waiting.
@@ -109,7 +110,7 @@ async fn metrics(State(operations): State<Operations>) -> Response {
 #[utoipa::path(get, path = "/problems/{slug}", tag = "Operations",
     params(("slug" = String, Path, description = "The last part of a problem's `type`")),
     responses((status = 200, body = String, content_type = "text/html"), (status = 404)))]
-async fn problem_page(Path(slug): Path<String>) -> Result<Html<String>, Problem> {
+async fn problem_page(Segment(slug): Segment<String>) -> Result<Html<String>, Problem> {
     let kind = ProblemKind::ALL.into_iter().find(|kind| kind.slug() == slug);
     let kind = kind.ok_or_else(|| Problem::not_found("problem type"))?;
     Ok(Html(format!(
