@@ -1,12 +1,13 @@
 //! Callbacks: a caller's wish to be called back, from the POST to the text that confirms it.
 //!
 //! `routes` read and answer, `intake` decides what is accepted, `dispatch` picks the moment, `worker` carries it out
-//! against CXone, `model` holds the states, `store` keeps them.
+//! against CXone, `retry` says what follows from CXone's failures, `model` holds the states, `store` keeps them.
 
 mod confirmation_text;
 mod dispatch;
 mod intake;
 mod model;
+mod retry;
 mod routes;
 mod store;
 mod waiting;

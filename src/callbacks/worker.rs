@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 use super::confirmation_text::confirmation_text;
 use super::dispatch::{HourLoad, NOTICE, dispatch, dispatch_without_forecast};
 use super::model::{Callback, Confirmation, Doubt, Failure, Status};
+use super::retry::{Verdict, verdict};
 use super::store::CallbackStore;
 use super::waiting::Waiting;
 use crate::audit::Outcome;
@@ -29,13 +30,6 @@ const POLL: Duration = Duration::from_secs(1);
 const REQUESTS_OF_A_CALLBACK: u32 = 2;
 /// After SIGTERM, work may go on for so long; what is unfinished then is released for another replica.
 const DRAIN: Duration = Duration::from_secs(10);
-/// The first wait after CXone was unavailable: from, and to.
-const FIRST_WAIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
-/// No wait is longer than this.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// So that those who were all told the same `Retry-After` do not all come back in the same moment.
-const RETRY_AFTER_SPREAD: Duration = Duration::from_secs(1);
-
 /// What to do where CXone has no forecast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum WithoutForecast {
@@ -315,15 +309,7 @@ impl Worker {
     /// CXone did not make the contact, or never said so: the end, or another attempt later.
     async fn not_scheduled(&self, callback: &mut Callback, doubt: Doubt, error: &CxoneError) -> Result<(), Halt> {
         let failure = Failure::new(error.code(), error.to_string());
-        // That the client may not ask, or finds no campaign, says nothing about a contact that may be there.
-        let tells_nothing = matches!(error, CxoneError::Forbidden { .. } | CxoneError::NotFound { .. });
-        let verdict = match self.verdict(error, callback) {
-            Verdict::Final if doubt.exists() && tells_nothing => {
-                Verdict::Unknown { wait: self.backoff(callback.attempts) }
-            }
-            verdict => verdict,
-        };
-        match verdict {
+        match verdict(error, callback, doubt.exists(), self.cxone.is_up(), &self.clock) {
             Verdict::Final => {
                 callback.failed(failure);
                 self.conclude(callback, "callback.failed", Outcome::Failed, Status::Accepted).await
@@ -375,7 +361,7 @@ impl Worker {
 
     async fn not_confirmed(&self, callback: &mut Callback, error: &CxoneError) -> Result<(), Halt> {
         let failure = Failure::new(error.code(), error.to_string());
-        match self.verdict(error, callback) {
+        match verdict(error, callback, false, self.cxone.is_up(), &self.clock) {
             Verdict::Final => self.unconfirmed(callback, Confirmation::Failed, failure).await,
             Verdict::Unknown { .. } => self.unconfirmed(callback, Confirmation::Unknown, failure).await,
             Verdict::NotDone { wait } => {
@@ -390,46 +376,6 @@ impl Worker {
         callback.confirmation_ended(how, None, Some(failure));
         let outcome = if how == Confirmation::Unknown { Outcome::Unknown } else { Outcome::Failed };
         self.conclude(callback, "callback.confirmation_failed", outcome, Status::Scheduled).await
-    }
-
-    /// What CXone's failure means for the callback. The call's own retry is behind it already.
-    fn verdict(&self, error: &CxoneError, callback: &Callback) -> Verdict {
-        let (status, attempts) = (callback.status, callback.attempts);
-        let backoff_after = |retry_after: Option<Duration>| match self.backoff(attempts) {
-            Duration::ZERO => Duration::ZERO,
-            backoff => backoff.max(retry_after.unwrap_or_default()),
-        };
-        match error {
-            CxoneError::RateLimited { retry_after } | CxoneError::OverBudget { retry_after } => {
-                Verdict::NotDone { wait: *retry_after + self.clock.between(Duration::ZERO, RETRY_AFTER_SPREAD) }
-            }
-            CxoneError::Unavailable { retry_after, .. } => Verdict::NotDone { wait: backoff_after(*retry_after) },
-            // Nothing was done, by CXone's contract. A contact loses nothing where it is doubted all the same.
-            CxoneError::ServerError { retry_after, .. } if status == Status::Accepted => {
-                Verdict::Unknown { wait: backoff_after(*retry_after) }
-            }
-            CxoneError::ServerError { retry_after, .. } => Verdict::NotDone { wait: backoff_after(*retry_after) },
-            // The credentials can be mended while the window lasts: no callback is lost to an expired secret.
-            CxoneError::Unauthorized { .. } => Verdict::NotDone { wait: self.backoff(attempts) },
-            CxoneError::OutcomeUnknown { .. } | CxoneError::UnexpectedAnswer { .. } => {
-                Verdict::Unknown { wait: self.backoff(attempts) }
-            }
-            CxoneError::Forbidden { .. }
-            | CxoneError::NotFound { .. }
-            | CxoneError::Conflict { .. }
-            | CxoneError::Rejected { .. } => Verdict::Final,
-        }
-    }
-
-    /// Exponential, with full jitter above the shortest wait. While CXone is not asked at all, nobody is put off: the
-    /// backlog waits as a whole, and keeps its order.
-    fn backoff(&self, attempts: i32) -> Duration {
-        if !self.cxone.is_up() {
-            return Duration::ZERO;
-        }
-        let (shortest, first) = FIRST_WAIT;
-        let doublings = u32::try_from(attempts.clamp(1, 10) - 1).unwrap_or(0);
-        self.clock.between(shortest, (first * 2_u32.pow(doublings)).min(LONGEST_WAIT))
     }
 
     async fn conclude(
@@ -463,16 +409,6 @@ impl Worker {
         callback.updated_at = self.clock.now();
         if self.store.save(callback, None).await? { Ok(()) } else { Err(Halt::ClaimLost) }
     }
-}
-
-/// What a failure of CXone's means for what was asked of it.
-enum Verdict {
-    /// It will never work.
-    Final,
-    /// It was not done; it may be tried again.
-    NotDone { wait: Duration },
-    /// It may have been done.
-    Unknown { wait: Duration },
 }
 
 fn attempt_span(callback: &Callback) -> tracing::Span {
