@@ -21,7 +21,7 @@ const AT_ONCE: usize = 1000;
 /// How long, and over how many connections, callbacks are posted without a pause.
 const SUSTAINED: (Duration, usize) = (Duration::from_secs(12), 32);
 /// CXone's quota for which a backlog is worked off, and how long that is watched: more than the minute it is for.
-const QUOTA: (u32, Duration) = (600, Duration::from_secs(66));
+const QUOTA: (u32, Duration) = (200, Duration::from_secs(66));
 /// More than enough where the quota does not bind.
 const NO_QUOTA: &str = "1000000";
 

@@ -33,7 +33,7 @@ pub enum Prefer {
 
 /// What came of many POSTs.
 pub struct Load {
-    /// In microseconds, each from the moment at which it was to be sent.
+    /// In microseconds, each from just before it was sent.
     pub latencies: Histogram<u64>,
     pub statuses: BTreeMap<u16, u64>,
     /// Those whose answer said that the text is sent.

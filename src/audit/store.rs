@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::model::{Actor, Entry, Outcome};
-use crate::http::{Page, PageRequest, Position, begin_list};
+use crate::http::{Page, PageRequest, Position, begin_planned};
 
 /// What a reader asks for. An absent part lets everything through.
 #[derive(Debug, Default)]
@@ -102,7 +102,7 @@ impl AuditStore {
     /// Where Postgres cannot be asked.
     pub async fn page(&self, filter: &Filter, page: &PageRequest<Seq>) -> Result<Page<Entry>, sqlx::Error> {
         let outcome = filter.outcome.and_then(|wanted| Outcome::ALL.into_iter().find(|(known, _)| *known == wanted));
-        let mut transaction = begin_list(&self.pool).await?;
+        let mut transaction = begin_planned(&self.pool).await?;
         let rows = sqlx::query_as!(
             Row,
             r#"select seq, id, "timestamp", action, actor_type, actor_id, actor_name, outcome, campaign_id, callback_id,

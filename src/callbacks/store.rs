@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::model::{Callback, Confirmation, Failure, Status};
 use crate::audit::Entry;
-use crate::http::{Page, PageRequest, Position, begin_list};
+use crate::http::{Page, PageRequest, Position, begin_planned};
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
 
@@ -244,7 +244,7 @@ impl CallbackStore {
     /// # Errors
     /// Where Postgres cannot be asked.
     pub async fn page(&self, filter: &Filter, page: &PageRequest<Newest>) -> Result<Page<Callback>, sqlx::Error> {
-        let mut transaction = begin_list(&self.pool).await?;
+        let mut transaction = begin_planned(&self.pool).await?;
         let rows = sqlx::query_as!(
             Row,
             "select * from callbacks
@@ -358,7 +358,7 @@ impl CallbackStore {
         decide: impl FnOnce(&[u32]) -> Option<Timestamp>,
     ) -> Result<bool, sqlx::Error> {
         let _queue = self.placing.lock().await;
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin_planned(&self.pool).await?;
         sqlx::query!(
             "select pg_advisory_xact_lock(hashtextextended('dispatch ' || $1, 0))",
             callback.campaign_id.as_str()

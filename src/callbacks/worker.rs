@@ -61,6 +61,14 @@ pub enum Step {
     Idle,
 }
 
+/// What there is to do now.
+enum Next {
+    /// This callback is claimed.
+    Work(Box<Callback>),
+    /// Nothing, for so long.
+    Rest(Duration),
+}
+
 /// Why an attempt stopped in the middle.
 #[derive(Debug, thiserror::Error)]
 enum Halt {
@@ -166,32 +174,38 @@ impl Worker {
             // The semaphore is never closed.
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
             let pause = match self.claim_next().await {
-                Ok(Some(callback)) => {
-                    self.start(callback, Class::Background, slot);
+                Ok(Next::Work(callback)) => {
+                    self.start(*callback, Class::Background, slot);
                     continue;
                 }
-                Ok(None) => POLL,
+                Ok(Next::Rest(pause)) => pause,
                 Err(error) => {
                     tracing::error!(error = %error, "callbacks cannot be claimed");
-                    POLL
+                    self.poll_pause()
                 }
             };
             drop(slot);
             // Until someone wakes it, or it is time to look again; a timeout is as good as a call.
-            let _ = tokio::time::timeout(self.clock.between(pause / 2, pause), self.wake.notified()).await;
+            let _ = tokio::time::timeout(pause, self.wake.notified()).await;
         }
     }
 
     /// The most urgent callback that is due, where CXone can be asked about it; else one that needs no CXone any more,
     /// because its window has passed. The rest of the backlog stays as it is.
-    async fn claim_next(&self) -> Result<Option<Callback>, sqlx::Error> {
+    async fn claim_next(&self) -> Result<Next, sqlx::Error> {
         let running = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
         let needed = REQUESTS_OF_A_CALLBACK.saturating_mul(running.saturating_add(1));
-        let ends_by = match self.cxone.may_start(needed).await {
-            Decision::Granted => None,
-            Decision::NotFor(_) => Some(self.clock.now() + NOTICE),
+        let (ends_by, pause) = match self.cxone.may_start(needed).await {
+            Decision::Granted => (None, self.poll_pause()),
+            Decision::NotFor(wait) => (Some(self.clock.now() + NOTICE), wait.min(self.poll_pause())),
         };
-        Ok(self.store.claim(self.clock.now(), self.lease_end(), ends_by, 1).await?.pop())
+        let claimed = self.store.claim(self.clock.now(), self.lease_end(), ends_by, 1).await?.pop();
+        Ok(claimed.map_or(Next::Rest(pause), |callback| Next::Work(Box::new(callback))))
+    }
+
+    /// Replicas look at different times.
+    fn poll_pause(&self) -> Duration {
+        self.clock.between(POLL / 2, POLL)
     }
 
     /// Claims and works on one callback that is due.
@@ -199,9 +213,9 @@ impl Worker {
     /// # Errors
     /// Where Postgres cannot be asked.
     pub async fn step(&self) -> Result<Step, sqlx::Error> {
-        let Some(callback) = self.claim_next().await? else { return Ok(Step::Idle) };
+        let Next::Work(callback) = self.claim_next().await? else { return Ok(Step::Idle) };
         let span = attempt_span(&callback);
-        self.work(callback, Class::Background).instrument(span).await;
+        self.work(*callback, Class::Background).instrument(span).await;
         Ok(Step::Worked)
     }
 

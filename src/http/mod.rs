@@ -16,6 +16,6 @@ pub use idempotency::{Idempotency, ResourceId, idempotent};
 pub use input::{Faults, JsonBody, JsonType, Member, Query, Segment, Unknown};
 pub use openapi::{complete, describe};
 pub use operations::{Operations, docs};
-pub use page::{Page, PageRequest, Position, begin_list};
+pub use page::{Page, PageRequest, Position, begin_planned};
 pub use problem::{FieldFault, Problem, ProblemKind, ProblemSchema};
 pub use scope::{RequiredScope, Scope, required};

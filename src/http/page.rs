@@ -46,12 +46,12 @@ fn parse_limit(text: &str) -> Result<i64, Fault> {
     limit.ok_or_else(|| Fault::new("out-of-range", format!("must be a whole number from 1 to {MAX_LIMIT}")))
 }
 
-/// A transaction to read a list in. Each filter is planned for what it is: the plan that Postgres would keep for all of
-/// them reads the whole table.
+/// A transaction in which each query is planned for what it is asked. The plan that Postgres would keep for all of a
+/// list's filters reads the whole table; one that it kept from when the table was small is as bad.
 ///
 /// # Errors
 /// Where Postgres cannot be asked.
-pub async fn begin_list(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+pub async fn begin_planned(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     sqlx::query!("set local plan_cache_mode = force_custom_plan").execute(&mut *transaction).await?;
     Ok(transaction)
