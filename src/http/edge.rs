@@ -4,10 +4,12 @@ use std::any::Any;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tracing::Instrument as _;
@@ -18,8 +20,13 @@ use crate::trace::Traceparent;
 
 /// Holds the largest legal batch (1,000 callbacks, 10,000 events) with room to spare.
 const MAX_BODY: usize = 1024 * 1024;
+const TOO_LARGE: &str = "the body is larger than 1 MiB";
 /// The longest `Prefer: wait` is 30 s; what takes longer than this is stuck.
 const DEADLINE: Duration = Duration::from_secs(40);
+/// Of a body that is too large, up to this much is read and thrown away, for this long: a client that is still sending
+/// when its connection closes does not see the answer.
+const MAX_DISCARDED: usize = 16 * MAX_BODY;
+const DISCARD_WITHIN: Duration = Duration::from_secs(5);
 /// An id that is longer than this, or not plain, is replaced.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -47,6 +54,7 @@ pub fn wrap(router: Router, clock: Clock) -> Router {
             Problem::new(ProblemKind::MethodNotAllowed, "the route is there, the method is not")
         })
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(from_fn(refuse_large_bodies))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(within_deadline))
         .layer(from_fn_with_state(clock, accompany))
@@ -118,18 +126,41 @@ pub(super) fn rendered(response: Response, info: &RequestInfo) -> Response {
     let problem = match response.extensions().get::<Problem>() {
         Some(problem) => problem.clone(),
         None if response.status() == ProblemKind::PayloadTooLarge.status() => {
-            Problem::new(ProblemKind::PayloadTooLarge, "the body is larger than 1 MiB")
+            Problem::new(ProblemKind::PayloadTooLarge, TOO_LARGE)
         }
         None => return response,
     };
-    if response.headers().get(axum::http::header::CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json") {
+    if response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json") {
         return response;
     }
     let mut answer = problem.render(&info.path, &info.request_id);
-    let allow = response.headers().get(axum::http::header::ALLOW).cloned();
-    answer.headers_mut().extend(allow.map(|methods| (axum::http::header::ALLOW, methods)));
+    for name in [header::ALLOW, header::CONNECTION] {
+        let kept = response.headers().get(&name).cloned();
+        answer.headers_mut().extend(kept.map(|value| (name, value)));
+    }
     answer.extensions_mut().insert(problem);
     answer
+}
+
+/// Refuses a body that says it is too large, and closes its connection: what is left of the body is not the next request.
+/// One that does not say so meets the limit where it is read.
+async fn refuse_large_bodies(request: Request, next: Next) -> Response {
+    if request.body().size_hint().lower() <= MAX_BODY as u64 {
+        return next.run(request).await;
+    }
+    let mut body = request.into_body().into_data_stream();
+    let discard = async {
+        let mut discarded = 0;
+        while let Some(Ok(piece)) = body.next().await
+            && discarded < MAX_DISCARDED
+        {
+            discarded += piece.len();
+        }
+    };
+    let _ = tokio::time::timeout(DISCARD_WITHIN, discard).await;
+    let mut refusal = Problem::new(ProblemKind::PayloadTooLarge, TOO_LARGE).into_response();
+    refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    refusal
 }
 
 async fn within_deadline(request: Request, next: Next) -> Response {
