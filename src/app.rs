@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::audit::{self, AuditStore};
 use crate::callbacks::{self, CallbackStore, Callbacks, Waiting, Worker};
-use crate::campaigns::{self, Campaigns, SettingsStore};
+use crate::campaigns::{self, CampaignStore, Campaigns, Conductor, CxoneDialer, SettingsStore};
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::cxone::Cxone;
@@ -72,6 +72,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
 pub struct App {
     router: Router,
     worker: Arc<Worker>,
+    conductor: Arc<Conductor>,
     idempotency: Idempotency,
     stop: CancellationToken,
 }
@@ -95,7 +96,18 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
         waiting.clone(),
         settings.worker.clone(),
     ));
-    let campaign_routes = Campaigns { settings: campaigns.clone(), clock: clock.clone(), region: settings.region };
+    let campaign_store = CampaignStore::new(pool.clone());
+    let dialer = CxoneDialer(Arc::clone(&cxone));
+    let conductor =
+        Arc::new(Conductor::new(campaign_store.clone(), dialer.clone(), clock.clone(), settings.campaign_check));
+    let campaign_routes = Campaigns {
+        settings: campaigns.clone(),
+        store: campaign_store,
+        conductor: Arc::clone(&conductor),
+        dialer,
+        clock: clock.clone(),
+        region: settings.region,
+    };
     let callbacks = Callbacks {
         store,
         campaigns,
@@ -121,7 +133,7 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
         .layer(from_fn_with_state((KeyStore::new(pool.clone()), clock.clone()), authenticate));
     let (router, _) = v1.merge(Operations::routes().with_state(operations)).split_for_parts();
     let router = http::wrap(router.merge(http::docs(openapi_text()?)), clock);
-    Ok(App { router, worker, idempotency, stop })
+    Ok(App { router, worker, conductor, idempotency, stop })
 }
 
 /// The OpenAPI document as it is committed, printed and served.
@@ -150,6 +162,7 @@ impl App {
     /// Where the listener fails.
     pub async fn run(self, listener: TcpListener) -> std::io::Result<()> {
         let worker = tokio::spawn(Arc::clone(&self.worker).run(self.stop.clone()));
+        let conductor = tokio::spawn(Arc::clone(&self.conductor).run(self.stop.clone()));
         let purge = tokio::spawn(purge(self.idempotency, self.stop.clone()));
         let upkeep = tokio::spawn(keep_metrics_small(self.stop.clone()));
         let stop = self.stop.clone();
@@ -170,8 +183,8 @@ impl App {
         };
         self.stop.cancel();
         // Only now: a request that was still running may have started on a callback.
-        self.worker.drain().await;
-        for task in [worker, purge, upkeep] {
+        tokio::join!(self.worker.drain(), self.conductor.drain());
+        for task in [worker, conductor, purge, upkeep] {
             if task.await.is_err() {
                 tracing::error!("a task of the service panicked");
             }

@@ -139,6 +139,11 @@ pub struct ServiceArgs {
     #[arg(long, env, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(..=30_000),
         value_name = "MS")]
     callback_wait_ms: u64,
+    /// How often a campaign that is held is looked at in CXone, in milliseconds: somebody may have started it there.
+    /// Each look is a request of the quota
+    #[arg(long, env, default_value_t = 45_000, value_parser = clap::value_parser!(u64).range(100..=3_600_000),
+        value_name = "MS")]
+    campaign_check_ms: u64,
     /// What to do with a callback for which CXone has no forecast
     #[arg(long, env, value_enum, default_value = "reject")]
     callback_without_forecast: WithoutForecast,
@@ -166,6 +171,8 @@ pub struct ServiceSettings {
     pub region: Region,
     /// How long a POST waits where its caller does not say.
     pub default_wait: Duration,
+    /// How often a campaign that is held is looked at in CXone.
+    pub campaign_check: Duration,
 }
 
 impl ServiceArgs {
@@ -200,6 +207,7 @@ impl ServiceArgs {
             },
             region,
             default_wait: Duration::from_millis(self.callback_wait_ms),
+            campaign_check: Duration::from_millis(self.campaign_check_ms),
         })
     }
 

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use crate::http::Caller;
 
 /// Who did it.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Actor {
-    /// `api_key`, `operator` (someone at the command line) or `system` (Ringback itself).
+    /// `api_key`, `operator` (someone at the command line), `system` (Ringback itself) or `external` (not Ringback).
     #[schema(example = "api_key")]
     pub r#type: String,
     /// The key's id, or the name of the part of Ringback.
@@ -30,6 +30,11 @@ impl Actor {
     /// Someone at the command line.
     pub fn operator() -> Self {
         Self { r#type: "operator".into(), id: "cli".into(), name: "command line".into() }
+    }
+
+    /// Somebody in CXone, of whom nothing more is known than that it was not Ringback.
+    pub fn outside() -> Self {
+        Self { r#type: "external".into(), id: "cxone".into(), name: "someone in CXone".into() }
     }
 
     /// A part of Ringback that acts by itself.

@@ -5,7 +5,7 @@ use jiff::civil::Weekday;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::wire::BusinessHoursView;
+use super::settings_wire::BusinessHoursView;
 use crate::types::{DailyWindow, Fault, TimeWindow, Zone, parse_time_of_day};
 
 const WEEKDAYS: [(Weekday, &str); 7] = [

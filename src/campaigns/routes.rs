@@ -1,104 +1,276 @@
-//! `/v1/campaigns/{campaignId}/settings`.
+//! The campaigns' routes: read, call one thing, answer.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::campaign::Campaign;
+use super::command::{Command, Order, Refusal};
+use super::command_wire::{
+    CampaignView, CommandStatus, CommandView, PauseRequest, Placing, ResumeRequest, parse_campaign_uuid,
+};
+use super::conductor::{Conductor, report_on};
+use super::control::{Dialer as _, Halt};
+use super::dialer::CxoneDialer;
 use super::settings::CampaignSettings;
-use super::store::{Saved, SettingsStore};
-use super::wire::{SettingsRequest, SettingsView};
+use super::settings_store::SettingsStore;
+use super::store::CampaignStore;
 use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
-use crate::http::{Allowed, JsonBody, Problem, ProblemKind, RequestInfo, Segment, required};
+use crate::cxone::CxoneError;
+use crate::http::{
+    Allowed, Caller, Faults, JsonBody, OptionalJsonBody, Page, PageRequest, Problem, ProblemKind, Query, RequestInfo,
+    ResourceId, Scope, Segment, preferred_wait, required,
+};
 use crate::types::{CampaignId, Region};
+
+/// How long a command waits for CXone where its caller does not say.
+const COMMAND_WAIT: Duration = Duration::from_secs(5);
+/// How long whoever looks at a campaign waits for CXone to show its state.
+const LOOK_WAIT: Duration = Duration::from_secs(2);
+/// A state that was seen so lately is shown without asking again.
+const LIVE: SignedDuration = SignedDuration::from_secs(2);
+/// What a caller that was told 202 should wait before it looks, in seconds.
+const LOOK_AGAIN_AFTER: u32 = 2;
 
 /// What the routes work with.
 #[derive(Clone)]
 pub struct Campaigns {
     pub settings: SettingsStore,
+    pub store: CampaignStore,
+    pub conductor: Arc<Conductor>,
+    pub dialer: CxoneDialer,
     pub clock: Clock,
     pub region: Region,
 }
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Campaigns> {
-    OpenApiRouter::new().routes(routes!(get_settings, put_settings))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .merge(super::settings_routes::routes())
 }
 
-/// See a campaign's settings
+/// Pause a campaign
 ///
-/// A campaign for which nothing was set has the defaults, under the `ETag` `"0"`.
-#[utoipa::path(get, path = "/v1/campaigns/{campaignId}/settings", operation_id = "getCampaignSettings",
-    tag = "Campaigns", security(("key" = ["campaigns:read"])), params(("campaignId" = String, Path)),
-    responses((status = 200, body = SettingsView, headers(("ETag" = String))), (status = 422)))]
-async fn get_settings(
-    State(campaigns): State<Campaigns>,
-    _: Allowed<required::CampaignsRead>,
-    Segment(campaign): Segment<String>,
-) -> Result<Response, Problem> {
-    let campaign = campaign_id(&campaign)?;
-    let (settings, version) = campaigns.settings.with_version(&campaign).await?;
-    Ok(answer(&settings, version))
-}
-
-/// Set a campaign's settings
-///
-/// In place of all that were set before. With `If-Match`, only where they are still those that were read.
-#[utoipa::path(put, path = "/v1/campaigns/{campaignId}/settings", operation_id = "putCampaignSettings",
-    tag = "Campaigns", security(("key" = ["campaigns:write"])), request_body = SettingsRequest,
-    params(("campaignId" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` that was read")),
-    responses((status = 200, body = SettingsView, headers(("ETag" = String))),
-        (status = 412, description = "`settings-changed`"), (status = 422)))]
-async fn put_settings(
+/// Places a hold. While one is left the campaign does not dial; at its end, unless others are left, it goes on by
+/// itself where it was Ringback that had paused it.
+#[utoipa::path(post, path = "/v1/campaigns/{campaignId}/pause", operation_id = "pauseCampaign", tag = "Campaigns",
+    security(("key" = ["campaigns:write"])), request_body = PauseRequest,
+    params(("campaignId" = uuid::Uuid, Path), ("Idempotency-Key" = Option<String>, Header),
+        ("Prefer" = Option<String>, Header, description = "`respond-async`: do not wait. `wait=N`: wait N seconds for CXone, 0 to 30; 5 where absent")),
+    responses((status = 200, description = "CXone has confirmed it, or was paused already", body = CommandView),
+        (status = 202, description = "The hold stands; CXone has not confirmed it yet", body = CommandView,
+            headers(("Location" = String), ("Retry-After" = u32))),
+        (status = 404), (status = 409, description = "`campaign-not-running`: no hold is left behind"),
+        (status = 422, description = "Bad input, or `cxone-rejected`: no hold is left behind")))]
+async fn pause(
     State(campaigns): State<Campaigns>,
     allowed: Allowed<required::CampaignsWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(campaign): Segment<String>,
+    Extension(resource): Extension<ResourceId>,
+    Segment(path): Segment<String>,
     headers: HeaderMap,
-    JsonBody(request): JsonBody<SettingsRequest>,
+    JsonBody(request): JsonBody<PauseRequest>,
 ) -> Result<Response, Problem> {
-    let campaign = campaign_id(&campaign)?;
-    let settings = request.read(&campaigns.region)?;
-    let now = campaigns.clock.now();
-    let entry = Entry {
-        campaign_id: Some(campaign.to_string()),
-        request_id: Some(info.request_id),
-        detail: json!({ "settings": settings.masked() }),
-        ..Entry::new(
-            campaigns.clock.new_id(),
-            now,
-            "settings.updated",
-            Actor::caller(&allowed.caller),
-            Outcome::Succeeded,
-        )
+    let (id, faults, settings) = campaigns.commanded(&path).await?;
+    let placing = Placing {
+        id: resource.id,
+        by: Actor::caller(&allowed.caller),
+        request_id: info.request_id.clone(),
+        now: info.arrived_at,
     };
-    match campaigns.settings.save(&campaign, &settings, expected_version(&headers), now, entry).await? {
-        Saved::As(version) => Ok(answer(&settings, version)),
-        Saved::Stale => Err(Problem::new(ProblemKind::SettingsChanged, "If-Match is not the ETag of the settings now")),
+    let read = request.read(faults, &path, &settings, placing);
+    let pause = campaigns.understood(read, "campaign.pause_refused", &path, &info, &allowed.caller).await?;
+    let order = order(Command::Pause(pause.hold), &info, &allowed.caller);
+    campaigns.command(id, order, &headers, pause.resume_deferred_from).await
+}
+
+/// Resume a campaign
+///
+/// Lifts the holds of that reason, or all. Where none is left the campaign dials, whoever had paused it.
+#[utoipa::path(post, path = "/v1/campaigns/{campaignId}/resume", operation_id = "resumeCampaign", tag = "Campaigns",
+    security(("key" = ["campaigns:write"])), request_body(content = Option<ResumeRequest>),
+    params(("campaignId" = uuid::Uuid, Path), ("Idempotency-Key" = Option<String>, Header),
+        ("Prefer" = Option<String>, Header, description = "`respond-async`: do not wait. `wait=N`: wait N seconds for CXone, 0 to 30; 5 where absent")),
+    responses((status = 200, description = "CXone has confirmed it, or nothing was to be changed there", body = CommandView),
+        (status = 202, description = "The holds are lifted; CXone has not confirmed it yet", body = CommandView,
+            headers(("Location" = String), ("Retry-After" = u32))),
+        (status = 404),
+        (status = 409, description = "`hold-in-force` or `outside-regulatory-window`, with `nextOpening`; or `campaign-not-running`"),
+        (status = 422)))]
+async fn resume(
+    State(campaigns): State<Campaigns>,
+    allowed: Allowed<required::CampaignsWrite>,
+    Extension(info): Extension<RequestInfo>,
+    Segment(path): Segment<String>,
+    headers: HeaderMap,
+    OptionalJsonBody(request): OptionalJsonBody<ResumeRequest>,
+) -> Result<Response, Problem> {
+    let (id, faults, settings) = campaigns.commanded(&path).await?;
+    let read = request.read(faults, &path, &settings);
+    let command = campaigns.understood(read, "campaign.resume_refused", &path, &info, &allowed.caller).await?;
+    campaigns.command(id, order(command, &info, &allowed.caller), &headers, None).await
+}
+
+/// See a campaign
+///
+/// With its state in CXone at this moment; where CXone does not answer, the one it last showed.
+#[utoipa::path(get, path = "/v1/campaigns/{campaignId}", operation_id = "getCampaign", tag = "Campaigns",
+    security(("key" = ["campaigns:read"])), params(("campaignId" = String, Path)),
+    responses((status = 200, body = CampaignView), (status = 404), (status = 422)))]
+async fn get(
+    State(campaigns): State<Campaigns>,
+    _: Allowed<required::CampaignsRead>,
+    Extension(info): Extension<RequestInfo>,
+    Segment(path): Segment<String>,
+) -> Result<Json<CampaignView>, Problem> {
+    let id = CampaignId::parse(&path).map_err(|fault| Problem::fault("/campaignId", fault))?;
+    let campaign = campaigns.live(&id, &info).await?;
+    Ok(Json(CampaignView::of(&campaign, campaigns.clock.now())))
+}
+
+/// List campaigns
+///
+/// Those that Ringback has been told anything of, newest first, each with the state that CXone last showed.
+#[utoipa::path(get, path = "/v1/campaigns", operation_id = "listCampaigns", tag = "Campaigns",
+    security(("key" = ["campaigns:read"])),
+    params(("limit" = Option<u8>, Query, description = "1 to 200; 50 where absent"), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = Page<CampaignView>), (status = 422)))]
+async fn list(
+    State(campaigns): State<Campaigns>,
+    _: Allowed<required::CampaignsRead>,
+    mut query: Query,
+) -> Result<Json<Page<CampaignView>>, Problem> {
+    let page = PageRequest::take(&mut query);
+    query.finish()?;
+    let now = campaigns.clock.now();
+    Ok(Json(campaigns.store.page(&page).await?.map(|campaign| CampaignView::of(&campaign, now))))
+}
+
+fn order(command: Command, info: &RequestInfo, caller: &Caller) -> Order {
+    Order {
+        command,
+        by: Actor::caller(caller),
+        request_id: info.request_id.clone(),
+        trace: info.traceparent.clone(),
+        arrived_at: info.arrived_at,
+        may_override: caller.scopes.contains(&Scope::CampaignsOverride),
     }
 }
 
-fn campaign_id(text: &str) -> Result<CampaignId, Problem> {
-    CampaignId::parse(text).map_err(|fault| Problem::fault("/campaignId", fault))
+impl Campaigns {
+    /// The campaign that a path names, or what is wrong with it; and its settings.
+    async fn commanded(&self, path: &str) -> Result<(Option<CampaignId>, Faults, CampaignSettings), Problem> {
+        let mut faults = Faults::new();
+        let id = parse_campaign_uuid(path).map_err(|fault| faults.add("campaignId", fault)).ok();
+        let settings = match &id {
+            Some(id) => self.settings.of(id).await?,
+            None => CampaignSettings::default(),
+        };
+        Ok((id, faults, settings))
+    }
+
+    /// What was read of a command; where it is no command, the audit log says so.
+    async fn understood<T>(
+        &self,
+        read: Result<T, Problem>,
+        action: &str,
+        path: &str,
+        info: &RequestInfo,
+        caller: &Caller,
+    ) -> Result<T, Problem> {
+        if let Err(problem) = &read {
+            let now = self.clock.now();
+            self.store
+                .record(Entry {
+                    campaign_id: CampaignId::parse(path).ok().map(|id| id.to_string()),
+                    request_id: Some(info.request_id.clone()),
+                    detail: json!({ "problem": problem.kind.slug(), "faults": problem.fault_codes() }),
+                    ..Entry::new(self.clock.new_id(), now, action, Actor::caller(caller), Outcome::Refused)
+                })
+                .await?;
+        }
+        read
+    }
+
+    async fn command(
+        &self,
+        id: Option<CampaignId>,
+        order: Order,
+        headers: &HeaderMap,
+        deferred_from: Option<Timestamp>,
+    ) -> Result<Response, Problem> {
+        let id = id.ok_or_else(|| Problem::not_found("campaign"))?;
+        let arrived_at = order.arrived_at;
+        let wait = preferred_wait(headers).unwrap_or(COMMAND_WAIT);
+        let report = self.conductor.command(&id, order, wait).await.map_err(problem)?;
+        report_on(&report);
+        let view = CommandView::of(&report, deferred_from, arrived_at, self.clock.now());
+        if !matches!(view.status, CommandStatus::Pending) {
+            return Ok(Json(view).into_response());
+        }
+        let headers =
+            [(header::LOCATION, format!("/v1/campaigns/{id}")), (header::RETRY_AFTER, LOOK_AGAIN_AFTER.to_string())];
+        Ok((StatusCode::ACCEPTED, headers, Json(view)).into_response())
+    }
+
+    async fn live(&self, id: &CampaignId, info: &RequestInfo) -> Result<Campaign, Problem> {
+        let known = self.store.find(id).await?;
+        let now = self.clock.now();
+        let is_live = |campaign: &&Campaign| campaign.seen.is_some_and(|(_, at)| now.duration_since(at) < LIVE);
+        if let Some(campaign) = known.as_ref().filter(is_live) {
+            return Ok(campaign.clone());
+        }
+        let shown = self.dialer.read(id, Some(LOOK_WAIT), &info.traceparent).await;
+        match (known, shown) {
+            (Some(mut campaign), shown) => {
+                campaign.seen = shown.map(|shown| (shown.state, self.clock.now())).ok().or(campaign.seen);
+                Ok(campaign)
+            }
+            (None, Ok(shown)) => Ok(Campaign::only_seen(id.clone(), shown.state, self.clock.now())),
+            (None, Err(CxoneError::NotFound { .. })) => Err(Problem::not_found("campaign")),
+            (None, Err(error)) => {
+                let detail = format!("Ringback has never been told of this campaign, and {error}");
+                Err(Problem::new(ProblemKind::Unavailable, detail).retry_after(LOOK_AGAIN_AFTER.into()))
+            }
+        }
+    }
 }
 
-fn answer(settings: &CampaignSettings, version: i64) -> Response {
-    let mut response = Json(SettingsView::from(settings)).into_response();
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
-        response.headers_mut().insert(header::ETAG, tag);
+fn problem(halt: Halt) -> Problem {
+    let refusal = match halt {
+        Halt::Refused(refusal) => refusal,
+        Halt::Database(error) => return error.into(),
+        Halt::LeaseLost => return Problem::new(ProblemKind::Internal, "the work on the command has stopped"),
+    };
+    match refusal {
+        Refusal::Unknown => Problem::not_found("campaign in CXone"),
+        Refusal::NotRunning(state) => {
+            let detail = format!("the campaign is {} in CXone", state.as_str());
+            Problem::new(ProblemKind::CampaignNotRunning, detail).with("state", state)
+        }
+        Refusal::HoldInForce { hold, ends_at, next_opening } => {
+            Problem::new(ProblemKind::HoldInForce, "a compliance hold has not ended")
+                .with("holdId", hold)
+                .with("endsAt", ends_at)
+                .with("nextOpening", next_opening)
+        }
+        Refusal::OutsideWindow { next_opening } => {
+            let detail = format!("the regulatory window is closed until {next_opening}");
+            Problem::new(ProblemKind::OutsideRegulatoryWindow, detail).with("nextOpening", next_opening)
+        }
+        Refusal::Rejected(error) => Problem::new(ProblemKind::CxoneRejected, error.to_string()),
     }
-    response
-}
-
-/// The version that must be the current one; any, where absent or `*`. A tag that Ringback never gave matches none.
-fn expected_version(headers: &HeaderMap) -> Option<i64> {
-    let tag = headers.get(header::IF_MATCH)?.to_str().unwrap_or_default().trim();
-    if tag == "*" {
-        return None;
-    }
-    Some(tag.trim_matches('"').parse().unwrap_or(-1))
 }

@@ -5,16 +5,40 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use utoipa::ToSchema;
+
 use super::business_hours::BusinessHours;
-use crate::types::PhoneNumber;
+use super::regulatory_window;
+use crate::types::{DailyWindow, PhoneNumber};
 
 /// How long a call takes where operations have not said: five minutes.
 const DEFAULT_HANDLE_TIME_SECONDS: u32 = 300;
+
+/// What the carrier takes
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CarrierLimit {
+    /// At least 1.
+    #[schema(minimum = 1, example = 100)]
+    pub max_concurrent_calls: u32,
+    /// At least 1.
+    #[schema(minimum = 1, example = 30)]
+    pub max_agents: u32,
+}
 
 /// A campaign's settings, as they are kept. Each may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CampaignSettings {
+    /// How many agents it may use.
+    pub max_agents: Option<u32>,
+    /// What the carrier takes.
+    pub carrier_limit: Option<CarrierLimit>,
+    /// The hours of every day in which it may dial.
+    #[serde(with = "regulatory_window::kept")]
+    pub regulatory_window: Option<DailyWindow>,
+    /// Whether Ringback pauses it by itself when the window closes, and starts it when the window opens.
+    pub enforce_regulatory_window: bool,
     /// When callers may be called back; always, where absent.
     pub business_hours: Option<BusinessHours>,
     /// How long an agent is busy with a call, in seconds.

@@ -1,103 +1,323 @@
-//! The settings in Postgres.
-
-use std::collections::HashMap;
+//! Campaigns and their holds in Postgres.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use sqlx::PgPool;
+use uuid::Uuid;
 
-use super::settings::CampaignSettings;
+use super::campaign::{Campaign, Changes, Failure};
+use super::control::Book;
 use crate::audit::Entry;
+use crate::cxone::CampaignState;
+use crate::http::{Page, PageRequest, Position, begin_planned};
 use crate::types::CampaignId;
 
-/// What became of settings that were to be kept.
-pub enum Saved {
-    /// They are kept, as this version.
-    As(i64),
-    /// They are no longer those that were read; nothing is kept.
-    Stale,
+/// A place in the list, newest first.
+pub struct Newest {
+    created_at: Timestamp,
+    id: String,
 }
 
-/// The table of settings.
+impl Position for Newest {
+    fn encode(&self) -> String {
+        format!("{}~{}", self.created_at, self.id)
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let (created_at, id) = text.split_once('~')?;
+        Some(Self { created_at: created_at.parse().ok()?, id: id.to_owned() })
+    }
+}
+
+/// The tables of campaigns and holds.
 #[derive(Clone, Debug)]
-pub struct SettingsStore {
+pub struct CampaignStore {
     pool: PgPool,
 }
 
-impl SettingsStore {
+/// A campaign's row, its settings, and its holds that are not lifted.
+struct Row {
+    campaign_id: String,
+    state: Option<String>,
+    state_seen_at: Option<jiff_sqlx::Timestamp>,
+    told: Option<Value>,
+    resume: Option<Value>,
+    override_until: Option<jiff_sqlx::Timestamp>,
+    failures: i32,
+    failure_code: Option<String>,
+    failure_detail: Option<String>,
+    due_at: Option<jiff_sqlx::Timestamp>,
+    revision: i64,
+    leased_by: Option<Uuid>,
+    created_at: jiff_sqlx::Timestamp,
+    holds: Value,
+    settings: Option<Value>,
+}
+
+impl TryFrom<Row> for Campaign {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        let state: Option<CampaignState> = row.state.map(|state| decode(Value::String(state))).transpose()?;
+        Ok(Self {
+            id: decode(Value::String(row.campaign_id))?,
+            settings: row.settings.map(decode).transpose()?.unwrap_or_default(),
+            holds: decode(row.holds)?,
+            seen: state.zip(row.state_seen_at.map(jiff_sqlx::Timestamp::to_jiff)),
+            told: row.told.map(decode).transpose()?,
+            resume: row.resume.map(decode).transpose()?,
+            override_until: row.override_until.map(jiff_sqlx::Timestamp::to_jiff),
+            failures: row.failures.unsigned_abs(),
+            failure: row.failure_code.zip(row.failure_detail).map(|(code, detail)| Failure { code, detail }),
+            due_at: row.due_at.map(jiff_sqlx::Timestamp::to_jiff),
+            revision: row.revision,
+            leased_by: row.leased_by,
+            created_at: row.created_at.to_jiff(),
+        })
+    }
+}
+
+fn decode<T: DeserializeOwned>(kept: Value) -> Result<T, sqlx::Error> {
+    serde_json::from_value(kept).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+impl CampaignStore {
     /// Over this database.
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
     }
 
-    /// The settings of one campaign; the defaults where operations have set none.
-    ///
-    /// # Errors
-    /// Where Postgres cannot be asked.
-    pub async fn of(&self, campaign: &CampaignId) -> Result<CampaignSettings, sqlx::Error> {
-        Ok(self.of_each(&[campaign]).await?.remove(campaign.as_str()).unwrap_or_default())
-    }
-
-    /// The settings of those campaigns that have any, by their id.
-    ///
-    /// # Errors
-    /// Where Postgres cannot be asked.
-    pub async fn of_each(&self, campaigns: &[&CampaignId]) -> Result<HashMap<String, CampaignSettings>, sqlx::Error> {
-        let ids: Vec<String> = campaigns.iter().map(ToString::to_string).collect();
-        let rows =
-            sqlx::query!("select campaign_id, settings from campaign_settings where campaign_id = any($1)", &ids)
-                .fetch_all(&self.pool)
-                .await?;
-        rows.into_iter().map(|row| Ok((row.campaign_id, decode(row.settings)?))).collect()
-    }
-
-    /// The settings of one campaign, and their version; 0 where none were ever set.
-    ///
-    /// # Errors
-    /// Where Postgres cannot be asked.
-    pub async fn with_version(&self, campaign: &CampaignId) -> Result<(CampaignSettings, i64), sqlx::Error> {
-        let row =
-            sqlx::query!("select settings, version from campaign_settings where campaign_id = $1", campaign.as_str());
-        match row.fetch_optional(&self.pool).await? {
-            Some(row) => Ok((decode(row.settings)?, row.version)),
-            None => Ok((CampaignSettings::default(), 0)),
-        }
-    }
-
-    /// Keeps the settings of a campaign, with the entry that says so; where a version is expected, only in its place.
+    /// Takes the lease of a campaign, which is made where it is not there yet. False where someone else has it.
     ///
     /// # Errors
     /// Where Postgres refuses.
-    pub async fn save(
+    pub async fn claim(
         &self,
-        campaign: &CampaignId,
-        settings: &CampaignSettings,
-        expected: Option<i64>,
+        id: &CampaignId,
         now: Timestamp,
-        entry: Entry,
-    ) -> Result<Saved, sqlx::Error> {
-        let saved = sqlx::query!(
-            "insert into campaign_settings as kept (campaign_id, settings, version, updated_at)
-             select $1, $2, 1, $3
-             where $4::bigint is null or $4 = 0
-                or exists (select from campaign_settings where campaign_id = $1)
-             on conflict (campaign_id) do update
-                 set settings = excluded.settings, version = kept.version + 1, updated_at = excluded.updated_at
-                 where $4::bigint is null or kept.version = $4
-             returning version, audit_record($5) as audit_id",
-            campaign.as_str(),
-            json!(settings),
+        until: Timestamp,
+        lease: Uuid,
+    ) -> Result<bool, sqlx::Error> {
+        // A lease that is lost with the server's power is free again, which is what it should be: nobody waits for the
+        // disk here.
+        let claimed = sqlx::query!(
+            "with quick as materialized (select set_config('synchronous_commit', 'off', true) as setting)
+             insert into campaigns as kept (campaign_id, leased_by, leased_until, created_at, updated_at)
+             select $1, $2, $4, $3, $3 from quick
+             on conflict (campaign_id) do update set leased_by = excluded.leased_by, leased_until = excluded.leased_until
+                 where kept.leased_until is null or kept.leased_until <= $3
+             returning campaign_id",
+            id.as_str(),
+            lease,
             now.to_sqlx() as _,
-            expected,
-            entry.into_json()
+            until.to_sqlx() as _
+        );
+        Ok(claimed.fetch_optional(&self.pool).await?.is_some())
+    }
+
+    /// Takes the lease of the campaign that has been due for longest. No two replicas get the same.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn claim_due(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        lease: Uuid,
+    ) -> Result<Option<CampaignId>, sqlx::Error> {
+        let claimed = sqlx::query_scalar!(
+            "update campaigns set leased_by = $3, leased_until = $2
+             where campaign_id = (
+                 select campaign_id from campaigns
+                 where due_at <= $1 and (leased_until is null or leased_until <= $1)
+                 order by due_at limit 1 for update skip locked
+             )
+             returning campaign_id",
+            now.to_sqlx() as _,
+            until.to_sqlx() as _,
+            lease
+        );
+        claimed.fetch_optional(&self.pool).await?.map(|id| decode(Value::String(id))).transpose()
+    }
+
+    /// Makes a lease last longer, where it is still held.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn renew(&self, id: &CampaignId, lease: Uuid, until: Timestamp) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "update campaigns set leased_until = $3 where campaign_id = $1 and leased_by = $2",
+            id.as_str(),
+            lease,
+            until.to_sqlx() as _
         )
-        .fetch_optional(&self.pool)
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// Writes an entry of its own.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn record(&self, entry: Entry) -> Result<(), sqlx::Error> {
+        sqlx::query!("select audit_record($1) as id", entry.into_json()).fetch_one(&self.pool).await.map(drop)
+    }
+
+    /// Deletes a campaign of which nothing is known but that someone asked for it.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn forget(&self, id: &CampaignId) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "delete from campaigns
+             where campaign_id = $1 and state is null and due_at is null and leased_by is null
+               and not exists (select from campaign_holds where campaign_id = $1)
+               and not exists (select from campaign_settings where campaign_id = $1)",
+            id.as_str()
+        )
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// The campaign with this id, where Ringback has been told anything of it.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn find(&self, id: &CampaignId) -> Result<Option<Campaign>, sqlx::Error> {
+        let row = sqlx::query_as!(
+            Row,
+            r#"select c.campaign_id, c.state, c.state_seen_at, c.told, c.resume, c.override_until, c.failures,
+                   c.failure_code, c.failure_detail, c.due_at, c.revision, c.leased_by, c.created_at,
+                   coalesce(left_over.holds, '[]') as "holds!", s.settings as "settings?"
+               from campaigns as c
+               left join campaign_settings as s using (campaign_id)
+               cross join lateral (
+                   select jsonb_agg(to_jsonb(h) order by h.placed_at, h.id) as holds
+                   from campaign_holds as h where h.campaign_id = c.campaign_id and h.lifted_at is null
+               ) as left_over
+               where c.campaign_id = $1"#,
+            id.as_str()
+        );
+        row.fetch_optional(&self.pool).await?.map(Campaign::try_from).transpose()
+    }
+
+    /// One page of all campaigns, newest first.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn page(&self, page: &PageRequest<Newest>) -> Result<Page<Campaign>, sqlx::Error> {
+        let mut transaction = begin_planned(&self.pool).await?;
+        let rows = sqlx::query_as!(
+            Row,
+            r#"select c.campaign_id, c.state, c.state_seen_at, c.told, c.resume, c.override_until, c.failures,
+                   c.failure_code, c.failure_detail, c.due_at, c.revision, c.leased_by, c.created_at,
+                   coalesce(left_over.holds, '[]') as "holds!", s.settings as "settings?"
+               from campaigns as c
+               left join campaign_settings as s using (campaign_id)
+               cross join lateral (
+                   select jsonb_agg(to_jsonb(h) order by h.placed_at, h.id) as holds
+                   from campaign_holds as h where h.campaign_id = c.campaign_id and h.lifted_at is null
+               ) as left_over
+               where $1::timestamptz is null or (c.created_at, c.campaign_id) < ($1, $2)
+               order by c.created_at desc, c.campaign_id desc
+               limit $3"#,
+            page.after.as_ref().map(|after| after.created_at.to_sqlx()) as _,
+            page.after.as_ref().map(|after| after.id.as_str()),
+            page.limit + 1
+        )
+        .fetch_all(&mut *transaction)
         .await?;
-        Ok(saved.map_or(Saved::Stale, |row| Saved::As(row.version)))
+        let campaigns = rows.into_iter().map(Campaign::try_from).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::of(campaigns, page.limit, |campaign| Newest {
+            created_at: campaign.created_at,
+            id: campaign.id.to_string(),
+        }))
     }
 }
 
-fn decode(settings: serde_json::Value) -> Result<CampaignSettings, sqlx::Error> {
-    serde_json::from_value(settings).map_err(|error| sqlx::Error::Decode(error.into()))
+impl Book for CampaignStore {
+    async fn load(&self, id: &CampaignId) -> Result<Campaign, sqlx::Error> {
+        self.find(id).await?.ok_or(sqlx::Error::RowNotFound)
+    }
+
+    async fn save(
+        &self,
+        campaign: &Campaign,
+        changes: Changes,
+        lease: Option<Uuid>,
+        release: bool,
+    ) -> Result<bool, sqlx::Error> {
+        let at = |at: Option<Timestamp>| at.map(|at| at.to_sqlx());
+        let entries: Vec<Value> = changes.entries.into_iter().map(Entry::into_json).collect();
+        let saved = sqlx::query!(
+            r#"with kept as (
+                 update campaigns set state = $3, state_seen_at = $4, told = $5, resume = $6, override_until = $7,
+                     failures = $8, failure_code = $9, failure_detail = $10, due_at = $11, revision = revision + 1,
+                     leased_by = case when $13 then null else leased_by end,
+                     leased_until = case when $13 then null else leased_until end,
+                     updated_at = clock_timestamp()
+                 where campaign_id = $1 and revision = $2 and ($12::uuid is null or leased_by = $12)
+                 returning campaign_id
+             ),
+             lifted as (
+                 select * from jsonb_to_recordset($15) as l(id uuid, at timestamptz, by jsonb)
+             ),
+             -- A hold that ended before it could be kept is lifted as it is placed.
+             placed as (
+                 insert into campaign_holds (id, campaign_id, reason, compliance, triggered_by, placed_by, placed_at,
+                     ends_at, max_agents, regulatory_window, request_id, lifted_at, lifted_by)
+                 select h.id, kept.campaign_id, h.reason, h.compliance, h.triggered_by, h.placed_by, h.placed_at,
+                     h.ends_at, h.max_agents, h.regulatory_window, h.request_id, lifted.at, lifted.by
+                 from kept
+                 cross join jsonb_to_recordset($14) as h(id uuid, reason text, compliance boolean, triggered_by text,
+                     placed_by jsonb, placed_at timestamptz, ends_at timestamptz, max_agents bigint,
+                     regulatory_window jsonb, request_id text)
+                 left join lifted using (id)
+                 on conflict (id) do nothing
+             ),
+             ended as (
+                 update campaign_holds set lifted_at = lifted.at, lifted_by = lifted.by
+                 from kept, lifted
+                 where campaign_holds.id = lifted.id and campaign_holds.campaign_id = kept.campaign_id
+                   and campaign_holds.lifted_at is null
+             )
+             select (select count(audit_record(entry)) from jsonb_array_elements($16) as entry) as "entries!" from kept"#,
+            campaign.id.as_str(),
+            campaign.revision,
+            campaign.seen.map(|(state, _)| state.as_str()),
+            at(campaign.seen.map(|(_, at)| at)) as _,
+            campaign.told.as_ref().map(|told| json!(told)),
+            campaign.resume.as_ref().map(|resume| json!(resume)),
+            at(campaign.override_until) as _,
+            i32::try_from(campaign.failures).unwrap_or(i32::MAX),
+            campaign.failure.as_ref().map(|failure| failure.code.as_str()),
+            campaign.failure.as_ref().map(|failure| failure.detail.as_str()),
+            at(campaign.due_at) as _,
+            lease,
+            release,
+            json!(changes.placed),
+            json!(changes.lifted),
+            json!(entries)
+        );
+        Ok(saved.fetch_optional(&self.pool).await?.is_some())
+    }
+
+    async fn release(&self, id: &CampaignId, lease: Uuid, entry: Entry) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "with released as (
+                 update campaigns set leased_by = null, leased_until = null where campaign_id = $1 and leased_by = $2
+             )
+             select audit_record($3) as id",
+            id.as_str(),
+            lease,
+            entry.into_json()
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map(drop)
+    }
 }

@@ -137,6 +137,7 @@ fn settings(simulator: SocketAddr) -> anyhow::Result<ServiceSettings> {
         },
         region,
         default_wait: Duration::from_secs(3),
+        campaign_check: Duration::from_secs(45),
     })
 }
 

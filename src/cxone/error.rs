@@ -111,6 +111,21 @@ impl CxoneError {
         }
     }
 
+    /// When to come back, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } | Self::OverBudget { retry_after } => Some(*retry_after),
+            Self::ServerError { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Conflict { .. }
+            | Self::Rejected { .. }
+            | Self::OutcomeUnknown { .. }
+            | Self::UnexpectedAnswer { .. } => None,
+        }
+    }
+
     /// CXone took the token, and then found something else wrong.
     pub(super) fn came_after_authorization(&self) -> bool {
         match self {

@@ -17,6 +17,8 @@ const PACE_MS: i64 = 3_000;
 const PACE_SLACK: u64 = 2;
 /// So much of the quota is kept for campaign control, and as much again for callers who wait, in percent.
 const RESERVE_PERCENT: u64 = 3;
+/// A token, a read and a write: what a pause needs at most, and is kept of any quota that is large enough.
+const ONE_PAUSE: u32 = 3;
 /// After a caller who waits was refused, the background holds off for so long …
 const YIELD_MS: i64 = 2_000;
 /// … but never for longer than this at a time.
@@ -160,12 +162,13 @@ impl Ledger {
 
 /// How much of the quota a class may use up; at least one request.
 fn allowance(class: Class, quota: u32) -> u32 {
-    let reserve = u64::from(quota) * RESERVE_PERCENT / 100;
-    let reserve = u32::try_from(reserve).unwrap_or(quota).max(u32::from(quota >= 10));
+    let reserve = u32::try_from(u64::from(quota) * RESERVE_PERCENT / 100).unwrap_or(quota);
+    let for_control = reserve.max(ONE_PAUSE.min(quota / 10));
+    let for_waiting = reserve.max(1.min(quota / 10));
     let kept = match class {
         Class::Control => 0,
-        Class::Waiting => reserve,
-        Class::Background => reserve * 2,
+        Class::Waiting => for_control,
+        Class::Background => for_control + for_waiting,
     };
     quota.saturating_sub(kept).max(1)
 }

@@ -1,7 +1,7 @@
 //! The one client of NICE CXone. It knows no slice's model, and its wire shapes never leave it.
 //!
 //! The calls are those of the `v2` contract; a tenant of another shape would be another implementation of the same
-//! few questions: what is the forecast, make this contact, send this text.
+//! few questions: what is the forecast, make this contact, send this text, read or change this campaign.
 
 mod breaker;
 mod budget;
@@ -21,6 +21,7 @@ use jiff::Timestamp;
 pub use ledger::{Class, Decision};
 use reqwest::Method;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgPool;
 use transport::{Call, Transport};
@@ -90,6 +91,8 @@ impl Condition {
 /// What is asked of CXone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
+    ReadCampaign,
+    UpdateCampaign,
     Forecast,
     CreateContact,
     SendSms,
@@ -98,6 +101,8 @@ enum Operation {
 impl Operation {
     fn name(self) -> &'static str {
         match self {
+            Self::ReadCampaign => "read_campaign",
+            Self::UpdateCampaign => "update_campaign",
             Self::Forecast => "forecast",
             Self::CreateContact => "create_contact",
             Self::SendSms => "send_sms",
@@ -107,11 +112,54 @@ impl Operation {
     /// The scope that CXone wants for it.
     fn scope(self) -> &'static str {
         match self {
+            Self::ReadCampaign => "outbound:statistics:read",
+            Self::UpdateCampaign => "outbound:campaign:write",
             Self::Forecast => "outbound:forecast:read",
             Self::CreateContact => "outbound:contact:write",
             Self::SendSms => "messaging:session:write",
         }
     }
+}
+
+/// What a campaign is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum CampaignState {
+    /// It dials.
+    Active,
+    /// It holds still, and can be started.
+    Paused,
+    /// It is over. Ringback leaves it alone.
+    Inactive,
+    /// Somebody at CXone stopped it. Ringback leaves it alone.
+    Suspended,
+}
+
+impl CampaignState {
+    /// As CXone and the audit log write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Paused => "PAUSED",
+            Self::Inactive => "INACTIVE",
+            Self::Suspended => "SUSPENDED",
+        }
+    }
+}
+
+/// A campaign, as CXone shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialerCampaign {
+    /// What it is doing.
+    pub state: CampaignState,
+    /// Why it is paused, where somebody said so.
+    pub pause_reason: Option<String>,
+    /// When it is to go on, where somebody said so.
+    pub resume_at: Option<Timestamp>,
+    /// How many agents it may use.
+    pub max_agents: Option<u32>,
+    /// How it dials, in CXone's word: sent back as it was read.
+    pub dialing_mode: Option<String>,
 }
 
 /// One hour of a campaign's forecast.
@@ -162,6 +210,11 @@ pub struct Sms<'a> {
     pub message: &'a str,
 }
 
+/// A campaign's id needs no escaping: [`CampaignId`] has only characters that a path may hold.
+fn campaign_path(campaign_id: &CampaignId) -> String {
+    format!("/api/v2/outbound/campaigns/{campaign_id}")
+}
+
 /// The client: one for all that happens in a replica.
 pub struct Cxone {
     transport: Transport,
@@ -197,6 +250,49 @@ impl Cxone {
     /// Whether work that needs `count` requests may be started in the background, or for how long not.
     pub async fn may_start(&self, count: u32) -> Decision {
         self.transport.gate.may_start(count).await
+    }
+
+    /// The campaign as it is now.
+    ///
+    /// # Errors
+    /// As CXone failed; safe to ask again. `NotFound` where it knows no such campaign.
+    pub async fn read_campaign(
+        &self,
+        campaign_id: &CampaignId,
+        asker: Asker<'_>,
+    ) -> Result<DialerCampaign, CxoneError> {
+        let call = Call {
+            operation: Operation::ReadCampaign,
+            method: Method::GET,
+            path: &campaign_path(campaign_id),
+            query: &[],
+            body: None,
+            asker,
+        };
+        self.transport.call::<wire::Campaign>(call).await?.read(campaign_id)
+    }
+
+    /// Makes the campaign what it should be, and gives what CXone says that it now is. Safe to send again.
+    ///
+    /// # Errors
+    /// As CXone failed; `Conflict` where someone changed the campaign since it was read. After an unknown outcome it
+    /// may be done.
+    pub async fn update_campaign(
+        &self,
+        campaign_id: &CampaignId,
+        wanted: &DialerCampaign,
+        asker: Asker<'_>,
+    ) -> Result<DialerCampaign, CxoneError> {
+        let body = wire::campaign_update(wanted);
+        let call = Call {
+            operation: Operation::UpdateCampaign,
+            method: Method::PUT,
+            path: &campaign_path(campaign_id),
+            query: &[],
+            body: Some(&body),
+            asker,
+        };
+        self.transport.call::<wire::Campaign>(call).await?.read(campaign_id)
     }
 
     /// The hours of the campaign's forecast that overlap the window, in order of time, at most some minutes old. May

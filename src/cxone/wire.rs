@@ -3,11 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::forecasts::Range;
-use super::{ContactMade, CxoneError, ForecastHour};
+use super::{CampaignState, ContactMade, CxoneError, DialerCampaign, ForecastHour};
+use crate::types::CampaignId;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// A session id longer than this is none.
@@ -65,6 +66,46 @@ impl Hour {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub(super) struct Campaign {
+    id: Option<String>,
+    state: CampaignState,
+    pause_reason: Option<String>,
+    scheduled_resume_time: Option<String>,
+    max_agents: Option<u32>,
+    dialing_mode: Option<String>,
+}
+
+impl Campaign {
+    /// An answer about another campaign is none. A resume time that makes no sense is no reason not to pause: it counts
+    /// as none.
+    pub fn read(self, asked: &CampaignId) -> Result<DialerCampaign, CxoneError> {
+        if self.id.is_some_and(|id| !id.eq_ignore_ascii_case(asked.as_str())) {
+            return Err(unexpected("it is about another campaign"));
+        }
+        Ok(DialerCampaign {
+            state: self.state,
+            pause_reason: self.pause_reason,
+            resume_at: self.scheduled_resume_time.and_then(|time| time.parse().ok()),
+            max_agents: self.max_agents,
+            dialing_mode: self.dialing_mode,
+        })
+    }
+}
+
+/// What is absent is left out, never null.
+pub(super) fn campaign_update(wanted: &DialerCampaign) -> Value {
+    let members = [
+        ("state", Some(json!(wanted.state))),
+        ("pauseReason", wanted.pause_reason.as_ref().map(|reason| json!(reason))),
+        ("scheduledResumeTime", wanted.resume_at.map(|at| json!(at))),
+        ("maxAgents", wanted.max_agents.map(|agents| json!(agents))),
+        ("dialingMode", wanted.dialing_mode.as_ref().map(|mode| json!(mode))),
+    ];
+    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>().into()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ContactCreated {
     contact_id: Uuid,
 }
@@ -116,6 +157,22 @@ mod tests {
     fn range() -> Range {
         let at = |text: &str| text.parse().unwrap();
         Range { start: at("2026-11-20T15:30:00Z"), end: at("2026-11-20T17:00:00Z") }
+    }
+
+    #[test]
+    fn a_campaign_is_read_as_it_is_shown_and_sent_without_what_is_absent() {
+        let id = CampaignId::parse("0192f0c4-1111-7000-8000-000000000001").unwrap();
+        let read = |json: &str| serde_json::from_str::<Campaign>(json).map(|campaign| campaign.read(&id));
+        let shown = r#"{"id": "0192F0C4-1111-7000-8000-000000000001", "state": "PAUSED", "maxAgents": 10,
+            "scheduledResumeTime": "soon", "dialingMode": "PREDICTIVE"}"#;
+
+        let campaign = read(shown).unwrap().unwrap();
+
+        assert_eq!((campaign.state, campaign.resume_at), (CampaignState::Paused, None));
+        let sent = json!({"state": "PAUSED", "maxAgents": 10, "dialingMode": "PREDICTIVE"});
+        assert_eq!(campaign_update(&campaign), sent);
+        assert!(read(r#"{"id": "another", "state": "ACTIVE"}"#).unwrap().is_err());
+        assert!(read(r#"{"state": "DIALING"}"#).is_err() && read(r#"{"state": "ACTIVE", "maxAgents": -1}"#).is_err());
     }
 
     fn hours(json: &str) -> Result<Vec<String>, CxoneError> {

@@ -47,6 +47,14 @@ impl JsonType for Value {
     const NAME: &'static str = "a value";
 }
 
+impl JsonType for bool {
+    const NAME: &'static str = "true or false";
+}
+
+impl JsonType for f64 {
+    const NAME: &'static str = "a number";
+}
+
 impl JsonType for u32 {
     const NAME: &'static str = "a whole number, not negative";
 }
@@ -124,11 +132,33 @@ impl Faults {
         result
     }
 
+    /// A member that may be there and is an object of the request struct `T`; its faults are noted below `name`.
+    pub fn object<T: DeserializeOwned, M>(
+        &mut self,
+        name: &str,
+        member: &Member<Value>,
+        read: impl FnOnce(T, &mut Self) -> Option<M>,
+    ) -> Option<M> {
+        let Member::Given(value) = member else { return None };
+        self.within(name, |faults| match value.is_object().then(|| T::deserialize(value)) {
+            Some(Ok(request)) => read(request, faults),
+            _ => {
+                faults.add("", Fault::new("wrong-type", "must be an object"));
+                None
+            }
+        })
+    }
+
     /// Members that the request does not have.
     pub fn unknown(&mut self, members: &Unknown) {
         for name in members.keys() {
             self.add(name, Fault::new("unknown-member", "is not a member of this request"));
         }
+    }
+
+    /// Adds those that were found elsewhere in the same request.
+    pub fn join(&mut self, other: Self) {
+        self.found.extend(other.found);
     }
 
     /// The value where nothing was found, else the problem with all that was.
@@ -156,11 +186,30 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            let detail = "the body must be sent as application/json";
-            return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
+            return Err(not_json());
         }
         parse_json(&read_body(request, state).await?).map(Self)
     }
+}
+
+/// The same, of a route whose body may be left out.
+pub struct OptionalJsonBody<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let body = read_body(request, state).await?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        if is_json { parse_json(&body).map(Self) } else { Err(not_json()) }
+    }
+}
+
+fn not_json() -> Problem {
+    Problem::new(ProblemKind::UnsupportedMediaType, "the body must be sent as application/json")
 }
 
 /// The part of the path that a route leaves open. One that cannot be read is the name of nothing: 404.

@@ -7,15 +7,17 @@ mod input;
 mod openapi;
 mod operations;
 mod page;
+mod prefer;
 mod problem;
 mod scope;
 
 pub use caller::{Allowed, Caller};
 pub use edge::{RequestInfo, wrap};
 pub use idempotency::{Idempotency, ResourceId, idempotent};
-pub use input::{Faults, JsonBody, JsonType, Member, Query, Segment, Unknown};
+pub use input::{Faults, JsonBody, JsonType, Member, OptionalJsonBody, Query, Segment, Unknown};
 pub use openapi::{complete, describe};
 pub use operations::{Operations, docs};
 pub use page::{Page, PageRequest, Position, begin_planned};
+pub use prefer::preferred_wait;
 pub use problem::{FieldFault, Problem, ProblemKind, ProblemSchema};
 pub use scope::{RequiredScope, Scope, required};

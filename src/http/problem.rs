@@ -20,6 +20,9 @@ pub enum ProblemKind {
     AlreadyScheduled,
     AlreadyEnded,
     IdempotencyKeyInUse,
+    CampaignNotRunning,
+    HoldInForce,
+    OutsideRegulatoryWindow,
     SettingsChanged,
     PayloadTooLarge,
     UnsupportedMediaType,
@@ -33,7 +36,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds, for the pages under `/problems/`.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::MalformedJson,
         Self::Unauthorized,
         Self::Forbidden,
@@ -44,6 +47,9 @@ impl ProblemKind {
         Self::AlreadyScheduled,
         Self::AlreadyEnded,
         Self::IdempotencyKeyInUse,
+        Self::CampaignNotRunning,
+        Self::HoldInForce,
+        Self::OutsideRegulatoryWindow,
         Self::SettingsChanged,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -119,6 +125,27 @@ impl ProblemKind {
                 "The first request with this Idempotency-Key is still running",
                 "Wait for `Retry-After` and send the same request again: it will be answered as the first one is.",
             ),
+            Self::CampaignNotRunning => (
+                "campaign-not-running",
+                StatusCode::CONFLICT,
+                "The campaign is neither dialing nor paused",
+                "It is INACTIVE or SUSPENDED in CXone, and Ringback leaves it so. Nothing was changed and no hold is \
+                 left behind. Start it in CXone first.",
+            ),
+            Self::HoldInForce => (
+                "hold-in-force",
+                StatusCode::CONFLICT,
+                "A compliance hold has not ended",
+                "Wait for its end, `endsAt`. To lift it before its time send `\"force\": true` with a key that has the \
+                 scope `campaigns:override`.",
+            ),
+            Self::OutsideRegulatoryWindow => (
+                "outside-regulatory-window",
+                StatusCode::CONFLICT,
+                "The regulatory window is closed",
+                "Wait for `nextOpening`. To start the campaign before send `\"force\": true` with a key that has the \
+                 scope `campaigns:override`.",
+            ),
             Self::SettingsChanged => (
                 "settings-changed",
                 StatusCode::PRECONDITION_FAILED,
@@ -146,8 +173,9 @@ impl ProblemKind {
             Self::CxoneRejected => (
                 "cxone-rejected",
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "CXone refused the callback",
-                "The detail is CXone's reason. The callback has ended as `failed`; post a new one once that is mended.",
+                "CXone refused it",
+                "The detail is CXone's reason. A callback has ended as `failed`; a pause has left no hold behind. Send it \
+                 again once that is mended.",
             ),
             Self::NoForecast => (
                 "no-forecast",
@@ -246,6 +274,11 @@ impl Problem {
     /// Nothing under this id.
     pub fn not_found(what: &str) -> Self {
         Self::new(ProblemKind::NotFound, format!("no such {what}"))
+    }
+
+    /// Where the faults are and what they are, without the words for people.
+    pub fn fault_codes(&self) -> Vec<String> {
+        self.errors.iter().map(|fault| format!("{} {}", fault.pointer, fault.code)).collect()
     }
 
     /// Adds a member of its own to the body.

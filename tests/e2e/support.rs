@@ -1,6 +1,7 @@
 //! What every end-to-end test stands on: a database, a CXone, a service.
 
 mod answer;
+mod campaign;
 mod load;
 
 use std::future::Future;
@@ -8,6 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 pub use answer::{Answer, instant, payload_from};
+pub use campaign::{in_ms, pause, pause_with, window};
 pub use load::{caller, received_at, tally, text};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use ringback::simulator::{self, Campaign, CampaignState};
@@ -22,6 +24,8 @@ use uuid::Uuid;
 
 /// The campaign of the project's first payload: no UUID, and valid.
 pub const CAMPAIGN: &str = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8";
+/// A campaign that is dialing, under a UUID as commands want it.
+pub const DIALING: &str = "0192f0c4-1111-7000-8000-000000000001";
 /// A campaign that CXone knows and does not dial.
 pub const INACTIVE_CAMPAIGN: &str = "inactive";
 /// The caller of the project's first payload.
@@ -80,6 +84,7 @@ impl Cxone {
     pub async fn start() -> Self {
         let simulator = simulator::Simulator::new(simulator::Settings::default());
         simulator.add_campaign(CAMPAIGN, Campaign::default());
+        simulator.add_campaign(DIALING, Campaign::default());
         let inactive = Campaign { state: CampaignState::Inactive, ..Campaign::default() };
         simulator.add_campaign(INACTIVE_CAMPAIGN, inactive);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -122,6 +127,26 @@ impl Cxone {
     /// The requests that came in, of one route or of all.
     pub async fn received(&self, route: &str) -> Vec<Value> {
         self.list(&format!("received?route={route}")).await
+    }
+
+    /// A campaign, as it is there.
+    pub async fn campaign(&self, id: &str) -> Value {
+        let campaigns = self.list("campaigns").await;
+        campaigns.into_iter().find(|campaign| campaign["id"] == id).expect("CXone has the campaign")
+    }
+
+    /// The campaign once it is in this state.
+    pub async fn campaign_when(&self, id: &str, state: &str) -> Value {
+        eventually(&format!("campaign {id} to be {state}"), async || {
+            let campaign = self.campaign(id).await;
+            if campaign["state"] == state { Ok(campaign) } else { Err(campaign.to_string()) }
+        })
+        .await
+    }
+
+    /// Somebody in CXone changes a campaign.
+    pub async fn change_campaign(&self, id: &str, change: Value) {
+        self.control(Method::PUT, &format!("campaigns/{id}"), Some(change)).await;
     }
 
     /// Returns once a request of this route has come in.
@@ -327,7 +352,16 @@ impl World {
 
 /// Looks until what is awaited is there; fails with the last look where it never comes.
 pub async fn eventually<T, F: Future<Output = Result<T, String>>>(what: &str, look: impl Fn() -> F) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    eventually_within(PATIENCE, what, look).await
+}
+
+/// The same, for what takes its time.
+pub async fn eventually_within<T, F: Future<Output = Result<T, String>>>(
+    patience: Duration,
+    what: &str,
+    look: impl Fn() -> F,
+) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         match look().await {
             Ok(found) => return found,

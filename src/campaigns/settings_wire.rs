@@ -5,7 +5,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::business_hours::{BusinessHours, parse_weekday, weekday_name};
-use super::settings::CampaignSettings;
+use super::regulatory_window::{RegulatoryWindowView, read_window};
+use super::settings::{CampaignSettings, CarrierLimit};
 use crate::http::{Faults, Member, Problem, Unknown};
 use crate::types::{DailyWindow, Fault, PhoneNumber, Region, Zone, parse_time_of_day};
 
@@ -57,6 +58,14 @@ impl From<&BusinessHours> for BusinessHoursView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = CampaignSettings)]
 pub struct SettingsView {
+    /// How many agents it may use; null: as CXone has it.
+    max_agents: Option<u32>,
+    /// What the carrier takes.
+    carrier_limit: Option<CarrierLimit>,
+    /// The hours of every day in which it may dial; null: all.
+    regulatory_window: Option<RegulatoryWindowView>,
+    /// Whether Ringback pauses it when the window closes, and starts it when the window opens.
+    enforce_regulatory_window: bool,
     /// When callers may be called back; null: at any time.
     business_hours: Option<BusinessHoursView>,
     /// How long an agent is busy with a call; null: five minutes.
@@ -69,6 +78,10 @@ pub struct SettingsView {
 impl From<&CampaignSettings> for SettingsView {
     fn from(settings: &CampaignSettings) -> Self {
         Self {
+            max_agents: settings.max_agents,
+            carrier_limit: settings.carrier_limit,
+            regulatory_window: settings.regulatory_window.as_ref().map(RegulatoryWindowView::from),
+            enforce_regulatory_window: settings.enforce_regulatory_window,
             business_hours: settings.business_hours.as_ref().map(BusinessHoursView::from),
             average_handle_time_seconds: settings.average_handle_time_seconds,
             sms_from: settings.sms_from.clone(),
@@ -81,6 +94,20 @@ impl From<&CampaignSettings> for SettingsView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = NewCampaignSettings)]
 pub struct SettingsRequest {
+    /// At most `carrierLimit.maxAgents`.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, example = 25)]
+    max_agents: Member<u32>,
+    #[serde(default)]
+    #[schema(value_type = Option<CarrierLimit>)]
+    carrier_limit: Member<Value>,
+    #[serde(default)]
+    #[schema(value_type = Option<RegulatoryWindowView>)]
+    regulatory_window: Member<Value>,
+    /// Needs a `regulatoryWindow`.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>, example = false)]
+    enforce_regulatory_window: Member<bool>,
     #[serde(default)]
     #[schema(value_type = Option<BusinessHoursView>)]
     business_hours: Member<Value>,
@@ -127,10 +154,17 @@ impl SettingsRequest {
     /// A 422 with every fault.
     pub fn read(&self, region: &Region) -> Result<CampaignSettings, Problem> {
         let mut faults = Faults::new();
-        let business_hours = match &self.business_hours {
-            Member::Given(value) => faults.within("businessHours", |faults| read_business_hours(value, faults)),
-            Member::Absent | Member::Mistyped => None,
-        };
+        let max_agents = faults.optional("maxAgents", &self.max_agents, |agents| Ok(*agents));
+        let carrier_limit = read_carrier_limit("carrierLimit", &self.carrier_limit, &mut faults);
+        check_agents(max_agents, carrier_limit, &mut faults);
+        let regulatory_window = read_window("regulatoryWindow", &self.regulatory_window, &mut faults);
+        let enforced = faults.optional("enforceRegulatoryWindow", &self.enforce_regulatory_window, |enforced| {
+            if *enforced && matches!(self.regulatory_window, Member::Absent) {
+                return Err(Fault::new("needs-regulatory-window", "needs a regulatoryWindow to enforce"));
+            }
+            Ok(*enforced)
+        });
+        let business_hours = faults.object("businessHours", &self.business_hours, read_business_hours);
         let average_handle_time_seconds =
             faults.optional("averageHandleTimeSeconds", &self.average_handle_time_seconds, |seconds| {
                 if (1..=LONGEST_HANDLE_TIME).contains(seconds) {
@@ -140,12 +174,54 @@ impl SettingsRequest {
             });
         let sms_from = faults.optional("smsFrom", &self.sms_from, |text| PhoneNumber::parse(text, region));
         faults.unknown(&self.unknown);
-        faults.finish(Some(CampaignSettings { business_hours, average_handle_time_seconds, sms_from }))
+        faults.finish(Some(CampaignSettings {
+            max_agents,
+            carrier_limit,
+            regulatory_window,
+            enforce_regulatory_window: enforced.unwrap_or_default(),
+            business_hours,
+            average_handle_time_seconds,
+            sms_from,
+        }))
     }
 }
 
-fn read_business_hours(value: &Value, faults: &mut Faults) -> Option<BusinessHours> {
-    let request: BusinessHoursRequest = read_object(value, faults)?;
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CarrierLimitRequest {
+    #[serde(default)]
+    max_concurrent_calls: Member<u32>,
+    #[serde(default)]
+    max_agents: Member<u32>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+/// Reads what the carrier takes, sent as the member `name`.
+pub fn read_carrier_limit(name: &str, member: &Member<Value>, faults: &mut Faults) -> Option<CarrierLimit> {
+    let at_least_one = |limit: &u32| match limit {
+        0 => Err(Fault::new("out-of-range", "must be at least 1")),
+        limit => Ok(*limit),
+    };
+    faults.object(name, member, |request: CarrierLimitRequest, faults| {
+        let max_concurrent_calls = faults.required("maxConcurrentCalls", &request.max_concurrent_calls, at_least_one);
+        let max_agents = faults.required("maxAgents", &request.max_agents, at_least_one);
+        faults.unknown(&request.unknown);
+        Some(CarrierLimit { max_concurrent_calls: max_concurrent_calls?, max_agents: max_agents? })
+    })
+}
+
+/// No more agents than the carrier takes.
+pub fn check_agents(max_agents: Option<u32>, carrier_limit: Option<CarrierLimit>, faults: &mut Faults) {
+    if let Some(limit) = carrier_limit
+        && max_agents.is_some_and(|agents| agents > limit.max_agents)
+    {
+        let detail = format!("must be at most carrierLimit.maxAgents, {}", limit.max_agents);
+        faults.add("maxAgents", Fault::new("over-carrier-limit", detail));
+    }
+}
+
+fn read_business_hours(request: BusinessHoursRequest, faults: &mut Faults) -> Option<BusinessHours> {
     let zone = faults.required("timezone", &request.timezone, |text| Zone::parse(text));
     let days = faults.required("days", &request.days, |days| {
         if days.len() <= MOST_DAYS {
@@ -158,31 +234,26 @@ fn read_business_hours(value: &Value, faults: &mut Faults) -> Option<BusinessHou
     let any_zone = zone.clone().or_else(|| Zone::parse("UTC").ok())?;
     let open = faults.within("days", |faults| {
         let days = days.unwrap_or_default();
-        let read = days
-            .iter()
-            .enumerate()
-            .map(|(index, day)| faults.within(&index.to_string(), |faults| read_open_day(day, &any_zone, faults)));
+        let read = days.into_iter().enumerate().map(|(index, day)| {
+            let day = Member::Given(day);
+            faults.object(&index.to_string(), &day, |request, faults| read_open_day(request, &any_zone, faults))
+        });
         read.collect::<Vec<_>>()
     });
     Some(BusinessHours { zone: zone?, open: open.into_iter().flatten().collect() })
 }
 
-fn read_open_day(value: &Value, zone: &Zone, faults: &mut Faults) -> Option<(jiff::civil::Weekday, DailyWindow)> {
-    let request: OpenDayRequest = read_object(value, faults)?;
+fn read_open_day(
+    request: OpenDayRequest,
+    zone: &Zone,
+    faults: &mut Faults,
+) -> Option<(jiff::civil::Weekday, DailyWindow)> {
     let day = faults.required("day", &request.day, |text| parse_weekday(text));
     let start = faults.required("startTime", &request.start_time, |text| parse_time_of_day(text));
     let end = faults.required("endTime", &request.end_time, |text| parse_time_of_day(text));
     faults.unknown(&request.unknown);
     let window = DailyWindow::new(start?, end?, zone.clone()).map_err(|fault| faults.add("endTime", fault)).ok();
     day.zip(window)
-}
-
-fn read_object<T: serde::de::DeserializeOwned>(value: &Value, faults: &mut Faults) -> Option<T> {
-    let read = if value.is_object() { T::deserialize(value).ok() } else { None };
-    if read.is_none() {
-        faults.add("", Fault::new("wrong-type", "must be an object"));
-    }
-    read
 }
 
 #[cfg(test)]
@@ -213,6 +284,9 @@ mod tests {
                 {"day": "FRIDAY", "startTime": "22:00", "endTime": "02:00"},
             ]},
             "averageHandleTimeSeconds": 420, "smsFrom": "+18005551234",
+            "maxAgents": 30, "carrierLimit": {"maxConcurrentCalls": 100, "maxAgents": 30},
+            "regulatoryWindow": {"startTime": "21:00", "endTime": "02:00", "timezone": "Europe/Berlin"},
+            "enforceRegulatoryWindow": true,
         });
         let settings = read(body.clone()).unwrap();
         assert_eq!(json!(SettingsView::from(&settings)), body);
@@ -228,11 +302,15 @@ mod tests {
                 {"day": "MONDAY", "startTime": "08:00", "endTime": "08:00"},
                 7,
             ]},
-            "averageHandleTimeSeconds": 0, "smsFrom": "nobody", "enforceRegulatoryWindow": true,
+            "averageHandleTimeSeconds": 0, "smsFrom": "nobody", "enforceRegulatoryWindow": true, "maxAgents": 31,
+            "carrierLimit": {"maxConcurrentCalls": 0, "maxAgents": 30, "calls": 1}, "dialer": "fast",
         });
         assert_eq!(
             read(body).unwrap_err(),
             [
+                "/carrierLimit/maxConcurrentCalls out-of-range",
+                "/carrierLimit/calls unknown-member",
+                "/enforceRegulatoryWindow needs-regulatory-window",
                 "/businessHours/timezone not-a-time-zone",
                 "/businessHours/open unknown-member",
                 "/businessHours/days/0/day not-a-day",
@@ -242,7 +320,20 @@ mod tests {
                 "/businessHours/days/2 wrong-type",
                 "/averageHandleTimeSeconds out-of-range",
                 "/smsFrom not-a-phone-number",
-                "/enforceRegulatoryWindow unknown-member",
+                "/dialer unknown-member",
+            ]
+        );
+        let limited = json!({
+            "maxAgents": 31, "carrierLimit": {"maxConcurrentCalls": 1, "maxAgents": 30},
+            "regulatoryWindow": {"startTime": "9:5", "endTime": "24:00", "timezone": "Mars"},
+        });
+        assert_eq!(
+            read(limited).unwrap_err(),
+            [
+                "/maxAgents over-carrier-limit",
+                "/regulatoryWindow/startTime not-a-time-of-day",
+                "/regulatoryWindow/endTime not-a-time-of-day",
+                "/regulatoryWindow/timezone not-a-time-zone",
             ]
         );
         assert_eq!(

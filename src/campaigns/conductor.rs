@@ -1,0 +1,287 @@
+//! What stands around the work on a campaign: whose turn it is, how long a caller waits, and who looks after what is due.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, OwnedMutexGuard, Semaphore, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::campaign::Campaign;
+use super::command::{Order, Refusal};
+use super::control::{Book as _, Commanded, Control, Ending, Halt, Report};
+use super::dialer::CxoneDialer;
+use super::store::CampaignStore;
+use crate::audit::{Entry, Outcome};
+use crate::clock::Clock;
+use crate::cxone::CampaignState;
+use crate::trace::Traceparent;
+use crate::types::CampaignId;
+
+/// A lease that nobody renews ends after so long: what a crash may cost.
+const LEASE: Duration = Duration::from_secs(5);
+/// Who works on a campaign renews its lease so often.
+const RENEW_EVERY: Duration = Duration::from_millis(1500);
+/// Who waits for another replica's lease looks so often.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// A replica looks for campaigns that are due so often: half of what a hold's end may be late.
+const POLL: Duration = Duration::from_millis(400);
+/// Campaigns that one replica works on at once by itself. Commands do not count.
+const SLOTS: usize = 32;
+/// After SIGTERM, work may go on for so long. What is unfinished then is free when its lease ends.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Whose turn it is with a campaign in this replica; those who wait in another find its lease taken.
+type Turns = HashMap<CampaignId, Weak<tokio::sync::Mutex<()>>>;
+/// What is known of a command that is kept, while CXone is being told.
+type Kept = (Campaign, Option<CampaignState>);
+
+/// Works on campaigns: commands, and whatever is due.
+pub struct Conductor {
+    control: Control<CampaignStore, CxoneDialer>,
+    turns: Mutex<Turns>,
+    wake: Notify,
+    slots: Arc<Semaphore>,
+    running: TaskTracker,
+    give_up: CancellationToken,
+}
+
+impl Conductor {
+    /// With nothing to do yet.
+    pub fn new(store: CampaignStore, dialer: CxoneDialer, clock: Clock, check_every: Duration) -> Self {
+        Self {
+            control: Control { book: store, dialer, clock, check_every },
+            turns: Mutex::default(),
+            wake: Notify::new(),
+            slots: Arc::new(Semaphore::new(SLOTS)),
+            running: TaskTracker::new(),
+            give_up: CancellationToken::new(),
+        }
+    }
+
+    fn store(&self) -> &CampaignStore {
+        &self.control.book
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.control.clock
+    }
+
+    /// Carries out a command, and says how far it has come when the wait is over. It goes on where its caller does not
+    /// wait for it.
+    ///
+    /// # Errors
+    /// Where it is refused (which the audit log then says), or Postgres is away.
+    pub async fn command(self: &Arc<Self>, id: &CampaignId, order: Order, wait: Duration) -> Result<Report, Halt> {
+        let deadline = Instant::now() + wait;
+        let (kept_sender, kept) = watch::channel(None::<Kept>);
+        let (sender, ended) = oneshot::channel();
+        let (conductor, task_id, task_order) = (Arc::clone(self), id.clone(), order.clone());
+        let work = async move {
+            let _ = sender.send(conductor.work_on_command(&task_id, &task_order, deadline, &kept_sender).await);
+        };
+        self.running.spawn(work.in_current_span());
+        let overdue = async {
+            tokio::time::sleep_until(deadline).await;
+            let mut kept = kept;
+            // It is decided soon after the deadline at the latest; where it never is, the work itself has ended.
+            let kept = kept.wait_for(Option::is_some).await.ok().and_then(|kept| kept.clone());
+            match kept {
+                Some(kept) => kept,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = ended => ended.unwrap_or_else(|_| Err(Halt::LeaseLost)),
+            (campaign, previous) = overdue => {
+                let entry = campaign.order_entry(&order, "pending", Outcome::Pending, self.clock());
+                let audit_id = Some(entry.id);
+                self.store().record(entry).await?;
+                Ok(Report { campaign, previous, ending: Ending::Pending, audit_id })
+            }
+        }
+    }
+
+    async fn work_on_command(
+        &self,
+        id: &CampaignId,
+        order: &Order,
+        deadline: Instant,
+        kept: &watch::Sender<Option<Kept>>,
+    ) -> Result<Report, Halt> {
+        let turn = tokio::time::timeout_at(deadline, self.turn(id)).await.ok();
+        let lease = match &turn {
+            Some(_) => self.claim(id, deadline).await?,
+            None => None,
+        };
+        let Some(lease) = lease else { return self.command_later(id, order).await };
+        let kept = |campaign: &Campaign, previous| {
+            kept.send_replace(Some((campaign.clone(), previous)));
+        };
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let commanded = Commanded { order, patience, kept: &kept };
+        match self.renewing(id, lease, self.control.command(id, lease, &commanded)).await {
+            Err(Halt::Refused(refusal)) => {
+                self.control.book.release(id, lease, self.refusal_entry(id, order, &refusal)).await?;
+                if refusal == Refusal::Unknown {
+                    self.store().forget(id).await?;
+                }
+                Err(Halt::Refused(refusal))
+            }
+            Err(Halt::LeaseLost) => self.command_later(id, order).await,
+            worked => {
+                self.wake.notify_one();
+                worked
+            }
+        }
+    }
+
+    /// Without CXone: whoever has the campaign now, or takes it next, finds the command kept.
+    async fn command_later(&self, id: &CampaignId, order: &Order) -> Result<Report, Halt> {
+        let kept = self.control.command_later(id, order).await;
+        if let Err(Halt::Refused(refusal)) = &kept {
+            self.store().record(self.refusal_entry(id, order, refusal)).await?;
+        }
+        self.wake.notify_one();
+        kept
+    }
+
+    fn refusal_entry(&self, id: &CampaignId, order: &Order, refusal: &Refusal) -> Entry {
+        let ending = if matches!(refusal, Refusal::Rejected(_)) { "failed" } else { "refused" };
+        let outcome = if matches!(refusal, Refusal::Rejected(_)) { Outcome::Failed } else { Outcome::Refused };
+        order.entry(id, ending, outcome, serde_json::json!({ "problem": refusal.slug() }), self.clock())
+    }
+
+    /// The lease of a campaign; none where someone else has it until the deadline.
+    async fn claim(&self, id: &CampaignId, deadline: Instant) -> Result<Option<Uuid>, sqlx::Error> {
+        let lease = self.clock().new_id();
+        loop {
+            let now = self.clock().now();
+            if self.store().claim(id, now, now + LEASE, lease).await? {
+                return Ok(Some(lease));
+            }
+            if Instant::now() + LOOK_EVERY > deadline {
+                return Ok(None);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn turn(&self, id: &CampaignId) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let known = turns.get(id).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let turn = Arc::new(tokio::sync::Mutex::new(()));
+                turns.insert(id.clone(), Arc::downgrade(&turn));
+                turn
+            })
+        };
+        turn.lock_owned().await
+    }
+
+    /// Runs work whose lease must not end meanwhile.
+    async fn renewing<T>(&self, id: &CampaignId, lease: Uuid, work: impl Future<Output = T>) -> T {
+        let renew = async || -> Infallible {
+            loop {
+                tokio::time::sleep(RENEW_EVERY).await;
+                let until: Timestamp = self.clock().now() + LEASE;
+                if let Err(error) = self.store().renew(id, lease, until).await {
+                    tracing::warn!(error = %error, "the lease of a campaign could not be renewed");
+                }
+            }
+        };
+        tokio::select! {
+            result = work => result,
+            never = renew() => match never {},
+        }
+    }
+
+    /// There is something due.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Looks after what is due, until `stop`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        stop.run_until_cancelled(self.claim_and_start()).await;
+    }
+
+    async fn claim_and_start(self: &Arc<Self>) {
+        loop {
+            // The semaphore is never closed.
+            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
+            match self.claim_due().await {
+                Ok(Some((id, lease))) => {
+                    let conductor = Arc::clone(self);
+                    self.running.spawn(async move {
+                        conductor.give_up.run_until_cancelled(conductor.look_after(&id, lease)).await;
+                        drop(slot);
+                    });
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(error = %error, "campaigns cannot be claimed"),
+            }
+            drop(slot);
+            let pause = self.clock().between(POLL / 2, POLL);
+            // A timeout is as good as a call.
+            let _ = tokio::time::timeout(pause, self.wake.notified()).await;
+        }
+    }
+
+    async fn claim_due(&self) -> Result<Option<(CampaignId, Uuid)>, sqlx::Error> {
+        let (now, lease) = (self.clock().now(), self.clock().new_id());
+        let claimed = self.store().claim_due(now, now + LEASE, lease).await?;
+        Ok(claimed.map(|id| (id, lease)))
+    }
+
+    async fn look_after(&self, id: &CampaignId, lease: Uuid) {
+        let trace = Traceparent::root(lease);
+        let span = tracing::info_span!("campaign", campaign.id = %id, trace.id = trace.trace_id());
+        let work = async {
+            match self.renewing(id, lease, self.control.converge(id, lease, &trace)).await {
+                Ok(report) => report_on(&report),
+                Err(Halt::LeaseLost) => tracing::info!("another replica has the campaign now"),
+                Err(Halt::Refused(_)) => {}
+                Err(Halt::Database(error)) => {
+                    tracing::error!(error = %error, "the work stops here; it is taken up again when its lease is over");
+                }
+            }
+        };
+        work.instrument(span).await;
+    }
+
+    /// Lets what runs finish. Nothing may be started any more.
+    pub async fn drain(&self) {
+        self.running.close();
+        if tokio::time::timeout(DRAIN, self.running.wait()).await.is_err() {
+            tracing::warn!(campaigns = self.running.len(), "leaving campaigns that did not finish in time");
+            self.give_up.cancel();
+        }
+    }
+}
+
+/// Says in the log and the metrics what came of it.
+pub fn report_on(report: &Report) {
+    let state = report.campaign.seen.map_or("unknown", |(state, _)| state.as_str());
+    match report.ending {
+        Ending::Unchanged => {}
+        Ending::Applied => {
+            tracing::info!(campaign.state = state, "the campaign is now {state}");
+            metrics::counter!("ringback_campaign_changes_total", "state" => state).increment(1);
+        }
+        Ending::Pending => {
+            let reason = report.campaign.failure.as_ref().map_or("it is still asked", |failure| &failure.detail);
+            tracing::warn!(reason, "CXone is not yet what the campaign's holds say");
+        }
+    }
+}

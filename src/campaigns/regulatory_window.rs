@@ -1,0 +1,95 @@
+//! The hours of the day in which a campaign may dial, as they are sent, shown and kept.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::http::{Faults, Member, Unknown};
+use crate::types::{DailyWindow, Fault, Zone, parse_time_of_day};
+
+/// The hours of every day in which a campaign may dial
+///
+/// Open from `startTime` up to, but not including, `endTime`, on the clocks of `timezone`. An `endTime` before the
+/// `startTime` is on the next day. A time that the clocks skip is the first instant after the gap; of a time that comes
+/// twice, the window opens at the later one and closes at the earlier one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = RegulatoryWindow)]
+pub struct RegulatoryWindowView {
+    /// `H:mm` or `HH:mm`, 00:00 to 23:59.
+    #[schema(example = "09:00")]
+    pub start_time: String,
+    /// Of the next day, where it is before `startTime`.
+    #[schema(example = "21:00")]
+    pub end_time: String,
+    /// IANA name.
+    #[schema(example = "America/New_York")]
+    pub timezone: String,
+}
+
+impl From<&DailyWindow> for RegulatoryWindowView {
+    fn from(window: &DailyWindow) -> Self {
+        let text = |time: jiff::civil::Time| time.strftime("%H:%M").to_string();
+        Self {
+            start_time: text(window.start()),
+            end_time: text(window.end()),
+            timezone: window.zone().name().to_owned(),
+        }
+    }
+}
+
+impl TryFrom<RegulatoryWindowView> for DailyWindow {
+    type Error = Fault;
+
+    fn try_from(kept: RegulatoryWindowView) -> Result<Self, Fault> {
+        let (start, end) = (parse_time_of_day(&kept.start_time)?, parse_time_of_day(&kept.end_time)?);
+        Self::new(start, end, Zone::parse(&kept.timezone)?)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WindowRequest {
+    #[serde(default)]
+    start_time: Member<String>,
+    #[serde(default)]
+    end_time: Member<String>,
+    #[serde(default)]
+    timezone: Member<String>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+/// Reads a window that was sent as the member `name`.
+pub fn read_window(name: &str, member: &Member<Value>, faults: &mut Faults) -> Option<DailyWindow> {
+    faults.object(name, member, |request: WindowRequest, faults| {
+        let start = faults.required("startTime", &request.start_time, |text| parse_time_of_day(text));
+        let end = faults.required("endTime", &request.end_time, |text| parse_time_of_day(text));
+        let zone = faults.required("timezone", &request.timezone, |text| Zone::parse(text));
+        faults.unknown(&request.unknown);
+        // Also where the zone is wrong, so that an empty window is told with it.
+        let any_zone = zone.clone().or_else(|| Zone::parse("UTC").ok())?;
+        let window = DailyWindow::new(start?, end?, any_zone).map_err(|fault| faults.add("endTime", fault)).ok();
+        zone.and(window)
+    })
+}
+
+/// Keeps an optional window as a document.
+pub mod kept {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::RegulatoryWindowView;
+    use crate::types::DailyWindow;
+
+    /// As it is shown.
+    pub fn serialize<S: Serializer>(window: &Option<DailyWindow>, serializer: S) -> Result<S::Ok, S::Error> {
+        window.as_ref().map(RegulatoryWindowView::from).serialize(serializer)
+    }
+
+    /// From what was parsed and kept before.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DailyWindow>, D::Error> {
+        let kept = Option::<RegulatoryWindowView>::deserialize(deserializer)?;
+        kept.map(|view| DailyWindow::try_from(view).map_err(D::Error::custom)).transpose()
+    }
+}

@@ -1,0 +1,45 @@
+//! How long a caller wants to wait for the outcome.
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+
+/// The longest that a request may wait for its outcome.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// What `Prefer` says of waiting (RFC 7240); a preference that makes no sense is no preference.
+pub fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let preferences: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let wait = preferences.iter().find_map(|preference| {
+        let (name, value) = preference.split_once('=')?;
+        let seconds = value.trim().trim_matches('"').parse().ok()?;
+        name.trim().eq_ignore_ascii_case("wait").then_some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+    });
+    let at_once = preferences.iter().any(|preference| preference.eq_ignore_ascii_case("respond-async"));
+    wait.or(at_once.then_some(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderName;
+
+    use super::*;
+
+    #[test]
+    fn a_preference_says_how_long_to_wait() {
+        for (prefer, seconds) in [
+            ("respond-async", Some(0)),
+            ("wait=7", Some(7)),
+            ("respond-async, wait=10", Some(10)),
+            ("return=minimal; foo, Wait=\"5\"", Some(5)),
+            ("wait=3600", Some(30)),
+            ("wait=-1", None),
+            ("wait=soon", None),
+            ("return=minimal", None),
+        ] {
+            let headers = HeaderMap::from_iter([(HeaderName::from_static("prefer"), prefer.parse().unwrap())]);
+            assert_eq!(preferred_wait(&headers).map(|wait| wait.as_secs()), seconds, "{prefer}");
+        }
+    }
+}

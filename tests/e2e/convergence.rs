@@ -1,0 +1,237 @@
+//! CXone is brought to what the holds say: when it is down, slow or in conflict, when somebody outside changes the
+//! campaign, and whichever replica works on it.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{DIALING, Service, World, create_key, eventually, in_ms, pause, pause_with, payload_from};
+
+const PAUSE: &str = "/v1/campaigns/0192f0c4-1111-7000-8000-000000000001/pause";
+
+#[tokio::test]
+async fn a_pause_that_cxone_does_not_take_stands_and_is_kept_at_until_it_does() {
+    let world = World::of_campaigns(&[]).await;
+    world.cxone.fault(json!({"route": "campaignUpdate", "kind": "status", "status": 503})).await;
+
+    let (status, answer) = world.command("pause", &pause()).await;
+    let shown = world.get(&format!("/v1/campaigns/{DIALING}")).await;
+    let active = world.cxone.campaign(DIALING).await;
+    world.cxone.heal().await;
+    world.cxone.campaign_when(DIALING, "PAUSED").await;
+    let paused = world.entry_when("campaign.paused").await;
+
+    assert_eq!((status, &answer["status"]), (202, &json!("pending")), "{answer}");
+    assert_eq!(answer["holds"].as_array().unwrap().len(), 1);
+    assert_eq!(answer["failure"]["code"], "cxone-unavailable");
+    let pending = world.entries("campaign.pause_pending").await;
+    assert_eq!((&pending[0]["id"], &pending[0]["outcome"]), (&answer["auditId"], &json!("pending")));
+    assert_eq!((&shown["pending"], &active["state"]), (&json!(true), &json!("ACTIVE")));
+    assert_eq!((&paused["actor"]["type"], &paused["triggeredBy"]), (&json!("api_key"), &json!("MANUAL_PAUSE")));
+    assert_eq!(world.get(&format!("/v1/campaigns/{DIALING}")).await["pending"], false);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_pause_is_kept_while_cxone_answers_nothing_at_all() {
+    let world = World::of_campaigns(&[("CXONE_TIMEOUT_MS", "2000")]).await;
+    world.cxone.fault(json!({"route": "*", "kind": "hang"})).await;
+
+    let started = Instant::now();
+    let request = world.request(Method::POST, PAUSE).header("prefer", "wait=1").json(&pause());
+    let answer = request.send().await.unwrap();
+    let elapsed = started.elapsed();
+    let status = answer.status();
+    let body: Value = answer.json().await.unwrap();
+    world.cxone.heal().await;
+    world.cxone.campaign_when(DIALING, "PAUSED").await;
+
+    assert_eq!((status.as_u16(), &body["status"]), (202, &json!("pending")), "{body}");
+    assert!(elapsed < Duration::from_secs(5), "the caller wanted to wait a second, and waited {elapsed:?}");
+    assert_eq!(world.entries("hold.placed").await.len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_write_that_was_never_answered_is_looked_at_and_known_as_ours() {
+    let world = World::of_campaigns(&[("CXONE_TIMEOUT_MS", "500")]).await;
+    world.cxone.fault(json!({"route": "campaignUpdate", "kind": "hang", "afterWork": true, "times": 1})).await;
+    let end = in_ms(6_000);
+
+    let (status, _) = world.command("pause", &pause_with(json!({"scheduledResumeTime": end}))).await;
+    let paused = world.entry_when("campaign.paused").await;
+    let put = world.cxone.received("campaignUpdate").await.len();
+    world.cxone.campaign_when(DIALING, "ACTIVE").await;
+
+    assert_eq!(status, 202);
+    assert_eq!((put, &paused["outcome"]), (1, &json!("succeeded")));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn somebody_who_changes_the_campaign_meanwhile_is_met_with_another_read() {
+    let world = World::of_campaigns(&[]).await;
+    world.cxone.fault(json!({"route": "campaignUpdate", "kind": "status", "status": 409, "times": 3})).await;
+
+    let (status, answer) = world.command("pause", &pause()).await;
+
+    assert_eq!((status, &answer["status"]), (200, &json!("applied")), "{answer}");
+    assert_eq!(world.cxone.received("campaignRead").await.len(), 4);
+    assert_eq!(world.cxone.received("campaignUpdate").await.len(), 4);
+    assert_eq!(world.cxone.campaign(DIALING).await["state"], "PAUSED");
+    assert_eq!(world.entries("campaign.paused").await[0]["id"], answer["auditId"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_cxone_refuses_for_good_is_said_and_leaves_no_hold_behind() {
+    let world = World::of_campaigns(&[]).await;
+    let fault = json!({
+        "route": "campaignUpdate", "kind": "status", "status": 422, "times": 1, "body": {"message": "maxAgents over limit"},
+    });
+    world.cxone.fault(fault).await;
+
+    let (status, problem) = world.command("pause", &pause()).await;
+
+    assert_eq!((status, &problem["type"]), (422, &json!("/problems/cxone-rejected")));
+    assert!(problem["detail"].as_str().unwrap().contains("maxAgents over limit"));
+    assert_eq!(world.get(&format!("/v1/campaigns/{DIALING}")).await["holds"], json!([]));
+    assert_eq!(world.actions().await, ["hold.placed", "hold.lifted", "campaign.pause_failed"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_missing_scope_in_cxone_is_named_and_the_hold_stands() {
+    let world = World::of_campaigns(&[]).await;
+    world.cxone.fault(json!({"route": "campaignUpdate", "kind": "status", "status": 403})).await;
+
+    let (status, answer) = world.command("pause", &pause()).await;
+
+    assert_eq!((status, &answer["failure"]["code"]), (202, &json!("cxone-forbidden")));
+    assert!(answer["failure"]["detail"].as_str().unwrap().contains("outbound:campaign:write"));
+    assert_eq!(answer["holds"].as_array().unwrap().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_held_campaign_that_somebody_starts_is_paused_again_and_the_log_says_that_it_was_not_us() {
+    let world = World::of_campaigns(&[("CAMPAIGN_CHECK_MS", "500")]).await;
+    world.command("pause", &pause()).await;
+    world.cxone.change_campaign(DIALING, json!({"state": "ACTIVE", "pauseReason": null})).await;
+
+    let outside = world.entry_when("campaign.changed_outside").await;
+    world.cxone.campaign_when(DIALING, "PAUSED").await;
+
+    let states = (&outside["previousState"], &outside["newState"], &outside["actor"]["type"]);
+    assert_eq!(states, (&json!("PAUSED"), &json!("ACTIVE"), &json!("external")));
+    let paused = world.entries("campaign.paused").await;
+    assert_eq!((paused.len(), &paused[1]["actor"]["type"]), (2, &json!("system")));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_campaign_that_cxone_does_not_know_any_more_has_no_holds() {
+    let world = World::of_campaigns(&[]).await;
+    world.cxone.fault(json!({"route": "campaignRead", "kind": "status", "status": 503, "times": 1})).await;
+    let unknown = "/v1/campaigns/0192f0c4-1111-7000-8000-00000000dead";
+
+    let (status, _) = world.command_to(&world.service.base_url, &format!("{unknown}/pause"), &pause()).await;
+    let log = eventually("the hold to be lifted", async || {
+        let log = world.get("/v1/audit?action=hold.lifted").await;
+        if log["data"] == json!([]) { Err("it stands".to_owned()) } else { Ok(log) }
+    })
+    .await;
+
+    assert_eq!(status, 202);
+    assert_eq!(log["data"][0]["campaignId"], "0192f0c4-1111-7000-8000-00000000dead");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn commands_for_one_campaign_are_one_after_the_other_in_all_replicas() {
+    let world = World::of_campaigns(&[]).await;
+    let second = Service::start(&world.database, &world.cxone, &[]).await;
+    world.cxone.fault(json!({"route": "*", "kind": "latency", "latencyMs": 40})).await;
+    let replicas = [world.service.base_url.clone(), second.base_url.clone()];
+
+    let commands = (0..10).map(|index| {
+        let (replica, world) = (&replicas[index % 2], &world);
+        let body = pause();
+        async move { world.command_to(replica, PAUSE, &body).await }
+    });
+    let answers = futures::future::join_all(commands).await;
+
+    assert!(answers.iter().all(|(status, _)| *status == 200), "{answers:?}");
+    let applied = answers.iter().filter(|(_, answer)| answer["status"] == "applied").count();
+    assert_eq!(applied, 1, "one finds it active, the others paused");
+    assert_eq!(world.cxone.received("campaignUpdate").await.len(), 1);
+    assert_eq!(world.get(&format!("/v1/campaigns/{DIALING}")).await["holds"].as_array().unwrap().len(), 10);
+    second.kill().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_command_does_not_wait_for_another_campaigns_command() {
+    let world = World::of_campaigns(&[]).await;
+    let other = "0192f0c4-1111-7000-8000-000000000002";
+    world.cxone.change_campaign(other, json!({"state": "ACTIVE"})).await;
+    world.cxone.fault(json!({"route": "campaignRead", "kind": "hang", "times": 1})).await;
+
+    let body = pause();
+    let slow = world.command("pause", &body);
+    let fast = async {
+        world.cxone.asked("campaignRead").await;
+        let started = Instant::now();
+        let path = format!("/v1/campaigns/{other}/pause");
+        let (status, answer) = world.command_to(&world.service.base_url, &path, &pause()).await;
+        (status, answer, started.elapsed())
+    };
+    let ((slow_status, _), (status, answer, elapsed)) = tokio::join!(slow, fast);
+
+    assert_eq!((status, &answer["status"]), (200, &json!("applied")));
+    assert!(elapsed < Duration::from_secs(4), "it waited for the other campaign: {elapsed:?}");
+    assert_eq!(slow_status, 202);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_pause_that_dies_with_its_replica_is_carried_out_by_another() {
+    let mut world = World::of_campaigns(&[]).await;
+    world.cxone.fault(json!({"route": "campaignUpdate", "kind": "hang", "times": 1})).await;
+    let body = pause();
+    let cut = world.request(Method::POST, PAUSE).json(&body).send();
+    let killed = async {
+        world.cxone.asked("campaignUpdate").await;
+    };
+    tokio::select! {
+        _ = cut => panic!("it cannot be answered yet"),
+        () = killed => {}
+    }
+
+    let fresh = Service::start(&world.database, &world.cxone, &[]).await;
+    std::mem::replace(&mut world.service, fresh).kill().await;
+    world.cxone.campaign_when(DIALING, "PAUSED").await;
+
+    assert_eq!(world.entry_when("campaign.paused").await["triggeredBy"], "MANUAL_PAUSE");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_pause_goes_out_at_once_when_callbacks_have_just_used_up_what_they_may() {
+    let mut world = World::of_campaigns(&[("CXONE_REQUESTS_PER_MINUTE", "40")]).await;
+    let control = world.key.clone();
+    world.key = create_key(&world.database, &["callbacks:write", "callbacks:read"]).await;
+    let wishes: Vec<Value> = (0..40).map(payload_from).collect();
+    let answers = futures::future::join_all(wishes.iter().map(|wish| world.ask(wish))).await;
+    let put_off = answers.iter().filter(|(status, _)| *status == 202).count();
+
+    world.key = control;
+    let started = Instant::now();
+    let (status, answer) = world.command("pause", &pause()).await;
+
+    assert!(put_off > 0, "the quota was not used up");
+    assert_eq!((status, &answer["status"]), (200, &json!("applied")), "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(4), "it was not let out at once");
+    world.end().await;
+}
