@@ -56,6 +56,12 @@ impl Cxone {
         self.control(Method::PUT, "limits", Some(limits)).await.map(drop)
     }
 
+    /// A campaign that dials.
+    pub async fn make_campaign(&self, id: &str) -> Outcome {
+        let path = format!("campaigns/{id}");
+        self.control(Method::PUT, &path, Some(json!({"state": "ACTIVE"}))).await.map(drop)
+    }
+
     /// Counts from here on.
     pub async fn forget(&self) -> Outcome {
         self.control(Method::DELETE, "received", None).await.map(drop)

@@ -1,5 +1,6 @@
 //! What the parts stand on.
 
+pub mod commands;
 pub mod cores;
 pub mod cxone;
 pub mod load;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
+
 use super::cores::Cores;
 use super::load::Load;
 
@@ -41,7 +43,11 @@ pub fn load(load: &Load) {
     }
     seconds("wall time", load.took);
     line("answers", &format!("{:.0}", number(load.latencies.len()) / load.took.as_secs_f64()), "/s");
-    let latencies = &load.latencies;
+    latencies(&load.latencies);
+}
+
+/// In microseconds.
+pub fn latencies(latencies: &Histogram<u64>) {
     for (what, percentile) in [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("max", 100.0)] {
         milliseconds(&format!("latency {what}"), Duration::from_micros(latencies.value_at_percentile(percentile)));
     }

@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, Command};
 use uuid::Uuid;
 
+use super::commands::Commands;
 use super::cores::{self, Cores};
 use super::cxone::Cxone;
 use super::load::Posting;
@@ -28,6 +29,7 @@ pub struct World {
     pub cxone: Cxone,
     pub service: Service,
     pub load: Posting,
+    pub commands: Commands,
     database: Database,
     quota: String,
 }
@@ -38,8 +40,10 @@ impl World {
         let database = Database::create().await?;
         let cxone = Cxone::start().await?;
         let service = Service::start(&database.url, &cxone.base_url, quota).await?;
-        let load = Posting::new(&service.base_url, &create_key(&database.url).await?)?;
-        Ok(Self { cxone, service, load, database, quota: quota.to_owned() })
+        let key = create_key(&database.url).await?;
+        let load = Posting::new(&service.base_url, &key)?;
+        let commands = Commands::new(&service.base_url, &key);
+        Ok(Self { cxone, service, load, commands, database, quota: quota.to_owned() })
     }
 
     pub async fn restart_service(&mut self) -> Outcome {
@@ -165,8 +169,12 @@ impl Service {
 }
 
 async fn create_key(database_url: &str) -> Outcome<String> {
-    let arguments = ["keys", "create", "--name", "bench", "--scope", "callbacks:write"];
-    let output = Command::new(BINARY).env("DATABASE_URL", database_url).args(arguments).output().await?;
+    let mut command = Command::new(BINARY);
+    command.env("DATABASE_URL", database_url).args(["keys", "create", "--name", "bench"]);
+    for scope in ["callbacks:write", "campaigns:write", "campaigns:override"] {
+        command.args(["--scope", scope]);
+    }
+    let output = command.output().await?;
     if !output.status.success() {
         bail!("no key: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -179,7 +187,7 @@ pub async fn find_line<R: AsyncRead + Unpin>(
     found: impl Fn(&str) -> Option<String>,
 ) -> Outcome<String> {
     let mut said = String::new();
-    while let Some(line) = lines.next_line().await? {
+    while let Some(line) = tokio::time::timeout(PATIENCE, lines.next_line()).await.context("it says nothing")?? {
         if let Some(found) = found(&line) {
             return Ok(found);
         }
