@@ -27,6 +27,10 @@ use crate::types::{PhoneNumber, Region, Zone};
 use crate::{app, shutdown};
 
 const CAMPAIGN: &str = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8";
+/// Campaigns that are paused and resumed have UUIDs.
+const DIALED_CAMPAIGN: &str = "0192f0c4-1111-7000-8000-000000000001";
+/// How long the campaign of the demo is held.
+const HOLD: Duration = Duration::from_secs(3);
 /// As long as a call to CXone takes on a good day, so that the steps can be seen.
 const CXONE_LATENCY: Duration = Duration::from_millis(150);
 /// How often the progress of a callback is looked at.
@@ -91,7 +95,9 @@ impl Demo {
         let key = keys::create(&store, &clock, Actor::system("demo"), "demo".into(), Scope::ALL.to_vec(), None).await?;
         let ivr = Ivr { http: Client::new(), base_url: format!("http://{address}"), key: key.reveal().to_owned() };
 
-        anstream::println!("\n{BOLD}Ringback{BOLD:#}  a caller's wish to be called back, kept\n");
+        anstream::println!(
+            "\n{BOLD}Ringback{BOLD:#}  a caller's wish to be called back, kept; a campaign held, and let go on time\n"
+        );
         let shown = stop.run_until_cancelled(ivr.show(&clock)).await;
         if let Some(shown) = shown {
             shown?;
@@ -109,6 +115,7 @@ async fn start_simulator(stop: CancellationToken) -> anyhow::Result<SocketAddr> 
     let settings = simulator::Settings { latency: CXONE_LATENCY, ..simulator::Settings::default() };
     let simulator = simulator::Simulator::new(settings);
     simulator.add_campaign(CAMPAIGN, Campaign::default());
+    simulator.add_campaign(DIALED_CAMPAIGN, Campaign::default());
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     tokio::spawn(simulator::serve(listener, simulator, stop.cancelled_owned()));
@@ -176,7 +183,39 @@ impl Ivr {
                 .await
                 .with_context(|| format!("callback {id} was not confirmed within {GIVE_UP_AFTER:?}"))??;
         }
-        self.show_bad_input(clock).await
+        self.show_bad_input(clock).await?;
+        let campaign = self.show_campaign(clock);
+        tokio::time::timeout(GIVE_UP_AFTER, campaign).await.context("the campaign was not resumed")?
+    }
+
+    /// Pauses the dialed campaign for a moment, and shows that it goes on by itself.
+    async fn show_campaign(&self, clock: &Clock) -> anyhow::Result<()> {
+        let path = format!("/v1/campaigns/{DIALED_CAMPAIGN}");
+        let started_at = clock.now();
+        anstream::println!("{BOLD}POST{BOLD:#} {path}/pause   for {} seconds", HOLD.as_secs());
+        let pause = json!({
+            "pauseReason": "CARRIER_THROTTLE", "scheduledResumeTime": started_at + HOLD, "maxAgents": 25,
+            "regulatoryWindow": all_day(started_at), "carrierLimit": { "maxConcurrentCalls": 100, "maxAgents": 30 },
+        });
+        let request = self.http.post(format!("{}{path}/pause", self.base_url)).bearer_auth(&self.key);
+        request.json(&pause).send().await?.error_for_status()?;
+        let mut seen = 0;
+        loop {
+            let query = format!("/v1/audit?campaignId={DIALED_CAMPAIGN}&from={started_at}");
+            let log: Value = self.get(&query).await?.json().await?;
+            let entries: Vec<&Value> = log["data"].as_array().into_iter().flatten().rev().collect();
+            for entry in entries.iter().skip(seen) {
+                let elapsed = (clock.now() - started_at).total(jiff::Unit::Millisecond)?;
+                let (name, style, told) = campaign_step(entry);
+                anstream::println!("  {style}{name:<10}{style:#} {DIM}{elapsed:>5.0} ms{DIM:#}  {told}");
+            }
+            seen = entries.len();
+            if entries.iter().any(|entry| entry["action"] == "campaign.resumed") {
+                anstream::println!();
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Prints each step of a callback as the audit log tells of it, until it has settled.
@@ -231,7 +270,12 @@ impl Ivr {
         anstream::println!(
             "curl -s {base}/v1/callbacks -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"phoneNumber\": \"2025550123\", \"requestedStart\": \"{start}\", \"requestedEnd\": \"{end}\", \"campaignId\": \"{CAMPAIGN}\", \"language\": \"en-US\", \"timezone\": \"America/New_York\"}}'\n"
         );
-        anstream::println!("{DIM}Follow it from the POST to the SMS:{DIM:#}\n");
+        anstream::println!("{DIM}Pause a campaign:{DIM:#}\n");
+        anstream::println!(
+            "curl -s {base}/v1/campaigns/{DIALED_CAMPAIGN}/pause -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"pauseReason\": \"AGENT_CAPACITY\", \"maxAgents\": 25, \"regulatoryWindow\": {}, \"carrierLimit\": {{\"maxConcurrentCalls\": 100, \"maxAgents\": 30}}}}'\n",
+            all_day(now)
+        );
+        anstream::println!("{DIM}Follow all of it, from the POST to the SMS:{DIM:#}\n");
         anstream::println!("curl -s {base}/v1/audit -H 'Authorization: Bearer {key}'\n");
     }
 
@@ -260,6 +304,24 @@ impl Sample {
 fn whole_minute(now: Timestamp, minutes: i64) -> Timestamp {
     let at = now.as_second() + minutes * 60;
     Timestamp::from_second(at - at.rem_euclid(60)).unwrap_or(now)
+}
+
+/// A window that was open for an hour, and stays so until an hour before it would close tomorrow.
+fn all_day(now: Timestamp) -> Value {
+    let time = |hours: i64| (now + SignedDuration::from_hours(hours)).strftime("%H:%M").to_string();
+    json!({ "startTime": time(-1), "endTime": time(-2), "timezone": "UTC" })
+}
+
+/// A step of a campaign's, as [`step`] gives those of a callback.
+fn campaign_step(entry: &Value) -> (String, Style, String) {
+    let (domain, name) = entry["action"].as_str().unwrap_or("").split_once('.').unwrap_or_default();
+    let (previous, new) = (entry["previousState"].as_str(), entry["newState"].as_str());
+    let by = entry["actor"]["name"].as_str().unwrap_or("");
+    match (domain, previous.zip(new)) {
+        ("hold", _) => (name.to_owned(), BOLD, format!("the hold, by {by}")),
+        (_, Some((previous, new))) => (name.to_owned(), GREEN, format!("CXone: {previous} → {new}, by {by}")),
+        _ => (name.to_owned(), RED, entry["outcome"].as_str().unwrap_or("").to_owned()),
+    }
 }
 
 fn newest(log: &Value) -> Value {
