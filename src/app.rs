@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::audit::{self, AuditStore};
 use crate::callbacks::{self, CallbackStore, Callbacks, Waiting, Worker};
-use crate::campaigns::{self, CampaignStore, Campaigns, Conductor, CxoneDialer, SettingsStore};
+use crate::campaigns::{self, AnswerRates, CampaignStore, Campaigns, Conductor, CxoneDialer, RateStore, SettingsStore};
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::cxone::Cxone;
@@ -73,6 +73,7 @@ pub struct App {
     router: Router,
     worker: Arc<Worker>,
     conductor: Arc<Conductor>,
+    rates: Arc<AnswerRates>,
     idempotency: Idempotency,
     stop: CancellationToken,
 }
@@ -100,11 +101,14 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
     let dialer = CxoneDialer(Arc::clone(&cxone));
     let conductor =
         Arc::new(Conductor::new(campaign_store.clone(), dialer.clone(), clock.clone(), settings.campaign_check));
+    let rate_store = RateStore::new(pool.clone());
+    let rates = Arc::new(AnswerRates::new(rate_store.clone(), Arc::clone(&conductor), clock.clone()));
     let campaign_routes = Campaigns {
         settings: campaigns.clone(),
         store: campaign_store,
         conductor: Arc::clone(&conductor),
         dialer,
+        rates: rate_store.clone(),
         clock: clock.clone(),
         region: settings.region,
     };
@@ -128,12 +132,13 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
     let v1 = OpenApiRouter::new()
         .merge(callbacks::routes().with_state(callbacks))
         .merge(campaigns::routes().with_state(campaign_routes))
+        .merge(campaigns::event_routes().with_state(Arc::clone(&rates)))
         .merge(audit::routes().with_state(AuditStore::new(pool.clone())))
         .layer(from_fn_with_state(idempotency.clone(), http::idempotent))
         .layer(from_fn_with_state((KeyStore::new(pool.clone()), clock.clone()), authenticate));
     let (router, _) = v1.merge(Operations::routes().with_state(operations)).split_for_parts();
     let router = http::wrap(router.merge(http::docs(openapi_text()?)), clock);
-    Ok(App { router, worker, conductor, idempotency, stop })
+    Ok(App { router, worker, conductor, rates, idempotency, stop })
 }
 
 /// The OpenAPI document as it is committed, printed and served.
@@ -148,6 +153,7 @@ fn openapi() -> utoipa::openapi::OpenApi {
     let mut api = http::describe();
     api.merge(callbacks::routes().into_openapi());
     api.merge(campaigns::routes().into_openapi());
+    api.merge(campaigns::event_routes().into_openapi());
     api.merge(audit::routes().into_openapi());
     api.merge(Operations::routes().into_openapi());
     http::complete(&mut api);
@@ -163,6 +169,7 @@ impl App {
     pub async fn run(self, listener: TcpListener) -> std::io::Result<()> {
         let worker = tokio::spawn(Arc::clone(&self.worker).run(self.stop.clone()));
         let conductor = tokio::spawn(Arc::clone(&self.conductor).run(self.stop.clone()));
+        let rates = tokio::spawn(self.rates.run(self.stop.clone()));
         let purge = tokio::spawn(purge(self.idempotency, self.stop.clone()));
         let upkeep = tokio::spawn(keep_metrics_small(self.stop.clone()));
         let stop = self.stop.clone();
@@ -184,7 +191,7 @@ impl App {
         self.stop.cancel();
         // Only now: a request that was still running may have started on a callback.
         tokio::join!(self.worker.drain(), self.conductor.drain());
-        for task in [worker, conductor, purge, upkeep] {
+        for task in [worker, conductor, rates, purge, upkeep] {
             if task.await.is_err() {
                 tracing::error!("a task of the service panicked");
             }

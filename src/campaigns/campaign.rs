@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::answer_rate::Counts;
 use super::hold::{Hold, PauseReason, Trigger};
 use super::regulatory_window::RegulatoryWindowView;
 use super::settings::CampaignSettings;
@@ -106,6 +107,10 @@ pub struct Campaign {
     /// What the next change is made to.
     pub revision: i64,
     pub leased_by: Option<Uuid>,
+    /// Since when events of its dialer count: its last start.
+    pub counted_from: Option<Timestamp>,
+    /// What its dialer did in the answer rate's window, when this was read.
+    pub counts: Counts,
     pub created_at: Timestamp,
 }
 
@@ -160,6 +165,8 @@ impl Campaign {
             due_at: None,
             revision: 1,
             leased_by: None,
+            counted_from: None,
+            counts: Counts::default(),
             created_at: now,
         }
     }
@@ -247,6 +254,9 @@ impl Campaign {
         let (lifted, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.holds).into_iter().partition(which);
         self.holds = left;
         for hold in lifted {
+            if hold.triggered_by == Trigger::SlidingWindowThrottle {
+                self.counted_from = Some(now);
+            }
             let before_its_time = hold.ends_at.is_none_or(|end| now < end);
             changes.entries.push(Entry {
                 compliance_hold: Some(hold.compliance),
@@ -457,6 +467,8 @@ impl Campaign {
             }
             self.resume = None;
             self.lift_ended(changes, clock);
+            // What was before the pause must not pause it again.
+            self.counted_from = Some(clock.now());
             return;
         }
         let Some(mut told) = self.told.take() else { return };
@@ -525,6 +537,8 @@ impl Campaign {
             latency_ms: Some(now.duration_since(told.cause.since).as_millis().try_into().unwrap_or(i64::MAX).max(0)),
             triggered_by: Some(told.cause.triggered_by.as_str().into()),
             request_id: told.cause.request_id.clone(),
+            // It is confirmed only now.
+            call_volume_after: Some(0),
             detail: json!({
                 "pauseReason": told.reason.filter(|_| is_pause),
                 "scheduledResumeTime": told.until.filter(|_| is_pause),
@@ -541,6 +555,8 @@ impl Campaign {
         Entry {
             campaign_id: Some(self.id.to_string()),
             compliance_hold: Some(self.in_force(now).any(|hold| hold.compliance)),
+            call_volume_before: i64::try_from(self.counts.attempts).ok(),
+            answer_rate: self.counts.rate(),
             ..Entry::new(clock.new_id(), now, action, by, outcome)
         }
     }

@@ -18,7 +18,7 @@ use crate::types::{CampaignId, DailyWindow};
 pub struct Order {
     pub command: Command,
     pub by: Actor,
-    pub request_id: String,
+    pub request_id: Option<String>,
     pub trace: Traceparent,
     pub arrived_at: Timestamp,
     /// Whether a compliance hold and a closed window may be put aside.
@@ -46,7 +46,7 @@ impl Command {
     /// What it is a trigger of.
     pub fn trigger(&self) -> Trigger {
         match self {
-            Self::Pause(_) => Trigger::ManualPause,
+            Self::Pause(hold) => hold.triggered_by,
             Self::Resume { .. } => Trigger::ManualResume,
         }
     }
@@ -65,6 +65,8 @@ pub enum Refusal {
     OutsideWindow { next_opening: Timestamp },
     /// CXone refused it, and will refuse it again.
     Rejected(CxoneError),
+    /// The guard's hold is in place already, or the figures are from before the campaign was started.
+    Throttled,
 }
 
 impl Refusal {
@@ -76,6 +78,7 @@ impl Refusal {
             Self::HoldInForce { .. } => "hold-in-force",
             Self::OutsideWindow { .. } => "outside-regulatory-window",
             Self::Rejected(_) => "cxone-rejected",
+            Self::Throttled => "already-throttled",
         }
     }
 }
@@ -97,6 +100,9 @@ impl Campaign {
         }
         match &order.command {
             Command::Pause(hold) => {
+                if hold.triggered_by == Trigger::SlidingWindowThrottle && self.was_throttled_since(order.arrived_at) {
+                    return Err(Refusal::Throttled);
+                }
                 self.place(hold.as_ref().clone(), changes, clock);
                 Ok(())
             }
@@ -124,7 +130,7 @@ impl Campaign {
             return Err(refusal);
         }
         let is_meant = |hold: &Hold| reason.is_none_or(|reason| hold.reason == reason);
-        let request_id = Some(order.request_id.as_str());
+        let request_id = order.request_id.as_deref();
         self.lift(is_meant, &order.by, Trigger::ManualResume, request_id, changes, clock);
         let forced_until = (forced && now < opening).then_some(opening);
         if forced_until.is_some() {
@@ -133,7 +139,7 @@ impl Campaign {
         self.resume = Some(Resume {
             by: order.by.clone(),
             asked_at: order.arrived_at,
-            request_id: Some(order.request_id.clone()),
+            request_id: order.request_id.clone(),
             max_agents,
             windows: windows.iter().map(RegulatoryWindowView::from).collect(),
             forced_until,
@@ -144,6 +150,11 @@ impl Campaign {
             self.resume = None;
         }
         Ok(())
+    }
+
+    fn was_throttled_since(&self, figures_of: Timestamp) -> bool {
+        let is_throttled = self.holds.iter().any(|hold| hold.triggered_by == Trigger::SlidingWindowThrottle);
+        is_throttled || self.counted_from.is_some_and(|from| figures_of < from)
     }
 
     /// The windows in which the campaign may dial once the holds of that reason are gone.
@@ -192,7 +203,7 @@ impl Order {
             campaign_id: Some(campaign.to_string()),
             latency_ms: Some(now.duration_since(self.arrived_at).as_millis().try_into().unwrap_or(i64::MAX)),
             triggered_by: Some(self.command.trigger().as_str().into()),
-            request_id: Some(self.request_id.clone()),
+            request_id: self.request_id.clone(),
             detail,
             ..Entry::new(clock.new_id(), now, &action, self.by.clone(), outcome)
         }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::answer_rate::DEFAULT_WINDOW;
 use super::campaign::{Campaign, Failure};
 use super::command::Command;
 use super::control::{Ending, Report};
@@ -285,6 +286,34 @@ impl CommandView {
     }
 }
 
+/// What a campaign's dialer did lately
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AnswerRate)]
+struct AnswerRateView {
+    /// The length of the sliding window.
+    window_ms: u64,
+    attempts: u64,
+    answers: u64,
+    /// Answers by attempts, 0 to 1; null without an attempt.
+    rate: Option<f64>,
+    /// Since when events count: the campaign's last start by Ringback.
+    counted_from: Option<Timestamp>,
+}
+
+impl AnswerRateView {
+    fn of(campaign: &Campaign) -> Self {
+        let window = campaign.settings.answer_rate.map_or(DEFAULT_WINDOW, |guard| guard.window());
+        Self {
+            window_ms: u64::try_from(window.as_millis()).unwrap_or(u64::MAX),
+            attempts: campaign.counts.attempts,
+            answers: campaign.counts.answers,
+            rate: campaign.counts.rate(),
+            counted_from: campaign.counted_from,
+        }
+    }
+}
+
 /// A campaign
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -302,6 +331,7 @@ pub struct CampaignView {
     holds: Vec<HoldView>,
     /// When the last of them ends; null: never by itself, or nothing holds it.
     next_resume: Option<Timestamp>,
+    answer_rate: AnswerRateView,
     settings: SettingsView,
     /// What the last attempt to change it in CXone met with.
     failure: Option<Failure>,
@@ -317,6 +347,7 @@ impl CampaignView {
             pending: campaign.is_pending(),
             holds: campaign.in_force(now).map(HoldView::from).collect(),
             next_resume: campaign.resumes_at(now),
+            answer_rate: AnswerRateView::of(campaign),
             settings: SettingsView::from(&campaign.settings),
             failure: campaign.failure.clone(),
         }

@@ -147,16 +147,28 @@ impl Conductor {
     async fn command_later(&self, id: &CampaignId, order: &Order) -> Result<Report, Halt> {
         let kept = self.control.command_later(id, order).await;
         if let Err(Halt::Refused(refusal)) = &kept {
-            self.store().record(self.refusal_entry(id, order, refusal)).await?;
+            self.record(self.refusal_entry(id, order, refusal)).await?;
         }
         self.wake.notify_one();
         kept
     }
 
-    fn refusal_entry(&self, id: &CampaignId, order: &Order, refusal: &Refusal) -> Entry {
+    async fn record(&self, entry: Option<Entry>) -> Result<(), sqlx::Error> {
+        match entry {
+            Some(entry) => self.store().record(entry).await,
+            None => Ok(()),
+        }
+    }
+
+    /// None where the guard was a moment behind another replica's.
+    fn refusal_entry(&self, id: &CampaignId, order: &Order, refusal: &Refusal) -> Option<Entry> {
+        if *refusal == Refusal::Throttled {
+            return None;
+        }
         let ending = if matches!(refusal, Refusal::Rejected(_)) { "failed" } else { "refused" };
         let outcome = if matches!(refusal, Refusal::Rejected(_)) { Outcome::Failed } else { Outcome::Refused };
-        order.entry(id, ending, outcome, serde_json::json!({ "problem": refusal.slug() }), self.clock())
+        let detail = serde_json::json!({ "problem": refusal.slug() });
+        Some(order.entry(id, ending, outcome, detail, self.clock()))
     }
 
     /// The lease of a campaign; none where someone else has it until the deadline.

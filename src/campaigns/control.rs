@@ -36,12 +36,12 @@ pub trait Book: Send + Sync {
         release: bool,
     ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 
-    /// Gives the lease back, with an entry that says why nothing else is kept.
+    /// Gives the lease back, perhaps with an entry that says why nothing else is kept.
     fn release(
         &self,
         id: &CampaignId,
         lease: Uuid,
-        entry: Entry,
+        entry: Option<Entry>,
     ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 }
 
@@ -267,7 +267,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
             }
             Err(error @ CxoneError::Rejected { .. }) if let Command::Pause(hold) = &order.command => {
                 let withdraw = |campaign: &mut Campaign, changes: &mut Changes| {
-                    campaign.withdrawn(hold.id, (&order.by, Some(&order.request_id)), changes, &self.clock);
+                    campaign.withdrawn(hold.id, (&order.by, order.request_id.as_deref()), changes, &self.clock);
                     campaign.look_again(self.check_every, &self.clock);
                     Ok((Lease::Keep, ()))
                 };

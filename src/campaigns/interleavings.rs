@@ -132,13 +132,13 @@ impl Book for Row {
         Ok(true)
     }
 
-    async fn release(&self, _: &CampaignId, lease: Uuid, entry: Entry) -> Result<(), sqlx::Error> {
+    async fn release(&self, _: &CampaignId, lease: Uuid, entry: Option<Entry>) -> Result<(), sqlx::Error> {
         turn().await;
         let mut world = self.0.lock().unwrap();
         if world.row.leased_by == Some(lease) {
             world.row.leased_by = None;
         }
-        world.note(&entry.action);
+        world.note(&entry.map(|entry| entry.action).unwrap_or_default());
         Ok(())
     }
 }
@@ -301,6 +301,8 @@ impl Run {
         let reason = *self.dice.choice(&[PauseReason::ComplianceHold, PauseReason::CarrierThrottle]).unwrap();
         let command = if self.dice.bool() {
             let compliance = reason == PauseReason::ComplianceHold;
+            let is_guard = !compliance && self.dice.bool();
+            let triggered_by = if is_guard { Trigger::SlidingWindowThrottle } else { Trigger::ManualPause };
             let ends_in = self.dice.u64(1..*self.dice.clone().choice(&[1_000, 60_000, 7_200_000]).unwrap());
             let asked_for = (compliance || self.dice.bool()).then(|| now + Duration::from_millis(ends_in));
             let window = self.world.lock().unwrap().row.settings.regulatory_window.clone();
@@ -309,7 +311,7 @@ impl Run {
                 id: Uuid::from_u128(self.dice.u128(..)),
                 reason,
                 compliance,
-                triggered_by: Trigger::ManualPause,
+                triggered_by,
                 placed_by: Actor::operator(),
                 placed_at: now,
                 ends_at,
@@ -328,7 +330,7 @@ impl Run {
         let order = Order {
             command,
             by: Actor::operator(),
-            request_id: "r".into(),
+            request_id: None,
             trace: Traceparent::root(Uuid::from_u128(1)),
             arrived_at: now,
             may_override,
@@ -408,7 +410,7 @@ async fn commanded(world: Shared, control: Arc<Control<Row, Line>>, order: Order
                         refusal.slug().into(),
                         &control.clock,
                     );
-                    control.book.release(&id, lease, entry).await.unwrap();
+                    control.book.release(&id, lease, Some(entry)).await.unwrap();
                     return;
                 }
                 Err(Halt::LeaseLost) => control.command_later(&id, &order).await,

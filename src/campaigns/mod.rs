@@ -1,5 +1,6 @@
 //! Campaigns: the holds that keep them from dialing, and what CXone is told of it.
 
+mod answer_rate;
 mod business_hours;
 mod campaign;
 mod command;
@@ -7,9 +8,12 @@ mod command_wire;
 mod conductor;
 mod control;
 mod dialer;
+mod events;
 mod hold;
 #[cfg(test)]
 mod interleavings;
+mod rate_store;
+mod rates;
 mod regulatory_window;
 mod routes;
 mod settings;
@@ -18,9 +22,13 @@ mod settings_store;
 mod settings_wire;
 mod store;
 
+pub use answer_rate::{Counts, Window};
 pub use business_hours::BusinessHours;
 pub use conductor::Conductor;
 pub use dialer::CxoneDialer;
+pub use events::routes as event_routes;
+pub use rate_store::RateStore;
+pub use rates::AnswerRates;
 pub use routes::{Campaigns, routes};
 pub use settings::CampaignSettings;
 pub use settings_store::SettingsStore;

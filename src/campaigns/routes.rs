@@ -20,6 +20,7 @@ use super::command_wire::{
 use super::conductor::{Conductor, report_on};
 use super::control::{Dialer as _, Halt};
 use super::dialer::CxoneDialer;
+use super::rate_store::RateStore;
 use super::settings::CampaignSettings;
 use super::settings_store::SettingsStore;
 use super::store::CampaignStore;
@@ -48,6 +49,7 @@ pub struct Campaigns {
     pub store: CampaignStore,
     pub conductor: Arc<Conductor>,
     pub dialer: CxoneDialer,
+    pub rates: RateStore,
     pub clock: Clock,
     pub region: Region,
 }
@@ -163,7 +165,7 @@ fn order(command: Command, info: &RequestInfo, caller: &Caller) -> Order {
     Order {
         command,
         by: Actor::caller(caller),
-        request_id: info.request_id.clone(),
+        request_id: Some(info.request_id.clone()),
         trace: info.traceparent.clone(),
         arrived_at: info.arrived_at,
         may_override: caller.scopes.contains(&Scope::CampaignsOverride),
@@ -239,7 +241,10 @@ impl Campaigns {
                 campaign.seen = shown.map(|shown| (shown.state, self.clock.now())).ok().or(campaign.seen);
                 Ok(campaign)
             }
-            (None, Ok(shown)) => Ok(Campaign::only_seen(id.clone(), shown.state, self.clock.now())),
+            (None, Ok(shown)) => {
+                let (_, counts) = self.rates.counts(id, now).await?;
+                Ok(Campaign { counts, ..Campaign::only_seen(id.clone(), shown.state, self.clock.now()) })
+            }
             (None, Err(CxoneError::NotFound { .. })) => Err(Problem::not_found("campaign")),
             (None, Err(error)) => {
                 let detail = format!("Ringback has never been told of this campaign, and {error}");
@@ -271,6 +276,7 @@ fn problem(halt: Halt) -> Problem {
             let detail = format!("the regulatory window is closed until {next_opening}");
             Problem::new(ProblemKind::OutsideRegulatoryWindow, detail).with("nextOpening", next_opening)
         }
+        Refusal::Throttled => Problem::new(ProblemKind::Internal, "only the guard is told so"),
         Refusal::Rejected(error) => Problem::new(ProblemKind::CxoneRejected, error.to_string()),
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use utoipa::ToSchema;
 
+use super::answer_rate::Guard;
 use super::business_hours::BusinessHours;
 use super::regulatory_window;
 use crate::types::{DailyWindow, PhoneNumber};
@@ -39,6 +40,8 @@ pub struct CampaignSettings {
     pub regulatory_window: Option<DailyWindow>,
     /// Whether Ringback pauses it by itself when the window closes, and starts it when the window opens.
     pub enforce_regulatory_window: bool,
+    /// When the answer rate pauses it.
+    pub answer_rate: Option<Guard>,
     /// When callers may be called back; always, where absent.
     pub business_hours: Option<BusinessHours>,
     /// How long an agent is busy with a call, in seconds.

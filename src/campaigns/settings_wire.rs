@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::answer_rate::Guard;
 use super::business_hours::{BusinessHours, parse_weekday, weekday_name};
 use super::regulatory_window::{RegulatoryWindowView, read_window};
 use super::settings::{CampaignSettings, CarrierLimit};
@@ -12,6 +13,9 @@ use crate::types::{DailyWindow, Fault, PhoneNumber, Region, Zone, parse_time_of_
 
 /// A call that takes longer than this is no call.
 const LONGEST_HANDLE_TIME: u32 = 4 * 3600;
+/// For windows and pauses of the answer rate's guard.
+const SHORTEST_MS: u32 = 100;
+const DAY_MS: u32 = 24 * 3600 * 1000;
 /// Several open times for each day of the week.
 const MOST_DAYS: usize = 50;
 
@@ -66,6 +70,8 @@ pub struct SettingsView {
     regulatory_window: Option<RegulatoryWindowView>,
     /// Whether Ringback pauses it when the window closes, and starts it when the window opens.
     enforce_regulatory_window: bool,
+    /// When the answer rate pauses it; null: never.
+    answer_rate: Option<Guard>,
     /// When callers may be called back; null: at any time.
     business_hours: Option<BusinessHoursView>,
     /// How long an agent is busy with a call; null: five minutes.
@@ -82,6 +88,7 @@ impl From<&CampaignSettings> for SettingsView {
             carrier_limit: settings.carrier_limit,
             regulatory_window: settings.regulatory_window.as_ref().map(RegulatoryWindowView::from),
             enforce_regulatory_window: settings.enforce_regulatory_window,
+            answer_rate: settings.answer_rate,
             business_hours: settings.business_hours.as_ref().map(BusinessHoursView::from),
             average_handle_time_seconds: settings.average_handle_time_seconds,
             sms_from: settings.sms_from.clone(),
@@ -108,6 +115,9 @@ pub struct SettingsRequest {
     #[serde(default)]
     #[schema(value_type = Option<bool>, example = false)]
     enforce_regulatory_window: Member<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<Guard>)]
+    answer_rate: Member<Value>,
     #[serde(default)]
     #[schema(value_type = Option<BusinessHoursView>)]
     business_hours: Member<Value>,
@@ -164,6 +174,7 @@ impl SettingsRequest {
             }
             Ok(*enforced)
         });
+        let answer_rate = faults.object("answerRate", &self.answer_rate, read_guard);
         let business_hours = faults.object("businessHours", &self.business_hours, read_business_hours);
         let average_handle_time_seconds =
             faults.optional("averageHandleTimeSeconds", &self.average_handle_time_seconds, |seconds| {
@@ -179,6 +190,7 @@ impl SettingsRequest {
             carrier_limit,
             regulatory_window,
             enforce_regulatory_window: enforced.unwrap_or_default(),
+            answer_rate,
             business_hours,
             average_handle_time_seconds,
             sms_from,
@@ -195,6 +207,50 @@ struct CarrierLimitRequest {
     max_agents: Member<u32>,
     #[serde(flatten)]
     unknown: Unknown,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GuardRequest {
+    #[serde(default)]
+    enabled: Member<bool>,
+    #[serde(default)]
+    window_ms: Member<u32>,
+    #[serde(default)]
+    min_answer_rate: Member<f64>,
+    #[serde(default)]
+    min_attempts: Member<u32>,
+    #[serde(default)]
+    pause_for_ms: Member<u32>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+fn read_guard(request: GuardRequest, faults: &mut Faults) -> Option<Guard> {
+    let up_to_a_day = |ms: &u32| {
+        if (SHORTEST_MS..=DAY_MS).contains(ms) {
+            return Ok(*ms);
+        }
+        Err(Fault::new("out-of-range", format!("must be {SHORTEST_MS} to {DAY_MS} ms")))
+    };
+    let enabled = faults.optional("enabled", &request.enabled, |enabled| Ok(*enabled));
+    let window_ms = faults.required("windowMs", &request.window_ms, up_to_a_day);
+    let min_answer_rate = faults.required("minAnswerRate", &request.min_answer_rate, |rate| {
+        if (0.0..=1.0).contains(rate) { Ok(*rate) } else { Err(Fault::new("out-of-range", "must be 0 to 1")) }
+    });
+    let min_attempts = faults.required("minAttempts", &request.min_attempts, |attempts| match attempts {
+        0 => Err(Fault::new("out-of-range", "must be at least 1")),
+        attempts => Ok(*attempts),
+    });
+    let pause_for_ms = faults.required("pauseForMs", &request.pause_for_ms, up_to_a_day);
+    faults.unknown(&request.unknown);
+    Some(Guard {
+        enabled: enabled.unwrap_or(true),
+        window_ms: window_ms?,
+        min_answer_rate: min_answer_rate?,
+        min_attempts: min_attempts?,
+        pause_for_ms: pause_for_ms?,
+    })
 }
 
 /// Reads what the carrier takes, sent as the member `name`.
@@ -287,6 +343,9 @@ mod tests {
             "maxAgents": 30, "carrierLimit": {"maxConcurrentCalls": 100, "maxAgents": 30},
             "regulatoryWindow": {"startTime": "21:00", "endTime": "02:00", "timezone": "Europe/Berlin"},
             "enforceRegulatoryWindow": true,
+            "answerRate": {
+                "enabled": true, "windowMs": 60000, "minAnswerRate": 0.35, "minAttempts": 100, "pauseForMs": 300000,
+            },
         });
         let settings = read(body.clone()).unwrap();
         assert_eq!(json!(SettingsView::from(&settings)), body);
@@ -326,6 +385,7 @@ mod tests {
         let limited = json!({
             "maxAgents": 31, "carrierLimit": {"maxConcurrentCalls": 1, "maxAgents": 30},
             "regulatoryWindow": {"startTime": "9:5", "endTime": "24:00", "timezone": "Mars"},
+            "answerRate": {"enabled": 1, "windowMs": 0, "minAnswerRate": 1.5, "minAttempts": 0, "floor": 1},
         });
         assert_eq!(
             read(limited).unwrap_err(),
@@ -334,6 +394,12 @@ mod tests {
                 "/regulatoryWindow/startTime not-a-time-of-day",
                 "/regulatoryWindow/endTime not-a-time-of-day",
                 "/regulatoryWindow/timezone not-a-time-zone",
+                "/answerRate/enabled wrong-type",
+                "/answerRate/windowMs out-of-range",
+                "/answerRate/minAnswerRate out-of-range",
+                "/answerRate/minAttempts out-of-range",
+                "/answerRate/pauseForMs required",
+                "/answerRate/floor unknown-member",
             ]
         );
         assert_eq!(

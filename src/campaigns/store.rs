@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::answer_rate::Counts;
 use super::campaign::{Campaign, Changes, Failure};
 use super::control::Book;
 use crate::audit::Entry;
@@ -51,6 +52,9 @@ struct Row {
     due_at: Option<jiff_sqlx::Timestamp>,
     revision: i64,
     leased_by: Option<Uuid>,
+    counted_from: Option<jiff_sqlx::Timestamp>,
+    attempts: i64,
+    answers: i64,
     created_at: jiff_sqlx::Timestamp,
     holds: Value,
     settings: Option<Value>,
@@ -74,6 +78,8 @@ impl TryFrom<Row> for Campaign {
             due_at: row.due_at.map(jiff_sqlx::Timestamp::to_jiff),
             revision: row.revision,
             leased_by: row.leased_by,
+            counted_from: row.counted_from.map(jiff_sqlx::Timestamp::to_jiff),
+            counts: Counts { attempts: row.attempts.unsigned_abs(), answers: row.answers.unsigned_abs() },
             created_at: row.created_at.to_jiff(),
         })
     }
@@ -191,7 +197,8 @@ impl CampaignStore {
         let row = sqlx::query_as!(
             Row,
             r#"select c.campaign_id, c.state, c.state_seen_at, c.told, c.resume, c.override_until, c.failures,
-                   c.failure_code, c.failure_detail, c.due_at, c.revision, c.leased_by, c.created_at,
+                   c.failure_code, c.failure_detail, c.due_at, c.revision, c.leased_by, c.counted_from, c.created_at,
+                   lately.attempts as "attempts!", lately.answers as "answers!",
                    coalesce(left_over.holds, '[]') as "holds!", s.settings as "settings?"
                from campaigns as c
                left join campaign_settings as s using (campaign_id)
@@ -199,6 +206,14 @@ impl CampaignStore {
                    select jsonb_agg(to_jsonb(h) order by h.placed_at, h.id) as holds
                    from campaign_holds as h where h.campaign_id = c.campaign_id and h.lifted_at is null
                ) as left_over
+               cross join lateral (
+                   select least(coalesce(sum(b.attempts), 0), 9e18)::bigint as attempts,
+                       least(coalesce(sum(b.answers), 0), 9e18)::bigint as answers
+                   from answer_rate_buckets as b
+                   where b.campaign_id = c.campaign_id and b.counts_until > clock_timestamp()
+                     and b.epoch = coalesce(c.counted_from, 'epoch')
+                     and b.window_ms = coalesce((s.settings -> 'answerRate' ->> 'windowMs')::bigint, 300000)
+               ) as lately
                where c.campaign_id = $1"#,
             id.as_str()
         );
@@ -214,7 +229,8 @@ impl CampaignStore {
         let rows = sqlx::query_as!(
             Row,
             r#"select c.campaign_id, c.state, c.state_seen_at, c.told, c.resume, c.override_until, c.failures,
-                   c.failure_code, c.failure_detail, c.due_at, c.revision, c.leased_by, c.created_at,
+                   c.failure_code, c.failure_detail, c.due_at, c.revision, c.leased_by, c.counted_from, c.created_at,
+                   lately.attempts as "attempts!", lately.answers as "answers!",
                    coalesce(left_over.holds, '[]') as "holds!", s.settings as "settings?"
                from campaigns as c
                left join campaign_settings as s using (campaign_id)
@@ -222,6 +238,14 @@ impl CampaignStore {
                    select jsonb_agg(to_jsonb(h) order by h.placed_at, h.id) as holds
                    from campaign_holds as h where h.campaign_id = c.campaign_id and h.lifted_at is null
                ) as left_over
+               cross join lateral (
+                   select least(coalesce(sum(b.attempts), 0), 9e18)::bigint as attempts,
+                       least(coalesce(sum(b.answers), 0), 9e18)::bigint as answers
+                   from answer_rate_buckets as b
+                   where b.campaign_id = c.campaign_id and b.counts_until > clock_timestamp()
+                     and b.epoch = coalesce(c.counted_from, 'epoch')
+                     and b.window_ms = coalesce((s.settings -> 'answerRate' ->> 'windowMs')::bigint, 300000)
+               ) as lately
                where $1::timestamptz is null or (c.created_at, c.campaign_id) < ($1, $2)
                order by c.created_at desc, c.campaign_id desc
                limit $3"#,
@@ -258,7 +282,7 @@ impl Book for CampaignStore {
                  update campaigns set state = $3, state_seen_at = $4, told = $5, resume = $6, override_until = $7,
                      failures = $8, failure_code = $9, failure_detail = $10, due_at = $11, revision = revision + 1,
                      leased_by = case when $13 then null else leased_by end,
-                     leased_until = case when $13 then null else leased_until end,
+                     leased_until = case when $13 then null else leased_until end, counted_from = $17,
                      updated_at = clock_timestamp()
                  where campaign_id = $1 and revision = $2 and ($12::uuid is null or leased_by = $12)
                  returning campaign_id
@@ -301,12 +325,13 @@ impl Book for CampaignStore {
             release,
             json!(changes.placed),
             json!(changes.lifted),
-            json!(entries)
+            json!(entries),
+            at(campaign.counted_from) as _
         );
         Ok(saved.fetch_optional(&self.pool).await?.is_some())
     }
 
-    async fn release(&self, id: &CampaignId, lease: Uuid, entry: Entry) -> Result<(), sqlx::Error> {
+    async fn release(&self, id: &CampaignId, lease: Uuid, entry: Option<Entry>) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "with released as (
                  update campaigns set leased_by = null, leased_until = null where campaign_id = $1 and leased_by = $2
@@ -314,7 +339,7 @@ impl Book for CampaignStore {
              select audit_record($3) as id",
             id.as_str(),
             lease,
-            entry.into_json()
+            entry.map(Entry::into_json)
         )
         .fetch_one(&self.pool)
         .await

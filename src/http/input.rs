@@ -156,11 +156,6 @@ impl Faults {
         }
     }
 
-    /// Adds those that were found elsewhere in the same request.
-    pub fn join(&mut self, other: Self) {
-        self.found.extend(other.found);
-    }
-
     /// The value where nothing was found, else the problem with all that was.
     ///
     /// # Errors
@@ -185,10 +180,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let JsonBytes(body) = JsonBytes::from_request(request, state).await?;
+        parse_json(&body).map(Self)
+    }
+}
+
+/// A body that says it is JSON, not yet read.
+pub struct JsonBytes(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(not_json());
         }
-        parse_json(&read_body(request, state).await?).map(Self)
+        read_body(request, state).await.map(Self)
     }
 }
 
@@ -248,8 +255,11 @@ fn is_json(headers: &HeaderMap) -> bool {
         || (essence.to_ascii_lowercase().starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// JSON that is malformed and JSON of another shape are two different things: 400, and a 422 for the body as a whole.
-fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+/// Reads JSON. JSON that is malformed and JSON of another shape are two different things.
+///
+/// # Errors
+/// 400, or a 422 for the body as a whole.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         if serde_json::from_slice::<IgnoredAny>(body).is_ok() {
             let detail = "must be a JSON object, each member at most once, nested less than 128 deep";

@@ -14,7 +14,7 @@ mod scope;
 pub use caller::{Allowed, Caller};
 pub use edge::{RequestInfo, wrap};
 pub use idempotency::{Idempotency, ResourceId, idempotent};
-pub use input::{Faults, JsonBody, JsonType, Member, OptionalJsonBody, Query, Segment, Unknown};
+pub use input::{Faults, JsonBody, JsonBytes, JsonType, Member, OptionalJsonBody, Query, Segment, Unknown, parse_json};
 pub use openapi::{complete, describe};
 pub use operations::{Operations, docs};
 pub use page::{Page, PageRequest, Position, begin_planned};

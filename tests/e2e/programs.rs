@@ -141,7 +141,7 @@ async fn the_simulator_stands_alone() {
 }
 
 #[tokio::test]
-async fn the_demo_confirms_its_callbacks_and_its_curl_line_works_when_pasted() {
+async fn the_demo_shows_its_callbacks_and_a_pause_and_its_curl_lines_work_when_pasted() {
     if Command::new("curl").arg("--version").stdout(Stdio::null()).status().await.is_err() {
         return eprintln!("not run: no curl is installed here");
     }
@@ -150,7 +150,7 @@ async fn the_demo_confirms_its_callbacks_and_its_curl_line_works_when_pasted() {
     let mut child = program(&["demo"], &settings).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let (mut said, mut pasted) = (String::new(), Vec::new());
-    while pasted.len() < 2 {
+    while pasted.len() < 3 {
         let line = lines.next_line().await.unwrap().unwrap_or_else(|| panic!("no curl line: {said}"));
         said.extend([line.as_str(), "\n"]);
         if line.starts_with("curl ") {
@@ -165,9 +165,13 @@ async fn the_demo_confirms_its_callbacks_and_its_curl_line_works_when_pasted() {
     }
     let status = ended_by("-INT", child).await;
 
-    assert!(said.contains("confirmed") && !said.contains('\u{1b}'), "colour is for terminals: {said}");
+    assert!(said.contains("confirmed") && said.contains("CXone: PAUSED → ACTIVE"), "{said}");
+    assert!(!said.contains('\u{1b}'), "colour is for terminals: {said}");
     assert_eq!((&answers[0]["status"], &answers[0]["confirmation"]["status"]), (&json!("scheduled"), &json!("sent")));
-    assert_eq!(answers[1]["data"][0]["callbackId"], answers[0]["id"]);
+    assert_eq!((&answers[1]["status"], &answers[1]["newState"]), (&json!("applied"), &json!("PAUSED")));
+    let entries = answers[2]["data"].as_array().unwrap();
+    assert!(entries.iter().any(|entry| entry["callbackId"] == answers[0]["id"]));
+    assert_eq!(entries[0]["id"], answers[1]["auditId"]);
     assert!(status.success(), "{status}");
     database.drop().await;
 }

@@ -40,7 +40,8 @@ impl World {
     /// With a key for campaigns, their settings and the audit log, and these settings of the service.
     pub async fn of_campaigns(settings: &[(&str, &str)]) -> Self {
         let mut world = Self::with(settings).await;
-        world.key = create_key(&world.database, &["campaigns:write", "campaigns:read", "audit:read"]).await;
+        world.key =
+            create_key(&world.database, &["campaigns:write", "campaigns:read", "events:write", "audit:read"]).await;
         world
     }
 
@@ -54,6 +55,15 @@ impl World {
         let request = self.http.post(format!("{replica}{path}")).bearer_auth(&self.key).json(body);
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// Reports so many attempts and answers of the dialing campaign to a replica.
+    pub async fn report(&self, replica: &str, attempts: u32, answers: u32) {
+        let events = json!({"events": [
+            {"type": "ATTEMPT", "count": attempts}, {"type": "ANSWER", "count": answers},
+        ]});
+        let (status, answer) = self.command_to(replica, &format!("/v1/campaigns/{DIALING}/events"), &events).await;
+        assert_eq!((status, answer), (202, json!({"accepted": 2})));
     }
 
     /// Sets the settings of the dialing campaign.

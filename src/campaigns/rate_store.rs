@@ -1,0 +1,189 @@
+//! What dialers did, in Postgres: small additions, and what they come to.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use serde::Serialize;
+use serde_json::json;
+use sqlx::PgPool;
+
+use super::answer_rate::{Counts, Guard, Step};
+use super::settings::CampaignSettings;
+use crate::types::CampaignId;
+
+/// Far beyond what any dialer does in a window, and two of them fit a bigint.
+const MOST: i64 = 1 << 61;
+
+/// What is watched of a campaign.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Watching {
+    /// As its settings have it.
+    pub guard: Option<Guard>,
+    /// Events from before do not count.
+    pub epoch: Timestamp,
+    /// The guard's hold is in place.
+    pub is_throttled: bool,
+}
+
+/// What all replicas have shared of a campaign.
+#[derive(Clone, Debug, Default)]
+pub struct Shared {
+    pub watching: Watching,
+    pub steps: Vec<Step>,
+}
+
+/// The table of steps.
+#[derive(Clone, Debug)]
+pub struct RateStore {
+    pool: PgPool,
+}
+
+#[derive(Serialize)]
+struct Addition<'a> {
+    campaign_id: &'a CampaignId,
+    window_ms: i64,
+    epoch: Timestamp,
+    starts_at: Timestamp,
+    counts_until: Timestamp,
+    attempts: i64,
+    answers: i64,
+}
+
+impl RateStore {
+    /// Over this database.
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// Adds to the steps.
+    ///
+    /// # Errors
+    /// Where Postgres refuses; nothing is added then.
+    pub async fn add(&self, additions: &[(CampaignId, Watching, Step)]) -> Result<(), sqlx::Error> {
+        if additions.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> = additions.iter().map(|(id, watching, step)| addition(id, watching, step)).collect();
+        // In one order everywhere, so that replicas wait for each other and never lock each other. Nobody waits for the
+        // disk: these are counters, not records.
+        sqlx::query!(
+            "with quick as materialized (select set_config('synchronous_commit', 'off', true) as setting),
+             given as (
+                 select r.* from jsonb_to_recordset($1) as r(campaign_id text, window_ms bigint, epoch timestamptz,
+                     starts_at timestamptz, counts_until timestamptz, attempts bigint, answers bigint), quick
+                 order by campaign_id, window_ms, epoch, starts_at
+             )
+             insert into answer_rate_buckets as kept
+                 (campaign_id, window_ms, epoch, starts_at, counts_until, attempts, answers)
+             select campaign_id, window_ms, epoch, starts_at, counts_until, attempts, answers from given
+             on conflict (campaign_id, window_ms, epoch, starts_at) do update set
+                 attempts = least(kept.attempts + excluded.attempts, $2),
+                 answers = least(kept.answers + excluded.answers, $2)",
+            json!(rows),
+            MOST
+        )
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// What is watched of these campaigns, and the steps that still count.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn shared(&self, ids: &[CampaignId], now: Timestamp) -> Result<HashMap<CampaignId, Shared>, sqlx::Error> {
+        let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let rows = sqlx::query!(
+            r#"select named.campaign_id as "campaign_id!", c.counted_from as "counted_from?", s.settings as "settings?",
+                   exists (
+                       select from campaign_holds as h where h.campaign_id = named.campaign_id
+                         and h.lifted_at is null and h.triggered_by = 'SLIDING_WINDOW_THROTTLE'
+                   ) as "is_throttled!",
+                   b.window_ms as "window_ms?", b.epoch as "epoch?", b.starts_at as "starts_at?",
+                   b.counts_until as "counts_until?", b.attempts as "attempts?", b.answers as "answers?"
+               from unnest($1::text[]) as named(campaign_id)
+               left join campaigns as c using (campaign_id)
+               left join campaign_settings as s using (campaign_id)
+               left join answer_rate_buckets as b on b.campaign_id = named.campaign_id and b.counts_until > $2"#,
+            &names,
+            now.to_sqlx() as _
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut found: HashMap<CampaignId, Shared> = HashMap::with_capacity(ids.len());
+        for row in rows {
+            let Ok(id) = CampaignId::parse(&row.campaign_id) else { continue };
+            let shared = match found.entry(id) {
+                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::hash_map::Entry::Vacant(new) => {
+                    let settings: Option<CampaignSettings> = row
+                        .settings
+                        .map(serde_json::from_value)
+                        .transpose()
+                        .map_err(|error| sqlx::Error::Decode(error.into()))?;
+                    new.insert(Shared {
+                        watching: Watching {
+                            guard: settings.and_then(|settings| settings.answer_rate),
+                            epoch: row.counted_from.map_or(Timestamp::UNIX_EPOCH, jiff_sqlx::Timestamp::to_jiff),
+                            is_throttled: row.is_throttled,
+                        },
+                        steps: Vec::new(),
+                    })
+                }
+            };
+            let (Some(window_ms), Some(epoch), Some(starts_at), Some(counts_until), Some(attempts), Some(answers)) =
+                (row.window_ms, row.epoch, row.starts_at, row.counts_until, row.attempts, row.answers)
+            else {
+                continue;
+            };
+            if window_ms == window_of(&shared.watching) && epoch.to_jiff() == shared.watching.epoch {
+                let counts = Counts { attempts: attempts.unsigned_abs(), answers: answers.unsigned_abs() };
+                let (starts_at, counts_until) = (starts_at.to_jiff(), counts_until.to_jiff());
+                shared.steps.push(Step { starts_at, counts_until, counts });
+            }
+        }
+        Ok(found)
+    }
+
+    /// What counts of a campaign now.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn counts(&self, id: &CampaignId, now: Timestamp) -> Result<(Watching, Counts), sqlx::Error> {
+        let shared = self.shared(std::slice::from_ref(id), now).await?.remove(id).unwrap_or_default();
+        let sum = shared.steps.iter().fold(Counts::default(), |sum, step| Counts {
+            attempts: sum.attempts.saturating_add(step.counts.attempts),
+            answers: sum.answers.saturating_add(step.counts.answers),
+        });
+        Ok((shared.watching, sum))
+    }
+
+    /// Deletes the steps that no longer count.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn purge(&self, now: Timestamp) -> Result<(), sqlx::Error> {
+        sqlx::query!("delete from answer_rate_buckets where counts_until <= $1", now.to_sqlx() as _)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+    }
+}
+
+fn window_of(watching: &Watching) -> i64 {
+    i64::try_from(watching.window().as_millis()).unwrap_or(i64::MAX)
+}
+
+fn addition<'a>(id: &'a CampaignId, watching: &Watching, step: &Step) -> Addition<'a> {
+    let bounded = |count: u64| i64::try_from(count).unwrap_or(MOST).min(MOST);
+    Addition {
+        campaign_id: id,
+        window_ms: window_of(watching),
+        epoch: watching.epoch,
+        starts_at: step.starts_at,
+        counts_until: step.counts_until,
+        attempts: bounded(step.counts.attempts),
+        answers: bounded(step.counts.answers),
+    }
+}
