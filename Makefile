@@ -43,8 +43,8 @@ openapi: ## Write openapi/ringback.json anew
 	cp $(TARGET_DIR)/openapi.json openapi/ringback.json
 
 bench: ## Run the benchmarks, with a Postgres that syncs to disk; ARGS='name' runs some
-	cargo bench --locked --bench callbacks --no-run
-	WITH_POSTGRES_DURABLE=1 $(WITH_POSTGRES) cargo bench --locked --bench callbacks -- $(ARGS)
+	cargo bench --locked --bench callbacks --bench answer_rate --no-run
+	WITH_POSTGRES_DURABLE=1 $(WITH_POSTGRES) cargo bench --locked --bench callbacks --bench answer_rate -- $(ARGS)
 
 image: ## Build the container image ringback
 	docker build --tag ringback .

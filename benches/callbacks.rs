@@ -1,4 +1,4 @@
-//! How fast the real binary takes callbacks and carries them out, and pauses campaigns: against a real Postgres that syncs to disk, and
+//! How fast the real binary takes callbacks and carries them out, pauses campaigns and counts events: against a real Postgres that syncs to disk, and
 //! CXone's simulator in a process of its own, at 0 ms latency.
 //!
 //! `make bench` brings the Postgres; `make bench ARGS=sustained` runs one part. Everything shares one machine's cores:
@@ -24,6 +24,8 @@ const SUSTAINED: (Duration, usize) = (Duration::from_secs(12), 32);
 const PAUSES: u32 = 100;
 /// Callbacks that wait while campaigns are paused, and CXone's quota meanwhile.
 const FLOOD: (usize, u32) = (10_000, 6_000);
+/// How long, and over how many connections, dialers report events.
+const EVENTS: (Duration, usize) = (Duration::from_secs(10), 4);
 /// CXone's quota for which a backlog is worked off, and how long that is watched: more than the minute it is for.
 const QUOTA: (u32, Duration) = (200, Duration::from_secs(66));
 /// More than enough where the quota does not bind.
@@ -55,6 +57,9 @@ fn main() -> Outcome {
         if runs("pause") {
             pauses().await?;
             pauses_under_a_flood().await?;
+        }
+        if runs("events") {
+            events().await?;
         }
         if runs("quota") {
             quota().await?;
@@ -180,6 +185,27 @@ async fn pauses_under_a_flood() -> Outcome {
     let pauses = world.commands.pauses(&world.cxone, PAUSES / 2, Duration::from_millis(200)).await?;
     report::latencies(&pauses);
     report::figure("confirmed meanwhile", world.confirmed().await? - confirmed, "");
+    world.end().await
+}
+
+/// Attempts and answers of one campaign, in requests of 1,000.
+async fn events() -> Outcome {
+    let (lasting, connections) = EVENTS;
+    report::part(&format!("dialer events for {} s over {connections} connections", lasting.as_secs()));
+    let world = World::start(NO_QUOTA).await?;
+    let cores = world.cores().await?;
+    let before = world.service.resident_kib()?;
+    let reporting = world.commands.report_events(lasting, connections);
+    let watching = async {
+        tokio::time::sleep(lasting / 2).await;
+        world.service.resident_kib()
+    };
+    let (taken, halfway) = tokio::join!(reporting, watching);
+    report::per("events taken a second", taken?, lasting.as_secs());
+    report::cores(&cores, &world.cores().await?);
+    report::memory("memory of the service before", before);
+    report::memory("                      halfway", halfway?);
+    report::memory("                      at the end", world.service.resident_kib()?);
     world.end().await
 }
 

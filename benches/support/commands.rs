@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use hdrhistogram::Histogram;
 use reqwest::Client;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::cxone::Cxone;
 use super::world::Outcome;
@@ -39,6 +40,31 @@ impl Commands {
             }
         }
         Ok(latencies)
+    }
+
+    /// Reports 1,000 events at a time; says how many were taken.
+    pub async fn report_events(&self, lasting: Duration, connections: usize) -> Outcome<u64> {
+        let end = Instant::now() + lasting;
+        let events: Vec<Value> =
+            (0..1000).map(|index| json!({"type": if index % 3 == 0 { "ANSWER" } else { "ATTEMPT" }})).collect();
+        let body = json!({ "events": events }).to_string();
+        let mut reporting = JoinSet::new();
+        for _ in 0..connections {
+            let request = self.http.post(format!("{}/events", self.url)).bearer_auth(&self.key);
+            let request = request.header("content-type", "application/json").body(body.clone()).build()?;
+            let http = self.http.clone();
+            reporting.spawn(async move {
+                let mut taken = 0;
+                while Instant::now() < end {
+                    let again = request.try_clone().context("a body that can be sent again")?;
+                    http.execute(again).await?.error_for_status()?.bytes().await?;
+                    taken += 1000;
+                }
+                anyhow::Ok(taken)
+            });
+        }
+        let taken = reporting.join_all().await.into_iter().collect::<Outcome<Vec<u64>>>()?;
+        Ok(taken.into_iter().sum())
     }
 
     async fn send(&self, verb: &str, body: &Value) -> Outcome<Value> {

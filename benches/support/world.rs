@@ -171,7 +171,7 @@ impl Service {
 async fn create_key(database_url: &str) -> Outcome<String> {
     let mut command = Command::new(BINARY);
     command.env("DATABASE_URL", database_url).args(["keys", "create", "--name", "bench"]);
-    for scope in ["callbacks:write", "campaigns:write", "campaigns:override"] {
+    for scope in ["callbacks:write", "campaigns:write", "campaigns:override", "events:write"] {
         command.args(["--scope", scope]);
     }
     let output = command.output().await?;
