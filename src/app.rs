@@ -20,6 +20,7 @@ use crate::cxone::Cxone;
 use crate::http::{self, Idempotency, Operations};
 use crate::keys::{KeyStore, authenticate};
 use crate::telemetry;
+use crate::webhooks::{self, DeliveryWorker, WebhookStore, Webhooks};
 
 /// The schema, from its first version on.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -68,12 +69,22 @@ pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
     MIGRATIONS.run(pool).await
 }
 
+/// Makes the webhook endpoint of the configuration, and no other, the one that is told of changes.
+///
+/// # Errors
+/// Where Postgres refuses.
+pub async fn configure(pool: &PgPool, settings: &ServiceSettings, clock: &Clock) -> Result<(), sqlx::Error> {
+    let url = settings.webhooks.configured.as_ref().map(|(url, _)| url.as_str());
+    WebhookStore::new(pool.clone()).configure(clock.new_id(), url, clock.now()).await
+}
+
 /// A service that is ready to run.
 pub struct App {
     router: Router,
     worker: Arc<Worker>,
     conductor: Arc<Conductor>,
     rates: Arc<AnswerRates>,
+    deliveries: Arc<DeliveryWorker>,
     idempotency: Idempotency,
     stop: CancellationToken,
 }
@@ -103,6 +114,14 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
         Arc::new(Conductor::new(campaign_store.clone(), dialer.clone(), clock.clone(), settings.campaign_check));
     let rate_store = RateStore::new(pool.clone());
     let rates = Arc::new(AnswerRates::new(rate_store.clone(), Arc::clone(&conductor), clock.clone()));
+    let webhook_store = WebhookStore::new(pool.clone());
+    let deliveries = Arc::new(DeliveryWorker::new(webhook_store.clone(), settings.webhooks.clone(), clock.clone())?);
+    let webhook_routes = Webhooks {
+        store: webhook_store,
+        reach: settings.webhooks.reach,
+        seal: settings.webhooks.seal.clone(),
+        clock: clock.clone(),
+    };
     let campaign_routes = Campaigns {
         settings: campaigns.clone(),
         store: campaign_store,
@@ -133,12 +152,13 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
         .merge(callbacks::routes().with_state(callbacks))
         .merge(campaigns::routes().with_state(campaign_routes))
         .merge(campaigns::event_routes().with_state(Arc::clone(&rates)))
+        .merge(webhooks::routes().with_state(webhook_routes))
         .merge(audit::routes().with_state(AuditStore::new(pool.clone())))
         .layer(from_fn_with_state(idempotency.clone(), http::idempotent))
         .layer(from_fn_with_state((KeyStore::new(pool.clone()), clock.clone()), authenticate));
     let (router, _) = v1.merge(Operations::routes().with_state(operations)).split_for_parts();
     let router = http::wrap(router.merge(http::docs(openapi_text()?)), clock);
-    Ok(App { router, worker, conductor, rates, idempotency, stop })
+    Ok(App { router, worker, conductor, rates, deliveries, idempotency, stop })
 }
 
 /// The OpenAPI document as it is committed, printed and served.
@@ -154,6 +174,7 @@ fn openapi() -> utoipa::openapi::OpenApi {
     api.merge(callbacks::routes().into_openapi());
     api.merge(campaigns::routes().into_openapi());
     api.merge(campaigns::event_routes().into_openapi());
+    api.merge(webhooks::routes().into_openapi());
     api.merge(audit::routes().into_openapi());
     api.merge(Operations::routes().into_openapi());
     http::complete(&mut api);
@@ -169,6 +190,7 @@ impl App {
     pub async fn run(self, listener: TcpListener) -> std::io::Result<()> {
         let worker = tokio::spawn(Arc::clone(&self.worker).run(self.stop.clone()));
         let conductor = tokio::spawn(Arc::clone(&self.conductor).run(self.stop.clone()));
+        let deliveries = tokio::spawn(Arc::clone(&self.deliveries).run(self.stop.clone()));
         let rates = tokio::spawn(self.rates.run(self.stop.clone()));
         let purge = tokio::spawn(purge(self.idempotency, self.stop.clone()));
         let upkeep = tokio::spawn(keep_metrics_small(self.stop.clone()));
@@ -190,8 +212,8 @@ impl App {
         };
         self.stop.cancel();
         // Only now: a request that was still running may have started on a callback.
-        tokio::join!(self.worker.drain(), self.conductor.drain());
-        for task in [worker, conductor, rates, purge, upkeep] {
+        tokio::join!(self.worker.drain(), self.conductor.drain(), self.deliveries.drain());
+        for task in [worker, conductor, rates, deliveries, purge, upkeep] {
             if task.await.is_err() {
                 tracing::error!("a task of the service panicked");
             }

@@ -15,6 +15,7 @@ use crate::callbacks::{WithoutForecast, WorkerSettings};
 use crate::cxone::{self, AuthStyle};
 use crate::telemetry::LogFormat;
 use crate::types::{PhoneNumber, Region, Zone};
+use crate::webhooks::{Reach, Seal, SigningSecret, WebhookSettings};
 
 /// A setting that is missing or makes no sense: one line that names it.
 #[derive(Debug, thiserror::Error)]
@@ -173,6 +174,8 @@ pub struct ServiceSettings {
     pub default_wait: Duration,
     /// How often a campaign that is held is looked at in CXone.
     pub campaign_check: Duration,
+    /// How webhooks are sent.
+    pub webhooks: WebhookSettings,
 }
 
 impl ServiceArgs {
@@ -186,7 +189,6 @@ impl ServiceArgs {
         let region = Region::parse(&self.default_region).map_err(named("DEFAULT_REGION"))?;
         let client_secret =
             secret("CXONE_CLIENT_SECRET", self.cxone_client_secret.as_ref(), self.cxone_client_secret_file.as_deref())?;
-        self.check_webhooks()?;
         Ok(ServiceSettings {
             listen_addr: self.listen_addr,
             cxone: cxone::Settings {
@@ -208,12 +210,8 @@ impl ServiceArgs {
             region,
             default_wait: Duration::from_millis(self.callback_wait_ms),
             campaign_check: Duration::from_millis(self.campaign_check_ms),
+            webhooks: self.webhooks()?,
         })
-    }
-
-    /// Whether the configuration names a webhook endpoint.
-    pub fn names_webhook(&self) -> bool {
-        given(self.wfo_webhook_url.as_deref()).is_some()
     }
 
     fn cxone_address(&self) -> Result<String, BadSetting> {
@@ -224,20 +222,26 @@ impl ServiceArgs {
         }
     }
 
-    fn check_webhooks(&self) -> Result<(), BadSetting> {
+    fn webhooks(&self) -> Result<WebhookSettings, BadSetting> {
+        let reach = Reach { loopback: self.webhooks_allow_loopback };
         let key = secret("ENCRYPTION_KEY", self.encryption_key.as_ref(), self.encryption_key_file.as_deref())?;
-        if let Some(key) = key {
-            let bytes = base64::engine::general_purpose::STANDARD.decode(key.expose_secret());
-            if !bytes.is_ok_and(|bytes| bytes.len() == 32) {
-                return Err(BadSetting::new("ENCRYPTION_KEY", "must be 32 bytes in base64"));
-            }
-        }
+        let seal = key.map(|key| {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(key.expose_secret()).unwrap_or_default();
+            Seal::new(&bytes).ok_or_else(|| BadSetting::new("ENCRYPTION_KEY", "must be 32 bytes in base64"))
+        });
         let file = self.wfo_webhook_secret_file.as_deref();
         let secret = secret("WFO_WEBHOOK_SECRET", self.wfo_webhook_secret.as_ref(), file)?;
-        if self.names_webhook() && secret.is_none() {
-            return Err(BadSetting::missing("WFO_WEBHOOK_SECRET"));
-        }
-        Ok(())
+        let secret = secret
+            .map(|secret| SigningSecret::parse(&secret).map_err(|fault| BadSetting::new("WFO_WEBHOOK_SECRET", fault)));
+        let (seal, secret) = (seal.transpose()?, secret.transpose()?);
+        let configured = match given(self.wfo_webhook_url.as_deref()) {
+            None => None,
+            Some(url) => {
+                let url = reach.parse(url).map_err(|fault| BadSetting::new("WFO_WEBHOOK_URL", fault.detail))?;
+                Some((url.into(), secret.ok_or_else(|| BadSetting::missing("WFO_WEBHOOK_SECRET"))?))
+            }
+        };
+        Ok(WebhookSettings { reach, seal, configured })
     }
 }
 

@@ -1,12 +1,13 @@
 //! Ringback stands between a contact centre's systems and NICE CXone.
 //!
 //! An IVR posts a caller's wish to be called back; Ringback keeps it, places it in CXone's forecast, makes the contact
-//! and texts a confirmation. Postgres is the only shared state: replicas are equal, and any of them may die at any
-//! time.
+//! and texts a confirmation. A WFO system pauses and resumes campaigns; holds keep them paused, and every change is told
+//! by webhook. Postgres is the only shared state: replicas are equal, and any of them may die at any time.
 //!
 //! ```text
-//! main → cli → app → callbacks, audit, keys, cxone, http
-//! callbacks → audit, campaigns, cxone, http, types, clock
+//! main → cli → app → callbacks, campaigns, webhooks, audit, keys, cxone, http
+//! callbacks → campaigns (settings), webhooks, audit, cxone, http, types, clock
+//! campaigns → webhooks, audit, cxone, http, types, clock      webhooks → audit, http, types, clock
 //! keys, audit → http, types, clock      cxone → types, clock      http → types, clock
 //! simulator → nothing of the rest
 //! ```
@@ -31,3 +32,4 @@ pub mod simulator;
 pub mod telemetry;
 pub mod trace;
 pub mod types;
+pub mod webhooks;

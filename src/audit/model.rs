@@ -105,6 +105,10 @@ pub struct Entry {
     /// What else there is to say. Phone numbers appear masked.
     #[schema(value_type = Object)]
     pub detail: Value,
+    /// What receivers of webhooks are told of it, kept in the same commit; never shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub event: Option<Value>,
 }
 
 impl Entry {
@@ -128,6 +132,7 @@ impl Entry {
             triggered_by: None,
             request_id: None,
             detail: json!({}),
+            event: None,
         }
     }
 

@@ -86,6 +86,7 @@ impl From<Row> for Entry {
             triggered_by: row.triggered_by,
             request_id: row.request_id,
             detail: row.detail,
+            event: None,
         }
     }
 }

@@ -32,6 +32,7 @@ use crate::http::{
     Segment, Unknown, preferred_wait, required,
 };
 use crate::types::{CampaignId, Fault, PhoneNumber, Region, parse_instant};
+use crate::webhooks::announced;
 
 /// What a caller that was told 202 should wait before it looks, in seconds.
 const LOOK_AGAIN_AFTER: u32 = 2;
@@ -409,7 +410,7 @@ impl Callbacks {
             new_state: Some(Status::Cancelled.as_str().into()),
             ..callback.entry(self.clock.new_id(), now, "callback.cancelled", Outcome::Succeeded, Status::Accepted)
         };
-        if let Some(cancelled) = self.store.cancel(id, now, entry).await? {
+        if let Some(cancelled) = self.store.cancel(id, now, announced(entry)).await? {
             metrics::counter!("ringback_callbacks_total", "status" => "cancelled").increment(1);
             self.waiting.tell(&cancelled);
             return Ok(cancelled);

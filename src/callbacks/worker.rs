@@ -21,6 +21,7 @@ use crate::campaigns::{CampaignSettings, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::{Asker, Class, ContactMade, Cxone, CxoneError, Decision, NewContact, Sms};
 use crate::types::{PhoneNumber, Zone};
+use crate::webhooks::announced;
 
 /// How many callbacks one replica works on at once.
 const SLOTS: usize = 32;
@@ -415,7 +416,7 @@ impl Worker {
     ) -> Result<(), Halt> {
         let now = self.clock.now();
         callback.updated_at = now;
-        let entry = callback.entry(self.clock.new_id(), now, action, outcome, previous);
+        let entry = announced(callback.entry(self.clock.new_id(), now, action, outcome, previous));
         if self.store.save(callback, Some(entry)).await? { Ok(()) } else { Err(Halt::ClaimLost) }
     }
 

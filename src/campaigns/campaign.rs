@@ -16,6 +16,7 @@ use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, CxoneError, DialerCampaign};
 use crate::types::{CampaignId, DailyWindow};
+use crate::webhooks::announced;
 
 /// The first wait after CXone did not do it: from, and to. A pause does not wait as long as a callback may.
 const FIRST_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
@@ -531,7 +532,7 @@ impl Campaign {
         let is_pause = told.state == CampaignState::Paused;
         let action = if is_pause { "campaign.paused" } else { "campaign.resumed" };
         let holds: Vec<_> = self.in_force(now).map(|hold| hold.id).collect();
-        Entry {
+        announced(Entry {
             previous_state: Some(told.cause.previous.as_str().into()),
             new_state: Some(told.state.as_str().into()),
             latency_ms: Some(now.duration_since(told.cause.since).as_millis().try_into().unwrap_or(i64::MAX).max(0)),
@@ -540,13 +541,13 @@ impl Campaign {
             // It is confirmed only now.
             call_volume_after: Some(0),
             detail: json!({
-                "pauseReason": told.reason.filter(|_| is_pause),
+                "pauseReason": told.reason,
                 "scheduledResumeTime": told.until.filter(|_| is_pause),
                 "holds": holds,
                 "overrode": told.cause.overrode,
             }),
             ..self.entry(action, told.cause.by.clone(), Outcome::Succeeded, clock)
-        }
+        })
     }
 
     /// An entry about this campaign.

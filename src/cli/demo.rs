@@ -24,6 +24,7 @@ use crate::keys::KeyStore;
 use crate::simulator::{self, Campaign};
 use crate::telemetry::{self, LogFormat};
 use crate::types::{PhoneNumber, Region, Zone};
+use crate::webhooks::{Reach, WebhookSettings};
 use crate::{app, shutdown};
 
 const CAMPAIGN: &str = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8";
@@ -145,6 +146,7 @@ fn settings(simulator: SocketAddr) -> anyhow::Result<ServiceSettings> {
         region,
         default_wait: Duration::from_secs(3),
         campaign_check: Duration::from_secs(45),
+        webhooks: WebhookSettings { reach: Reach { loopback: true }, seal: None, configured: None },
     })
 }
 

@@ -22,9 +22,7 @@ impl Serve {
         let stop = shutdown::on_signal()?;
         let pool = app::connect(database).await.context("Postgres cannot be reached")?;
         app::migrate(&pool).await.context("the schema could not be brought up to date")?;
-        if self.service.names_webhook() {
-            tracing::warn!("WFO_WEBHOOK_URL is set, but this version does not deliver webhooks");
-        }
+        app::configure(&pool, &settings, &Clock::system()).await.context("the configured webhook cannot be kept")?;
         let app = app::build(&settings, pool.clone(), Clock::system(), stop)?;
         let listener = TcpListener::bind(settings.listen_addr)
             .await

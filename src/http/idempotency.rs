@@ -46,6 +46,10 @@ pub struct ResourceId {
     pub repeated: bool,
 }
 
+/// What is kept of an answer that holds what is shown only once.
+#[derive(Clone, Debug)]
+pub struct KeptBody(pub Bytes);
+
 /// Who keeps the answers.
 #[derive(Clone, Debug)]
 pub struct Idempotency {
@@ -192,6 +196,7 @@ impl Idempotency {
         }
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+        let kept = parts.extensions.get::<KeptBody>().map_or(&body, |kept| &kept.0);
         sqlx::query!(
             "update idempotency_keys set answer_status = $3, answer_headers = $4, answer_body = $5
              where api_key_id = $1 and key = $2",
@@ -199,7 +204,7 @@ impl Idempotency {
             key,
             i16::try_from(parts.status.as_u16()).unwrap_or(200),
             kept_headers(&parts.headers),
-            &body[..]
+            &kept[..]
         )
         .execute(&self.pool)
         .await?;

@@ -13,7 +13,7 @@ mod scope;
 
 pub use caller::{Allowed, Caller};
 pub use edge::{RequestInfo, wrap};
-pub use idempotency::{Idempotency, ResourceId, idempotent};
+pub use idempotency::{Idempotency, KeptBody, ResourceId, idempotent};
 pub use input::{Faults, JsonBody, JsonBytes, JsonType, Member, OptionalJsonBody, Query, Segment, Unknown, parse_json};
 pub use openapi::{complete, describe};
 pub use operations::{Operations, docs};

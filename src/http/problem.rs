@@ -23,6 +23,9 @@ pub enum ProblemKind {
     CampaignNotRunning,
     HoldInForce,
     OutsideRegulatoryWindow,
+    NoEncryptionKey,
+    WebhookConfigured,
+    DeliveryPending,
     SettingsChanged,
     PayloadTooLarge,
     UnsupportedMediaType,
@@ -36,7 +39,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds, for the pages under `/problems/`.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::MalformedJson,
         Self::Unauthorized,
         Self::Forbidden,
@@ -50,6 +53,9 @@ impl ProblemKind {
         Self::CampaignNotRunning,
         Self::HoldInForce,
         Self::OutsideRegulatoryWindow,
+        Self::NoEncryptionKey,
+        Self::WebhookConfigured,
+        Self::DeliveryPending,
         Self::SettingsChanged,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -145,6 +151,24 @@ impl ProblemKind {
                 "The regulatory window is closed",
                 "Wait for `nextOpening`. To start the campaign before send `\"force\": true` with a key that has the \
                  scope `campaigns:override`.",
+            ),
+            Self::NoEncryptionKey => (
+                "no-encryption-key",
+                StatusCode::CONFLICT,
+                "Webhook secrets cannot be kept",
+                "Run the service with an `ENCRYPTION_KEY` of 32 bytes in base64 (`openssl rand -base64 32`).",
+            ),
+            Self::WebhookConfigured => (
+                "webhook-configured",
+                StatusCode::CONFLICT,
+                "The endpoint is set by configuration",
+                "Change `WFO_WEBHOOK_URL` and `WFO_WEBHOOK_SECRET` and restart the service.",
+            ),
+            Self::DeliveryPending => (
+                "delivery-pending",
+                StatusCode::CONFLICT,
+                "The delivery cannot be made again now",
+                "It is still tried, or its endpoint is disabled. See `GET /v1/webhooks/{id}/deliveries`.",
             ),
             Self::SettingsChanged => (
                 "settings-changed",

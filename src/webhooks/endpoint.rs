@@ -1,0 +1,94 @@
+//! An endpoint: who is told, of what, and how it fares.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::event::EventType;
+
+/// An endpoint as it is kept.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    pub id: Uuid,
+    pub url: String,
+    /// All types, where none.
+    pub events: Option<Vec<EventType>>,
+    pub description: Option<String>,
+    /// From the configuration; its secret is there.
+    pub is_configured: bool,
+    pub secrets: SealedSecrets,
+    pub failing_since: Option<Timestamp>,
+    pub disabled: Option<(Timestamp, String)>,
+    pub created_at: Timestamp,
+}
+
+/// Its secrets, sealed. The one before signs too, until its time is over.
+#[derive(Clone, Debug, Default)]
+pub struct SealedSecrets {
+    pub current: Option<Vec<u8>>,
+    pub previous: Option<(Vec<u8>, Timestamp)>,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DeliveryStatus)]
+pub enum DeliveryStatus {
+    /// It is still tried.
+    Pending,
+    /// The receiver took it.
+    Succeeded,
+    /// It is tried no more, unless it is asked for.
+    Dead,
+}
+
+impl DeliveryStatus {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Succeeded => "succeeded",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// An event on its way to an endpoint, claimed by this replica.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    pub id: Uuid,
+    pub claim: i32,
+    /// Attempts before this one.
+    pub attempts: u32,
+    pub event_id: Uuid,
+    pub event_type: String,
+    pub body: String,
+    pub endpoint: Uuid,
+    pub url: String,
+    pub is_configured: bool,
+    pub secrets: SealedSecrets,
+    pub failing_since: Option<Timestamp>,
+}
+
+/// What came of one attempt.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub at: Timestamp,
+    pub duration_ms: i32,
+    pub status: Option<u16>,
+    pub error: Option<String>,
+    /// A bounded piece of the answer.
+    pub answer: Option<String>,
+}
+
+/// What follows from an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The receiver took it.
+    Succeeded,
+    /// It is tried again.
+    Again(Timestamp),
+    /// It is tried no more.
+    Dead,
+    /// Nothing is sent to this endpoint any more.
+    Disabled(&'static str),
+}

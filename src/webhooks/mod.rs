@@ -1,0 +1,17 @@
+//! Webhooks: every change is told to those who asked for it, signed, in order, at least once.
+
+mod address;
+mod endpoint;
+mod event;
+mod retry;
+mod routes;
+mod secret;
+mod store;
+mod worker;
+
+pub use address::Reach;
+pub use event::announced;
+pub use routes::{Webhooks, routes};
+pub use secret::{Seal, SigningSecret};
+pub use store::WebhookStore;
+pub use worker::{DeliveryWorker, WebhookSettings};

@@ -1,0 +1,87 @@
+//! When a delivery is tried again. Pure.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::endpoint::Verdict;
+use crate::clock::Clock;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+
+/// The waits after each failure, as Standard Webhooks suggests them; after the last of them a delivery is dead.
+const SCHEDULE: [u64; 9] = [5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR];
+/// Each wait is up to so much longer, in percent, so that what failed together does not come back together.
+const JITTER_PERCENT: u32 = 10;
+/// A receiver may ask for a longer wait, up to this.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * HOUR);
+/// An endpoint that has done nothing but fail for so long is disabled.
+const FAILS_FOR: SignedDuration = SignedDuration::from_hours(5 * 24);
+
+/// What the receiver answered, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    /// None where there was no whole answer in time.
+    pub status: Option<u16>,
+    pub retry_after: Option<Duration>,
+}
+
+/// What follows from an attempt; `attempts` are those before it.
+pub fn verdict(answered: Answered, attempts: u32, failing_since: Option<Timestamp>, clock: &Clock) -> Verdict {
+    let now = clock.now();
+    match answered.status {
+        Some(200..=299) => return Verdict::Succeeded,
+        Some(410) => return Verdict::Disabled("it answered 410: it is gone"),
+        _ => {}
+    }
+    if failing_since.is_some_and(|since| now.duration_since(since) >= FAILS_FOR) {
+        return Verdict::Disabled("it has done nothing but fail for five days");
+    }
+    let Some(seconds) = usize::try_from(attempts).ok().and_then(|attempts| SCHEDULE.get(attempts)) else {
+        return Verdict::Dead;
+    };
+    let wait = Duration::from_secs(*seconds);
+    let jittered = clock.between(wait, wait + wait * JITTER_PERCENT / 100);
+    Verdict::Again(now + jittered.max(answered.retry_after.unwrap_or_default().min(LONGEST_WAIT)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(status: Option<u16>, attempts: u32, retry_after: Option<u64>, failing_hours: Option<i64>) -> Verdict {
+        let now: Timestamp = "2026-11-20T15:00:00Z".parse().unwrap();
+        let clock = Clock::manual(move || now, 7);
+        let answered = Answered { status, retry_after: retry_after.map(Duration::from_secs) };
+        verdict(answered, attempts, failing_hours.map(|hours| now - SignedDuration::from_hours(hours)), &clock)
+    }
+
+    #[test]
+    fn waits_follow_the_schedule_and_then_a_delivery_is_dead() {
+        let now: Timestamp = "2026-11-20T15:00:00Z".parse().unwrap();
+        let mut all = 0;
+        for (attempts, seconds) in (0..).zip(SCHEDULE) {
+            let Verdict::Again(at) = after(Some(500), attempts, None, None) else { panic!("attempt {attempts}") };
+            let wait = at.duration_since(now).as_secs();
+            assert!((i64::try_from(seconds).unwrap()..=i64::try_from(seconds + seconds / 10).unwrap()).contains(&wait));
+            all += seconds;
+        }
+        assert_eq!(after(None, 9, None, None), Verdict::Dead);
+        assert!(all > 3 * 24 * HOUR, "it is tried for days");
+    }
+
+    #[test]
+    fn every_answer_has_its_verdict() {
+        let is_again = |verdict| matches!(verdict, Verdict::Again(_));
+        assert_eq!(after(Some(200), 0, None, None), Verdict::Succeeded);
+        assert_eq!(after(Some(204), 9, None, Some(999)), Verdict::Succeeded);
+        assert!(matches!(after(Some(410), 0, None, None), Verdict::Disabled(_)));
+        for status in [None, Some(302), Some(400), Some(401), Some(404), Some(429), Some(500), Some(503)] {
+            assert!(is_again(after(status, 0, None, Some(119))), "{status:?}");
+            assert!(matches!(after(status, 0, None, Some(120)), Verdict::Disabled(_)), "{status:?}");
+        }
+        let Verdict::Again(at) = after(Some(429), 0, Some(3600), None) else { panic!() };
+        assert_eq!(at.to_string(), "2026-11-20T16:00:00Z");
+    }
+}
