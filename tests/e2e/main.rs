@@ -26,3 +26,4 @@ mod requests;
 mod settings;
 mod support;
 mod token;
+mod webhooks;

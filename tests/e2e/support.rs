@@ -3,6 +3,7 @@
 mod answer;
 mod campaign;
 mod load;
+mod receiver;
 
 use std::future::Future;
 use std::process::Stdio;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 pub use answer::{Answer, instant, payload_from};
 pub use campaign::{in_ms, pause, pause_with, window};
 pub use load::{caller, received_at, tally, text};
+pub use receiver::{ENCRYPTION_KEY, Received, Receiver, Reply};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use ringback::simulator::{self, Campaign, CampaignState};
 use serde_json::{Value, json};
