@@ -11,6 +11,7 @@ use reqwest::{Client, Response};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
 use super::keys;
@@ -24,7 +25,7 @@ use crate::keys::KeyStore;
 use crate::simulator::{self, Campaign};
 use crate::telemetry::{self, LogFormat};
 use crate::types::{PhoneNumber, Region, Zone};
-use crate::webhooks::{Reach, WebhookSettings};
+use crate::webhooks::{Reach, SigningSecret, WebhookSettings};
 use crate::{app, shutdown};
 
 const CAMPAIGN: &str = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8";
@@ -86,15 +87,19 @@ impl Demo {
         app::migrate(&pool).await.context("the schema could not be brought up to date")?;
 
         let simulator = start_simulator(stop.clone()).await?;
+        let (receiver, webhooks) = start_receiver(stop.clone()).await?;
         let clock = Clock::system();
-        let service = app::build(&settings(simulator)?, pool.clone(), clock.clone(), stop.clone())?;
+        let settings = settings(simulator, receiver)?;
+        app::configure(&pool, &settings, &clock).await.context("the webhook could not be kept")?;
+        let service = app::build(&settings, pool.clone(), clock.clone(), stop.clone())?;
         let listener = listen(self.listen_addr).await?;
         let address = listener.local_addr()?;
         let service = tokio::spawn(service.run(listener));
 
         let store = KeyStore::new(pool.clone());
         let key = keys::create(&store, &clock, Actor::system("demo"), "demo".into(), Scope::ALL.to_vec(), None).await?;
-        let ivr = Ivr { http: Client::new(), base_url: format!("http://{address}"), key: key.reveal().to_owned() };
+        let (base_url, key) = (format!("http://{address}"), key.reveal().to_owned());
+        let mut ivr = Ivr { http: Client::new(), base_url, key, webhooks };
 
         anstream::println!(
             "\n{BOLD}Ringback{BOLD:#}  a caller's wish to be called back, kept; a campaign held, and let go on time\n"
@@ -123,7 +128,22 @@ async fn start_simulator(stop: CancellationToken) -> anyhow::Result<SocketAddr> 
     Ok(address)
 }
 
-fn settings(simulator: SocketAddr) -> anyhow::Result<ServiceSettings> {
+/// A WFO system's receiver: takes every webhook, and hands on what the demo shows of it.
+async fn start_receiver(stop: CancellationToken) -> anyhow::Result<(SocketAddr, UnboundedReceiver<Value>)> {
+    let (sender, webhooks) = mpsc::unbounded_channel();
+    let take = move |axum::Json(event): axum::Json<Value>| {
+        // Nobody listens any more once everything was shown.
+        let _ = sender.send(event);
+        std::future::ready(StatusCode::NO_CONTENT)
+    };
+    let router = axum::Router::new().route("/hooks", axum::routing::post(take));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).into_future());
+    Ok((address, webhooks))
+}
+
+fn settings(simulator: SocketAddr, receiver: SocketAddr) -> anyhow::Result<ServiceSettings> {
     let known = simulator::Settings::default();
     let region = Region::parse("US")?;
     let timeout = Duration::from_secs(10);
@@ -146,7 +166,11 @@ fn settings(simulator: SocketAddr) -> anyhow::Result<ServiceSettings> {
         region,
         default_wait: Duration::from_secs(3),
         campaign_check: Duration::from_secs(45),
-        webhooks: WebhookSettings { reach: Reach { loopback: true }, seal: None, configured: None },
+        webhooks: WebhookSettings {
+            reach: Reach { loopback: true },
+            seal: None,
+            configured: Some((format!("http://{receiver}/hooks"), SigningSecret::new()?)),
+        },
     })
 }
 
@@ -166,10 +190,12 @@ struct Ivr {
     http: Client,
     base_url: String,
     key: String,
+    /// What arrived at the demo's receiver.
+    webhooks: UnboundedReceiver<Value>,
 }
 
 impl Ivr {
-    async fn show(&self, clock: &Clock) -> anyhow::Result<()> {
+    async fn show(&mut self, clock: &Clock) -> anyhow::Result<()> {
         for sample in &SAMPLES {
             let posted_at = std::time::Instant::now();
             anstream::println!("{BOLD}POST{BOLD:#} /v1/callbacks   {}, {}", sample.phone_number, sample.caller);
@@ -191,8 +217,11 @@ impl Ivr {
     }
 
     /// Pauses the dialed campaign for a moment, and shows that it goes on by itself.
-    async fn show_campaign(&self, clock: &Clock) -> anyhow::Result<()> {
+    async fn show_campaign(&mut self, clock: &Clock) -> anyhow::Result<()> {
         let path = format!("/v1/campaigns/{DIALED_CAMPAIGN}");
+        // What an earlier demo has left on this database.
+        let resume = self.http.post(format!("{}{path}/resume", self.base_url)).bearer_auth(&self.key);
+        resume.json(&json!({ "force": true })).send().await?.error_for_status()?;
         let started_at = clock.now();
         anstream::println!("{BOLD}POST{BOLD:#} {path}/pause   for {} seconds", HOLD.as_secs());
         let pause = json!({
@@ -201,7 +230,7 @@ impl Ivr {
         });
         let request = self.http.post(format!("{}{path}/pause", self.base_url)).bearer_auth(&self.key);
         request.json(&pause).send().await?.error_for_status()?;
-        let mut seen = 0;
+        let (mut seen, mut told) = (0, 0);
         loop {
             let query = format!("/v1/audit?campaignId={DIALED_CAMPAIGN}&from={started_at}");
             let log: Value = self.get(&query).await?.json().await?;
@@ -212,7 +241,18 @@ impl Ivr {
                 anstream::println!("  {style}{name:<10}{style:#} {DIM}{elapsed:>5.0} ms{DIM:#}  {told}");
             }
             seen = entries.len();
-            if entries.iter().any(|entry| entry["action"] == "campaign.resumed") {
+            while let Ok(event) = self.webhooks.try_recv() {
+                let at = event["timestamp"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+                if event["campaignId"] == DIALED_CAMPAIGN && at.is_some_and(|at| at >= started_at) {
+                    let elapsed = (clock.now() - started_at).total(jiff::Unit::Millisecond)?;
+                    let kind = event["type"].as_str().unwrap_or("");
+                    anstream::println!(
+                        "  {BOLD}webhook   {BOLD:#} {DIM}{elapsed:>5.0} ms{DIM:#}  {kind}, signed, taken"
+                    );
+                    told += 1;
+                }
+            }
+            if told == 2 {
                 anstream::println!();
                 return Ok(());
             }

@@ -158,6 +158,14 @@ impl WebhookStore {
             .execute(&mut *transaction)
             .await?;
         }
+        sqlx::query!(
+            "update webhook_deliveries set status = 'dead', due_at = null, updated_at = $1
+             where status = 'pending'
+               and endpoint_id in (select id from webhook_endpoints where is_configured and deleted_at is not null)",
+            now.to_sqlx() as _
+        )
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await
     }
 
@@ -378,18 +386,26 @@ impl WebhookStore {
         lease_end: Timestamp,
         busy: &[Uuid],
     ) -> Result<Option<Claimed>, sqlx::Error> {
+        // The firsts are found by leaping through the index from one endpoint and campaign to the next: what waits
+        // behind an endpoint that has been dead for days costs nothing.
         let row = sqlx::query!(
-            r#"with claimed as (
+            r#"with recursive firsts as (
+                 (select endpoint_id, campaign_id, id from webhook_deliveries where status = 'pending'
+                  order by endpoint_id, campaign_id, event_seq limit 1)
+                 union all
+                 select next.endpoint_id, next.campaign_id, next.id
+                 from firsts as f cross join lateral (
+                     select d.endpoint_id, d.campaign_id, d.id from webhook_deliveries as d
+                     where d.status = 'pending' and (d.endpoint_id, d.campaign_id) > (f.endpoint_id, f.campaign_id)
+                     order by d.endpoint_id, d.campaign_id, d.event_seq limit 1
+                 ) as next
+             ),
+             claimed as (
                  update webhook_deliveries set due_at = $2, claims = claims + 1
                  where id = (
-                     select d.id from webhook_deliveries as d
+                     select d.id from firsts join webhook_deliveries as d using (id)
                      where d.status = 'pending' and d.due_at <= $1 and d.endpoint_id <> all($3)
-                       and not exists (
-                           select from webhook_deliveries as earlier
-                           where earlier.endpoint_id = d.endpoint_id and earlier.campaign_id = d.campaign_id
-                             and earlier.status = 'pending' and earlier.event_seq < d.event_seq
-                       )
-                     order by d.due_at, d.event_seq limit 1 for update skip locked
+                     order by d.due_at, d.event_seq limit 1 for update of d skip locked
                  )
                  returning id, claims, attempts, event_seq, endpoint_id
              )
