@@ -8,8 +8,9 @@ create table webhook_endpoints (
     description     text        check (char_length(description) <= 200),
     is_configured   boolean     not null default false,
     secret          bytea,
-    previous_secret bytea,
-    previous_until  timestamptz,
+    -- Those before it sign too, each until its moment (in milliseconds of the epoch).
+    previous_secrets bytea[]    not null default '{}',
+    previous_until  bigint[]    not null default '{}',
     -- Since its last success, where it has failed since.
     failing_since   timestamptz,
     disabled_at     timestamptz,
@@ -18,7 +19,7 @@ create table webhook_endpoints (
     created_at      timestamptz not null,
 
     constraint configured_keeps_no_secret check (is_configured = (secret is null)),
-    constraint previous_secret_has_an_end check ((previous_secret is null) = (previous_until is null)),
+    constraint previous_secrets_have_ends check (cardinality(previous_secrets) = cardinality(previous_until)),
     constraint disabled_says_why check ((disabled_at is null) = (disabled_reason is null))
 );
 
@@ -59,6 +60,7 @@ create table webhook_deliveries (
 create index webhook_deliveries_work on webhook_deliveries (due_at) where status = 'pending';
 create index webhook_deliveries_in_order on webhook_deliveries (endpoint_id, campaign_id, event_seq)
     where status = 'pending';
+create index webhook_deliveries_by_event on webhook_deliveries (event_seq);
 create index webhook_deliveries_newest on webhook_deliveries (endpoint_id, event_seq desc);
 
 create table webhook_attempts (

@@ -51,7 +51,7 @@ impl Guard {
 }
 
 /// What was attempted, and what was answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub attempts: u64,
     pub answers: u64,

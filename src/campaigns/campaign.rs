@@ -39,6 +39,10 @@ pub struct Cause {
     pub previous: CampaignState,
     /// What an override put aside.
     pub overrode: Vec<String>,
+    /// What its dialer had done then, in the answer rate's window.
+    pub counts: Counts,
+    /// Whether the answer rate caused the pause, also one that is being ended.
+    pub by_answer_rate: bool,
 }
 
 /// What Ringback told CXone last. While it is kept, the campaign's pause is Ringback's own.
@@ -430,6 +434,8 @@ impl Campaign {
             since: hold.placed_at,
             previous,
             overrode: Vec::new(),
+            counts: self.counts,
+            by_answer_rate: hold.triggered_by == Trigger::SlidingWindowThrottle,
         };
         if changed_outside {
             return Some(Cause { by: Actor::system("reconciler"), request_id: None, since: now, ..cause });
@@ -438,6 +444,8 @@ impl Campaign {
     }
 
     fn start_cause(&self, previous: CampaignState, now: Timestamp) -> Cause {
+        let counts = self.counts;
+        let by_answer_rate = self.told.as_ref().is_some_and(|told| told.cause.by_answer_rate);
         if let Some(resume) = &self.resume {
             return Cause {
                 by: resume.by.clone(),
@@ -446,6 +454,8 @@ impl Campaign {
                 since: resume.asked_at,
                 previous,
                 overrode: resume.overrode.clone(),
+                counts,
+                by_answer_rate,
             };
         }
         let last = self.holds.iter().max_by_key(|hold| hold.ends_at);
@@ -455,7 +465,7 @@ impl Campaign {
         };
         let since = last.and_then(|hold| hold.ends_at).unwrap_or(now);
         let by = Actor::system("reconciler");
-        Cause { by, triggered_by, request_id: None, since, previous, overrode: Vec::new() }
+        Cause { by, triggered_by, request_id: None, since, previous, overrode: Vec::new(), counts, by_answer_rate }
     }
 
     /// CXone has done what it was told.
@@ -538,6 +548,8 @@ impl Campaign {
             latency_ms: Some(now.duration_since(told.cause.since).as_millis().try_into().unwrap_or(i64::MAX).max(0)),
             triggered_by: Some(told.cause.triggered_by.as_str().into()),
             request_id: told.cause.request_id.clone(),
+            call_volume_before: i64::try_from(told.cause.counts.attempts).ok(),
+            answer_rate: told.cause.counts.rate(),
             // It is confirmed only now.
             call_volume_after: Some(0),
             detail: json!({
@@ -545,6 +557,7 @@ impl Campaign {
                 "scheduledResumeTime": told.until.filter(|_| is_pause),
                 "holds": holds,
                 "overrode": told.cause.overrode,
+                "byAnswerRate": told.cause.by_answer_rate,
             }),
             ..self.entry(action, told.cause.by.clone(), Outcome::Succeeded, clock)
         })

@@ -7,6 +7,8 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
+use crate::types::parse_retry_after;
+
 /// Where CXone says 429 without saying for how long.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(2);
 /// After a 429 nobody comes back sooner than this, whatever it says.
@@ -197,16 +199,9 @@ fn transport_reason(error: &reqwest::Error) -> String {
     scrub(&cause.to_string())
 }
 
-/// `Retry-After` in seconds or as an HTTP date; none where it is neither, or negative. Never absurdly long.
+/// Never absurdly long.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
-        Err(_) => {
-            let until = Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?;
-            Duration::try_from(until.duration_since(now)).unwrap_or_default()
-        }
-    };
+    let wait = parse_retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, now)?;
     Some(wait.min(LONGEST_RETRY_AFTER))
 }
 

@@ -8,6 +8,7 @@ mod id;
 pub mod instant;
 mod language;
 mod phone_number;
+mod retry_after;
 mod time_window;
 mod zone;
 
@@ -18,5 +19,6 @@ pub use id::parse_uuid;
 pub use instant::parse_instant;
 pub use language::Language;
 pub use phone_number::{PhoneNumber, Region};
+pub use retry_after::parse_retry_after;
 pub use time_window::TimeWindow;
 pub use zone::Zone;

@@ -25,7 +25,7 @@ impl Reach {
     /// `not-a-webhook-url` or `forbidden-address`.
     pub fn parse(self, text: &str) -> Result<Url, Fault> {
         let url = Url::parse(text).map_err(|_| bad_url("must be a URL such as https://wfo.example.com/hooks"))?;
-        if text.len() > LONGEST_URL {
+        if url.as_str().len() > LONGEST_URL {
             return Err(bad_url("must be at most 2048 characters"));
         }
         if !url.username().is_empty() || url.password().is_some() {

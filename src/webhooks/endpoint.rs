@@ -21,11 +21,19 @@ pub struct Endpoint {
     pub created_at: Timestamp,
 }
 
-/// Its secrets, sealed. The one before signs too, until its time is over.
+/// Its secrets, sealed. Those before the current one sign too, each until its time is over.
 #[derive(Clone, Debug, Default)]
 pub struct SealedSecrets {
     pub current: Option<Vec<u8>>,
-    pub previous: Option<(Vec<u8>, Timestamp)>,
+    pub previous: Vec<(Vec<u8>, Timestamp)>,
+}
+
+impl SealedSecrets {
+    /// As they are kept: each with its end, in milliseconds of the epoch.
+    pub fn of(current: Option<Vec<u8>>, previous: Vec<Vec<u8>>, until: &[i64]) -> Self {
+        let ends = until.iter().map(|until| Timestamp::from_millisecond(*until).unwrap_or(Timestamp::MIN));
+        Self { current, previous: previous.into_iter().zip(ends).collect() }
+    }
 }
 
 /// Where a delivery stands.

@@ -65,8 +65,8 @@ pub fn announced(mut entry: Entry) -> Entry {
 }
 
 fn campaign_body(entry: &Entry, word: &str) -> Value {
-    let by_answer_rate = entry.triggered_by.as_deref() == Some("SLIDING_WINDOW_THROTTLE");
-    let reason = if by_answer_rate { json!("AUTO_THROTTLE") } else { entry.detail["pauseReason"].clone() };
+    let is_automatic = entry.detail["byAnswerRate"] == true;
+    let reason = if is_automatic { json!("AUTO_THROTTLE") } else { entry.detail["pauseReason"].clone() };
     let variance = entry.call_volume_after.zip(entry.call_volume_before).map(|(after, before)| after - before);
     json!({
         "type": entry.action,
@@ -120,7 +120,9 @@ mod tests {
             call_volume_after: Some(0),
             answer_rate: Some(0.2),
             triggered_by: Some("SLIDING_WINDOW_THROTTLE".into()),
-            detail: json!({"pauseReason": "CARRIER_THROTTLE", "scheduledResumeTime": "2026-11-20T16:00:00Z"}),
+            detail: json!({
+                "pauseReason": "CARRIER_THROTTLE", "scheduledResumeTime": "2026-11-20T16:00:00Z", "byAnswerRate": true,
+            }),
             ..Entry::new(Uuid::nil(), now, action, Actor::operator(), Outcome::Succeeded)
         }
     }
@@ -139,7 +141,7 @@ mod tests {
                 "metadata": {"latencyMs": 41, "volumeVariance": -100, "answerRate": 0.2},
             })
         );
-        let by_hand = Entry { triggered_by: Some("MANUAL_PAUSE".into()), ..entry("campaign.paused") };
+        let by_hand = Entry { detail: json!({"pauseReason": "CARRIER_THROTTLE"}), ..entry("campaign.paused") };
         assert!(announced(by_hand).event.unwrap()["body"].as_str().unwrap().contains(r#""reason":"CARRIER_THROTTLE""#));
         assert_eq!(announced(entry("hold.placed")).event, None);
     }

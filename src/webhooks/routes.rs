@@ -238,7 +238,7 @@ async fn rotate(
     let sealed = webhooks.sealed(id, &secret)?;
     let entry = webhooks.entry("webhook.secret_rotated", &allowed.caller, &info, json!({ "webhookId": id }));
     let until = info.arrived_at + BOTH_SIGN_FOR;
-    if !webhooks.store.rotate(id, &sealed, until, entry).await? {
+    if !webhooks.store.rotate(id, &sealed, until, info.arrived_at, entry).await? {
         return Err(Problem::not_found("webhook"));
     }
     shown_once(StatusCode::OK, webhooks.find(id).await?.into(), &secret)

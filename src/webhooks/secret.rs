@@ -40,7 +40,8 @@ impl SigningSecret {
         Ok(Self(bytes.into()))
     }
 
-    /// Reads one from the configuration: `whsec_` and base64, or any other text as it is.
+    /// Reads one from the configuration: base64, with `whsec_` or without, as the published libraries do. Other text
+    /// without `whsec_` is taken as it is.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -48,8 +49,11 @@ impl SigningSecret {
         let text = text.expose_secret();
         let bytes = match text.strip_prefix(PREFIX) {
             Some(encoded) => STANDARD.decode(encoded).map_err(|_| "must be base64 after whsec_")?,
-            None => text.as_bytes().to_vec(),
+            None => STANDARD.decode(text).unwrap_or_else(|_| text.as_bytes().to_vec()),
         };
+        if bytes.is_empty() {
+            return Err("must not be empty after whsec_");
+        }
         Ok(Self(bytes.into()))
     }
 
@@ -134,7 +138,9 @@ mod tests {
         let secret = SigningSecret::parse(&"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).unwrap();
         assert_eq!(secret.reveal(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         assert!(!format!("{secret:?}").contains("MfKQ"));
-        assert!(SigningSecret::parse(&"whsec_!".into()).is_err());
+        let bare = SigningSecret::parse(&"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).unwrap();
+        assert_eq!(bare.reveal(), secret.reveal());
+        assert!(SigningSecret::parse(&"whsec_!".into()).is_err() && SigningSecret::parse(&"whsec_".into()).is_err());
         assert_eq!(SigningSecret::new().unwrap().reveal().len(), PREFIX.len() + 44);
     }
 }

@@ -70,8 +70,8 @@ struct EndpointRow {
     description: Option<String>,
     is_configured: bool,
     secret: Option<Vec<u8>>,
-    previous_secret: Option<Vec<u8>>,
-    previous_until: Option<jiff_sqlx::Timestamp>,
+    previous_secrets: Vec<Vec<u8>>,
+    previous_until: Vec<i64>,
     failing_since: Option<jiff_sqlx::Timestamp>,
     disabled_at: Option<jiff_sqlx::Timestamp>,
     disabled_reason: Option<String>,
@@ -80,7 +80,6 @@ struct EndpointRow {
 
 impl From<EndpointRow> for Endpoint {
     fn from(row: EndpointRow) -> Self {
-        let previous_until = row.previous_until.map(jiff_sqlx::Timestamp::to_jiff);
         let parse = |events: Vec<String>| events.iter().filter_map(|name| EventType::parse(name).ok()).collect();
         Self {
             id: row.id,
@@ -88,7 +87,7 @@ impl From<EndpointRow> for Endpoint {
             events: row.events.map(parse),
             description: row.description,
             is_configured: row.is_configured,
-            secrets: SealedSecrets { current: row.secret, previous: row.previous_secret.zip(previous_until) },
+            secrets: SealedSecrets::of(row.secret, row.previous_secrets, &row.previous_until),
             failing_since: row.failing_since.map(jiff_sqlx::Timestamp::to_jiff),
             disabled: row.disabled_at.map(jiff_sqlx::Timestamp::to_jiff).zip(row.disabled_reason),
             created_at: row.created_at.to_jiff(),
@@ -176,7 +175,7 @@ impl WebhookStore {
     pub async fn find(&self, id: Uuid) -> Result<Option<Endpoint>, sqlx::Error> {
         let row = sqlx::query_as!(
             EndpointRow,
-            "select id, url, events, description, is_configured, secret, previous_secret, previous_until, failing_since,
+            "select id, url, events, description, is_configured, secret, previous_secrets, previous_until, failing_since,
                  disabled_at, disabled_reason, created_at
              from webhook_endpoints where id = $1 and deleted_at is null",
             id
@@ -191,7 +190,7 @@ impl WebhookStore {
     pub async fn page(&self, page: &PageRequest<Newest>) -> Result<Page<Endpoint>, sqlx::Error> {
         let rows = sqlx::query_as!(
             EndpointRow,
-            "select id, url, events, description, is_configured, secret, previous_secret, previous_until, failing_since,
+            "select id, url, events, description, is_configured, secret, previous_secrets, previous_until, failing_since,
                  disabled_at, disabled_reason, created_at
              from webhook_endpoints
              where deleted_at is null and ($1::timestamptz is null or (created_at, id) < ($1, $2))
@@ -217,13 +216,16 @@ impl WebhookStore {
     pub async fn delete(&self, id: Uuid, now: Timestamp, entry: Entry) -> Result<bool, sqlx::Error> {
         let deleted = sqlx::query!(
             "with gone as (
-                 update webhook_endpoints set deleted_at = $2, secret = ''::bytea, previous_secret = null,
-                     previous_until = null
+                 update webhook_endpoints set deleted_at = $2, secret = ''::bytea, previous_secrets = '{}',
+                     previous_until = '{}'
                  where id = $1 and deleted_at is null and not is_configured returning id
              ),
              given_up as (
                  update webhook_deliveries set status = 'dead', due_at = null, updated_at = $2
-                 where endpoint_id in (select id from gone) and status = 'pending'
+                 where id in (
+                     select id from webhook_deliveries
+                     where endpoint_id in (select id from gone) and status = 'pending' for update skip locked
+                 )
              )
              select audit_record($3) as id from gone",
             id,
@@ -233,7 +235,7 @@ impl WebhookStore {
         Ok(deleted.fetch_optional(&self.pool).await?.is_some())
     }
 
-    /// Gives an endpoint a new secret; the one before signs too, until `previous_until`.
+    /// Gives an endpoint a new secret; the one before signs too, until `previous_until`, and so do those before that.
     ///
     /// # Errors
     /// Where Postgres refuses.
@@ -242,16 +244,29 @@ impl WebhookStore {
         id: Uuid,
         secret: &[u8],
         previous_until: Timestamp,
+        now: Timestamp,
         entry: Entry,
     ) -> Result<bool, sqlx::Error> {
         let rotated = sqlx::query!(
-            "update webhook_endpoints set previous_secret = secret, previous_until = $3, secret = $2
+            "update webhook_endpoints set
+                 (previous_secrets, previous_until) = (
+                     select coalesce(array_agg(still.secret order by still.until), '{}'),
+                         coalesce(array_agg(still.until order by still.until), '{}')
+                     from (
+                         select p.secret, p.until
+                         from unnest(previous_secrets || webhook_endpoints.secret, previous_until || $3::bigint)
+                             as p(secret, until)
+                         where p.until > $5 order by p.until desc limit 5
+                     ) as still
+                 ),
+                 secret = $2
              where id = $1 and deleted_at is null and not is_configured
              returning audit_record($4) as id",
             id,
             secret,
-            previous_until.to_sqlx() as _,
-            entry.into_json()
+            previous_until.as_millisecond(),
+            entry.into_json(),
+            now.as_millisecond()
         );
         Ok(rotated.fetch_optional(&self.pool).await?.is_some())
     }
@@ -346,7 +361,7 @@ impl WebhookStore {
         })
     }
 
-    /// Delivers again all that is dead since a moment; gives how many.
+    /// Delivers again all that died since a moment; gives how many.
     ///
     /// # Errors
     /// Where Postgres refuses.
@@ -361,8 +376,11 @@ impl WebhookStore {
             r#"with again as (
                  update webhook_deliveries set status = 'pending', attempts = 0, claims = claims + 1, due_at = $3,
                      updated_at = $3
-                 where endpoint_id = $1 and status = 'dead' and created_at >= $2
-                 returning id
+                 from webhook_endpoints as e
+                 where e.id = $1 and e.deleted_at is null and e.disabled_at is null
+                   and webhook_deliveries.endpoint_id = e.id and webhook_deliveries.status = 'dead'
+                   and webhook_deliveries.updated_at >= $2
+                 returning webhook_deliveries.id
              ),
              noted as (select audit_record($4) as id)
              select (select count(*) from again) as "count!" from noted"#,
@@ -376,7 +394,8 @@ impl WebhookStore {
     }
 
     /// Takes the delivery that has been due for longest, until `lease_end`: of each campaign and endpoint only the
-    /// first that is still pending, and none of the endpoints that this replica is busy with.
+    /// first that is still pending, and none of the endpoints that this replica is busy with. Those that fail come
+    /// last. Of configured endpoints only the one whose secret this replica has.
     ///
     /// # Errors
     /// Where Postgres refuses.
@@ -385,6 +404,7 @@ impl WebhookStore {
         now: Timestamp,
         lease_end: Timestamp,
         busy: &[Uuid],
+        configured: Option<&str>,
     ) -> Result<Option<Claimed>, sqlx::Error> {
         // The firsts are found by leaping through the index from one endpoint and campaign to the next: what waits
         // behind an endpoint that has been dead for days costs nothing.
@@ -403,42 +423,45 @@ impl WebhookStore {
              claimed as (
                  update webhook_deliveries set due_at = $2, claims = claims + 1
                  where id = (
-                     select d.id from firsts join webhook_deliveries as d using (id)
+                     select d.id from firsts
+                     join webhook_deliveries as d using (id)
+                     join webhook_endpoints as e on e.id = d.endpoint_id
                      where d.status = 'pending' and d.due_at <= $1 and d.endpoint_id <> all($3)
-                     order by d.due_at, d.event_seq limit 1 for update of d skip locked
+                       and e.deleted_at is null and e.disabled_at is null and (not e.is_configured or e.url = $4)
+                     order by (e.failing_since is not null), d.due_at, d.event_seq
+                     limit 1 for update of d skip locked
                  )
                  returning id, claims, attempts, event_seq, endpoint_id
              )
              select c.id, c.claims, c.attempts, v.id as event_id, v.type as event_type, v.body, e.id as endpoint_id, e.url,
-                 e.is_configured, e.secret, e.previous_secret, e.previous_until, e.failing_since
+                 e.is_configured, e.secret, e.previous_secrets, e.previous_until, e.failing_since
              from claimed as c
              join webhook_events as v on v.seq = c.event_seq
              join webhook_endpoints as e on e.id = c.endpoint_id"#,
             now.to_sqlx() as _,
             lease_end.to_sqlx() as _,
-            busy
+            busy,
+            configured
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|row| {
-            let previous_until = row.previous_until.map(jiff_sqlx::Timestamp::to_jiff);
-            Claimed {
-                id: row.id,
-                claim: row.claims,
-                attempts: row.attempts.unsigned_abs(),
-                event_id: row.event_id,
-                event_type: row.event_type,
-                body: row.body,
-                endpoint: row.endpoint_id,
-                url: row.url,
-                is_configured: row.is_configured,
-                secrets: SealedSecrets { current: row.secret, previous: row.previous_secret.zip(previous_until) },
-                failing_since: row.failing_since.map(jiff_sqlx::Timestamp::to_jiff),
-            }
+        Ok(row.map(|row| Claimed {
+            id: row.id,
+            claim: row.claims,
+            attempts: row.attempts.unsigned_abs(),
+            event_id: row.event_id,
+            event_type: row.event_type,
+            body: row.body,
+            endpoint: row.endpoint_id,
+            url: row.url,
+            is_configured: row.is_configured,
+            secrets: SealedSecrets::of(row.secret, row.previous_secrets, &row.previous_until),
+            failing_since: row.failing_since.map(jiff_sqlx::Timestamp::to_jiff),
         }))
     }
 
-    /// Writes what came of an attempt; nothing, where the claim is lost. With `entry` where the endpoint is disabled.
+    /// Writes what came of an attempt, with `entry` where the endpoint is disabled. False where the claim is lost, and
+    /// nothing is written.
     ///
     /// # Errors
     /// Where Postgres refuses.
@@ -448,17 +471,18 @@ impl WebhookStore {
         attempt: &Attempt,
         verdict: &Verdict,
         entry: Option<Entry>,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<bool, sqlx::Error> {
         let (status, due_at, disabled) = match verdict {
             Verdict::Succeeded => (DeliveryStatus::Succeeded, None, None),
             Verdict::Again(at) => (DeliveryStatus::Pending, Some(at.to_sqlx()), None),
             Verdict::Dead => (DeliveryStatus::Dead, None, None),
             Verdict::Disabled(reason) => (DeliveryStatus::Dead, None, Some(*reason)),
         };
-        sqlx::query!(
+        let settled = sqlx::query!(
             "with settled as (
                  update webhook_deliveries set status = $3, due_at = $4, attempts = attempts + 1, updated_at = $5
-                 where id = $1 and claims = $2 and status = 'pending'
+                 -- What was given up while it was on its way, and was taken all the same, is delivered.
+                 where id = $1 and claims = $2 and (status = 'pending' or $3 = 'succeeded')
                  returning id, endpoint_id
              ),
              noted as (
@@ -475,11 +499,16 @@ impl WebhookStore {
                  where id = (select endpoint_id from settled)
                    and ($10::text is not null or ($3 = 'succeeded') = (failing_since is not null))
              ),
-             -- A disabled endpoint is sent nothing more; what was on its way can be delivered again.
+             -- A disabled endpoint is sent nothing more; what was on its way can be delivered again. What somebody else
+             -- is just writing is left to them.
              given_up as (
                  update webhook_deliveries set status = 'dead', due_at = null, updated_at = $5
-                 where $10::text is not null and endpoint_id = (select endpoint_id from settled)
-                   and status = 'pending' and id <> $1
+                 where id in (
+                     select id from webhook_deliveries
+                     where $10::text is not null and endpoint_id = (select endpoint_id from settled)
+                       and status = 'pending' and id <> $1
+                     for update skip locked
+                 )
              )
              select audit_record($11) as id from settled",
             claimed.id,
@@ -493,37 +522,41 @@ impl WebhookStore {
             attempt.answer,
             disabled,
             entry.map(Entry::into_json)
-        )
-        .fetch_optional(&self.pool)
-        .await
-        .map(drop)
+        );
+        Ok(settled.fetch_optional(&self.pool).await?.is_some())
     }
 
-    /// Gives a claim back: the delivery is due again at once.
+    /// Gives a claim back: the delivery is due again at `due_at`, and no attempt is counted.
     ///
     /// # Errors
     /// Where Postgres refuses.
-    pub async fn release(&self, claimed: &Claimed, now: Timestamp) -> Result<(), sqlx::Error> {
+    pub async fn release(&self, claimed: &Claimed, due_at: Timestamp) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "update webhook_deliveries set due_at = $3 where id = $1 and claims = $2 and status = 'pending'",
             claimed.id,
             claimed.claim,
-            now.to_sqlx() as _
+            due_at.to_sqlx() as _
         )
         .execute(&self.pool)
         .await
         .map(drop)
     }
 
-    /// Deletes events from before a moment that nobody is still to be told of, with all that is known of them.
+    /// Deletes events from before a moment that nobody is still to be told of, with all that is known of them; a bounded
+    /// piece at a time.
     ///
     /// # Errors
     /// Where Postgres refuses.
     pub async fn purge(&self, before: Timestamp) -> Result<u64, sqlx::Error> {
         let deleted = sqlx::query!(
-            "delete from webhook_events as e
-             where created_at < $1
-               and not exists (select from webhook_deliveries where event_seq = e.seq and status = 'pending')",
+            "delete from webhook_events where seq in (
+                 select e.seq from webhook_events as e
+                 where e.created_at < $1 and not exists (
+                     select from webhook_deliveries as d join webhook_endpoints as p on p.id = d.endpoint_id
+                     where d.event_seq = e.seq and d.status = 'pending' and p.deleted_at is null
+                 )
+                 order by e.created_at limit 5000
+             )",
             before.to_sqlx() as _
         );
         Ok(deleted.execute(&self.pool).await?.rows_affected())

@@ -18,6 +18,7 @@ use super::secret::{Seal, SecretError, SigningSecret};
 use super::store::WebhookStore;
 use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
+use crate::types::parse_retry_after;
 
 /// A receiver that has not answered by then has failed (Standard Webhooks suggests 15 to 30 s).
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -27,6 +28,10 @@ const LEASE: Duration = Duration::from_secs(25);
 const SLOTS: usize = 32;
 /// … and of those, to one endpoint: a slow one delays only itself.
 const SLOTS_OF_AN_ENDPOINT: usize = 4;
+/// One that fails may hang in each of its attempts.
+const SLOTS_OF_A_FAILING_ENDPOINT: usize = 1;
+/// A replica that cannot sign leaves the delivery to others, or to a restart with the right settings, for so long.
+const UNSIGNED_WAIT: Duration = Duration::from_secs(30);
 /// How often a replica looks for deliveries that are due.
 const POLL: Duration = Duration::from_millis(250);
 /// After SIGTERM, attempts may go on for so long; what is unfinished then is given back.
@@ -50,6 +55,13 @@ pub struct WebhookSettings {
     pub configured: Option<(String, SigningSecret)>,
 }
 
+/// An endpoint that deliveries are on their way to.
+#[derive(Clone, Copy, Default)]
+struct Busy {
+    deliveries: usize,
+    is_failing: bool,
+}
+
 /// Delivers what is due.
 pub struct DeliveryWorker {
     store: WebhookStore,
@@ -57,7 +69,7 @@ pub struct DeliveryWorker {
     http: reqwest::Client,
     clock: Clock,
     slots: Arc<Semaphore>,
-    busy: Mutex<HashMap<Uuid, usize>>,
+    busy: Mutex<HashMap<Uuid, Busy>>,
     running: TaskTracker,
     give_up: CancellationToken,
 }
@@ -97,10 +109,11 @@ impl DeliveryWorker {
             // The semaphore is never closed.
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
             let now = self.clock.now();
-            match self.store.claim(now, now + LEASE, &self.saturated()).await {
+            let configured = self.settings.configured.as_ref().map(|(url, _)| url.as_str());
+            match self.store.claim(now, now + LEASE, &self.saturated(), configured).await {
                 Ok(Some(claimed)) => {
                     let worker = Arc::clone(self);
-                    worker.occupy(claimed.endpoint);
+                    worker.occupy(&claimed);
                     self.running.spawn(async move {
                         worker.deliver_or_release(&claimed).await;
                         worker.leave(claimed.endpoint);
@@ -128,22 +141,29 @@ impl DeliveryWorker {
 
     fn saturated(&self) -> Vec<Uuid> {
         let busy = self.lock();
-        busy.iter().filter(|(_, count)| **count >= SLOTS_OF_AN_ENDPOINT).map(|(id, _)| *id).collect()
+        let is_full = |busy: &Busy| {
+            let slots = if busy.is_failing { SLOTS_OF_A_FAILING_ENDPOINT } else { SLOTS_OF_AN_ENDPOINT };
+            busy.deliveries >= slots
+        };
+        busy.iter().filter(|(_, busy)| is_full(busy)).map(|(id, _)| *id).collect()
     }
 
-    fn occupy(&self, endpoint: Uuid) {
-        *self.lock().entry(endpoint).or_default() += 1;
+    fn occupy(&self, claimed: &Claimed) {
+        let mut busy = self.lock();
+        let endpoint = busy.entry(claimed.endpoint).or_default();
+        endpoint.deliveries += 1;
+        endpoint.is_failing = claimed.failing_since.is_some();
     }
 
     fn leave(&self, endpoint: Uuid) {
         let mut busy = self.lock();
-        if let Some(count) = busy.get_mut(&endpoint) {
-            *count = count.saturating_sub(1);
+        if let Some(endpoint) = busy.get_mut(&endpoint) {
+            endpoint.deliveries = endpoint.deliveries.saturating_sub(1);
         }
-        busy.retain(|_, count| *count > 0);
+        busy.retain(|_, endpoint| endpoint.deliveries > 0);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, usize>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Busy>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,7 +190,15 @@ impl DeliveryWorker {
 
     async fn deliver(&self, claimed: &Claimed) -> Result<(), sqlx::Error> {
         let (at, started) = (self.clock.now(), Instant::now());
-        let (answered, answer, error) = self.send(claimed, at).await;
+        let signature = match self.signature(claimed, at) {
+            Ok(signature) => signature,
+            // That is no fault of the receiver's, and costs it no attempt.
+            Err(error) => {
+                tracing::error!(webhook.id = %claimed.endpoint, error = %error, "a webhook cannot be signed");
+                return self.store.release(claimed, at + UNSIGNED_WAIT).await;
+            }
+        };
+        let (answered, answer, error) = self.send(claimed, at, signature).await;
         let attempt = Attempt {
             at,
             duration_ms: i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX),
@@ -178,22 +206,20 @@ impl DeliveryWorker {
             error,
             answer: answer.text,
         };
-        let verdict = verdict(answered, claimed.attempts, claimed.failing_since, &self.clock);
-        let outcome = match &verdict {
-            Verdict::Succeeded => "succeeded",
-            Verdict::Again(_) => "failed",
-            Verdict::Dead | Verdict::Disabled(_) => "dead",
-        };
-        metrics::counter!("ringback_webhook_attempts_total", "outcome" => outcome).increment(1);
+        let mut verdict = verdict(answered, claimed.attempts, claimed.failing_since, &self.clock);
+        if matches!(verdict, Verdict::Disabled(_)) {
+            // It may have taken another event meanwhile.
+            let failing_since = self.store.find(claimed.endpoint).await?.and_then(|endpoint| endpoint.failing_since);
+            verdict = super::retry::verdict(answered, claimed.attempts, failing_since, &self.clock);
+        }
         let entry = match &verdict {
-            Verdict::Disabled(reason) => {
-                tracing::warn!(webhook.id = %claimed.endpoint, reason, "the endpoint is disabled");
-                metrics::counter!("ringback_webhook_endpoints_disabled_total").increment(1);
-                Some(self.disabled_entry(claimed, reason))
-            }
+            Verdict::Disabled(reason) => Some(self.disabled_entry(claimed, reason)),
             Verdict::Succeeded | Verdict::Again(_) | Verdict::Dead => None,
         };
-        self.store.settle(claimed, &attempt, &verdict, entry).await
+        if self.store.settle(claimed, &attempt, &verdict, entry).await? {
+            count(claimed, &verdict);
+        }
+        Ok(())
     }
 
     fn disabled_entry(&self, claimed: &Claimed, reason: &str) -> Entry {
@@ -205,16 +231,12 @@ impl DeliveryWorker {
         }
     }
 
-    async fn send(&self, claimed: &Claimed, at: Timestamp) -> (Answered, Excerpt, Option<String>) {
+    async fn send(&self, claimed: &Claimed, at: Timestamp, signature: String) -> (Answered, Excerpt, Option<String>) {
         let failed = |error: String| (Answered { status: None, retry_after: None }, Excerpt::default(), Some(error));
         // Once more: the settings may have changed since the endpoint was made.
         let url = match self.settings.reach.parse(&claimed.url) {
             Ok(url) => url,
             Err(fault) => return failed(format!("the URL {}", fault.detail)),
-        };
-        let signature = match self.signature(claimed, at) {
-            Ok(signature) => signature,
-            Err(error) => return failed(format!("it cannot be signed: {error}")),
         };
         let request = self
             .http
@@ -227,7 +249,7 @@ impl DeliveryWorker {
         match request.send().await {
             Ok(answer) => {
                 let status = answer.status().as_u16();
-                let retry_after = retry_after(answer.headers());
+                let retry_after = retry_after(answer.headers(), self.clock.now());
                 let (text, whole) = read(answer).await;
                 let excerpt = Excerpt { status: Some(status), text };
                 if whole {
@@ -240,7 +262,7 @@ impl DeliveryWorker {
         }
     }
 
-    /// One signature, or two while the secret before still counts.
+    /// A signature by each secret that still counts.
     fn signature(&self, claimed: &Claimed, at: Timestamp) -> Result<String, SecretError> {
         let sign = |secret: &SigningSecret| secret.sign(claimed.event_id, at.as_second(), &claimed.body);
         if claimed.is_configured {
@@ -250,10 +272,23 @@ impl DeliveryWorker {
         let seal = self.settings.seal.as_ref().ok_or(SecretError::NoKey)?;
         let current = claimed.secrets.current.as_deref().ok_or(SecretError::NoKey)?;
         let mut signatures = vec![sign(&seal.open(claimed.endpoint, current)?)?];
-        if let Some((previous, _)) = claimed.secrets.previous.as_ref().filter(|(_, until)| at < *until) {
+        for (previous, _) in claimed.secrets.previous.iter().filter(|(_, until)| at < *until) {
             signatures.push(sign(&seal.open(claimed.endpoint, previous)?)?);
         }
         Ok(signatures.join(" "))
+    }
+}
+
+fn count(claimed: &Claimed, verdict: &Verdict) {
+    let outcome = match verdict {
+        Verdict::Succeeded => "succeeded",
+        Verdict::Again(_) => "failed",
+        Verdict::Dead | Verdict::Disabled(_) => "dead",
+    };
+    metrics::counter!("ringback_webhook_attempts_total", "outcome" => outcome).increment(1);
+    if let Verdict::Disabled(reason) = verdict {
+        tracing::warn!(webhook.id = %claimed.endpoint, reason, "the endpoint is disabled");
+        metrics::counter!("ringback_webhook_endpoints_disabled_total").increment(1);
     }
 }
 
@@ -279,9 +314,8 @@ async fn read(mut answer: reqwest::Response) -> (Option<String>, bool) {
     ((!text.is_empty()).then_some(text), whole)
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    parse_retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, now)
 }
 
 /// The innermost cause says most; the URL in the outermost is known.
