@@ -13,7 +13,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::audit::{self, AuditStore};
 use crate::callbacks::{self, CallbackStore, Callbacks, Waiting, Worker};
-use crate::campaigns::{self, AnswerRates, CampaignStore, Campaigns, Conductor, CxoneDialer, RateStore, SettingsStore};
+use crate::campaigns::{
+    self, AnswerRates, CampaignStore, Campaigns, Conductor, CxoneDialer, RateStore, SettingsRoutes, SettingsStore,
+};
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::cxone::Cxone;
@@ -129,6 +131,11 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
         dialer,
         rates: rate_store.clone(),
         clock: clock.clone(),
+    };
+    let setting_routes = SettingsRoutes {
+        settings: campaigns.clone(),
+        conductor: Arc::clone(&conductor),
+        clock: clock.clone(),
         region: settings.region,
     };
     let callbacks = Callbacks {
@@ -151,6 +158,7 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
     let v1 = OpenApiRouter::new()
         .merge(callbacks::routes().with_state(callbacks))
         .merge(campaigns::routes().with_state(campaign_routes))
+        .merge(campaigns::settings_routes().with_state(setting_routes))
         .merge(campaigns::event_routes().with_state(Arc::clone(&rates)))
         .merge(webhooks::routes().with_state(webhook_routes))
         .merge(audit::routes().with_state(AuditStore::new(pool.clone())))
@@ -173,6 +181,7 @@ fn openapi() -> utoipa::openapi::OpenApi {
     let mut api = http::describe();
     api.merge(callbacks::routes().into_openapi());
     api.merge(campaigns::routes().into_openapi());
+    api.merge(campaigns::settings_routes().into_openapi());
     api.merge(campaigns::event_routes().into_openapi());
     api.merge(webhooks::routes().into_openapi());
     api.merge(audit::routes().into_openapi());

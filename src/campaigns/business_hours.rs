@@ -4,8 +4,8 @@ use jiff::ToSpan as _;
 use jiff::civil::Weekday;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
-use super::settings_wire::BusinessHoursView;
 use crate::types::{DailyWindow, Fault, TimeWindow, Zone, parse_time_of_day};
 
 const WEEKDAYS: [(Weekday, &str); 7] = [
@@ -64,8 +64,46 @@ pub fn parse_weekday(text: &str) -> Result<Weekday, Fault> {
 }
 
 /// As the API writes a day.
-pub fn weekday_name(day: Weekday) -> &'static str {
+fn weekday_name(day: Weekday) -> &'static str {
     WEEKDAYS.iter().find(|(known, _)| *known == day).map_or("", |(_, name)| name)
+}
+
+/// When a campaign's callers may be called back
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = BusinessHours)]
+pub struct BusinessHoursView {
+    /// IANA name.
+    #[schema(example = "America/New_York")]
+    pub timezone: String,
+    /// A day may have several, or none.
+    pub days: Vec<OpenDayView>,
+}
+
+/// One open time of a day
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OpenDay)]
+pub struct OpenDayView {
+    /// `MONDAY` to `SUNDAY`.
+    #[schema(example = "MONDAY")]
+    pub day: String,
+    #[schema(example = "09:00")]
+    pub start_time: String,
+    /// Of the next day, where it is before `startTime`.
+    #[schema(example = "17:00")]
+    pub end_time: String,
+}
+
+impl From<&BusinessHours> for BusinessHoursView {
+    fn from(hours: &BusinessHours) -> Self {
+        let days = hours.open.iter().map(|(day, window)| OpenDayView {
+            day: weekday_name(*day).to_owned(),
+            start_time: window.start().strftime("%H:%M").to_string(),
+            end_time: window.end().strftime("%H:%M").to_string(),
+        });
+        Self { timezone: hours.zone.name().to_owned(), days: days.collect() }
+    }
 }
 
 impl Serialize for BusinessHours {

@@ -31,5 +31,6 @@ pub use rate_store::RateStore;
 pub use rates::AnswerRates;
 pub use routes::{Campaigns, routes};
 pub use settings::CampaignSettings;
+pub use settings_routes::{SettingsRoutes, settings_routes};
 pub use settings_store::SettingsStore;
 pub use store::CampaignStore;

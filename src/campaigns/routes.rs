@@ -31,7 +31,7 @@ use crate::http::{
     Allowed, Caller, Faults, JsonBody, OptionalJsonBody, Page, PageRequest, Problem, ProblemKind, Query, RequestInfo,
     ResourceId, Scope, Segment, preferred_wait, required,
 };
-use crate::types::{CampaignId, Region};
+use crate::types::CampaignId;
 
 /// How long a command waits for CXone where its caller does not say.
 const COMMAND_WAIT: Duration = Duration::from_secs(5);
@@ -51,17 +51,11 @@ pub struct Campaigns {
     pub dialer: CxoneDialer,
     pub rates: RateStore,
     pub clock: Clock,
-    pub region: Region,
 }
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Campaigns> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(get))
-        .routes(routes!(pause))
-        .routes(routes!(resume))
-        .merge(super::settings_routes::routes())
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(pause)).routes(routes!(resume))
 }
 
 /// Pause a campaign

@@ -1,5 +1,7 @@
 //! `/v1/campaigns/{campaignId}/settings`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -8,16 +10,26 @@ use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::routes::Campaigns;
+use super::conductor::Conductor;
 use super::settings::CampaignSettings;
-use super::settings_store::Saved;
+use super::settings_store::{Saved, SettingsStore};
 use super::settings_wire::{SettingsRequest, SettingsView};
 use crate::audit::{Actor, Entry, Outcome};
+use crate::clock::Clock;
 use crate::http::{Allowed, JsonBody, Problem, ProblemKind, RequestInfo, Segment, required};
-use crate::types::CampaignId;
+use crate::types::{CampaignId, Region};
+
+/// What the routes work with.
+#[derive(Clone)]
+pub struct SettingsRoutes {
+    pub settings: SettingsStore,
+    pub conductor: Arc<Conductor>,
+    pub clock: Clock,
+    pub region: Region,
+}
 
 /// The routes.
-pub fn routes() -> OpenApiRouter<Campaigns> {
+pub fn settings_routes() -> OpenApiRouter<SettingsRoutes> {
     OpenApiRouter::new().routes(routes!(get_settings, put_settings))
 }
 
@@ -28,7 +40,7 @@ pub fn routes() -> OpenApiRouter<Campaigns> {
     tag = "Campaigns", security(("key" = ["campaigns:read"])), params(("campaignId" = String, Path)),
     responses((status = 200, body = SettingsView, headers(("ETag" = String))), (status = 422)))]
 async fn get_settings(
-    State(campaigns): State<Campaigns>,
+    State(campaigns): State<SettingsRoutes>,
     _: Allowed<required::CampaignsRead>,
     Segment(campaign): Segment<String>,
 ) -> Result<Response, Problem> {
@@ -46,7 +58,7 @@ async fn get_settings(
     responses((status = 200, body = SettingsView, headers(("ETag" = String))),
         (status = 412, description = "`settings-changed`"), (status = 422)))]
 async fn put_settings(
-    State(campaigns): State<Campaigns>,
+    State(campaigns): State<SettingsRoutes>,
     allowed: Allowed<required::CampaignsWrite>,
     Extension(info): Extension<RequestInfo>,
     Segment(campaign): Segment<String>,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::answer_rate::Guard;
-use super::business_hours::{BusinessHours, parse_weekday, weekday_name};
+use super::business_hours::{BusinessHours, BusinessHoursView, parse_weekday};
 use super::regulatory_window::{RegulatoryWindowView, read_window};
 use super::settings::{CampaignSettings, CarrierLimit};
 use crate::http::{Faults, Member, Problem, Unknown};
@@ -18,44 +18,6 @@ const SHORTEST_MS: u32 = 100;
 const DAY_MS: u32 = 24 * 3600 * 1000;
 /// Several open times for each day of the week.
 const MOST_DAYS: usize = 50;
-
-/// When a campaign's callers may be called back
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = BusinessHours)]
-pub struct BusinessHoursView {
-    /// IANA name.
-    #[schema(example = "America/New_York")]
-    pub timezone: String,
-    /// A day may have several, or none.
-    pub days: Vec<OpenDayView>,
-}
-
-/// One open time of a day
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = OpenDay)]
-pub struct OpenDayView {
-    /// `MONDAY` to `SUNDAY`.
-    #[schema(example = "MONDAY")]
-    pub day: String,
-    #[schema(example = "09:00")]
-    pub start_time: String,
-    /// Of the next day, where it is before `startTime`.
-    #[schema(example = "17:00")]
-    pub end_time: String,
-}
-
-impl From<&BusinessHours> for BusinessHoursView {
-    fn from(hours: &BusinessHours) -> Self {
-        let days = hours.open.iter().map(|(day, window)| OpenDayView {
-            day: weekday_name(*day).to_owned(),
-            start_time: window.start().strftime("%H:%M").to_string(),
-            end_time: window.end().strftime("%H:%M").to_string(),
-        });
-        Self { timezone: hours.zone.name().to_owned(), days: days.collect() }
-    }
-}
 
 /// What operations have set for a campaign
 #[derive(Debug, Serialize, ToSchema)]
