@@ -130,9 +130,7 @@ impl Conductor {
         match self.renewing(id, lease, self.control.command(id, lease, &commanded)).await {
             Err(Halt::Refused(refusal)) => {
                 self.control.book.release(id, lease, self.refusal_entry(id, order, &refusal)).await?;
-                if refusal == Refusal::Unknown {
-                    self.store().forget(id).await?;
-                }
+                self.store().forget(id).await?;
                 Err(Halt::Refused(refusal))
             }
             Err(Halt::LeaseLost) => self.command_later(id, order).await,
