@@ -116,6 +116,8 @@ pub struct Campaign {
     pub counted_from: Option<Timestamp>,
     /// What its dialer did in the answer rate's window, when this was read.
     pub counts: Counts,
+    /// Found out just now: somebody outside has started it, and it was not our pause that they ended.
+    pub started_outside: bool,
     pub created_at: Timestamp,
 }
 
@@ -172,6 +174,7 @@ impl Campaign {
             leased_by: None,
             counted_from: None,
             counts: Counts::default(),
+            started_outside: false,
             created_at: now,
         }
     }
@@ -190,6 +193,13 @@ impl Campaign {
         let resume = self.resume.as_ref().map(|resume| resume.starts_at(now));
         let last = ends?.into_iter().max().or(resume)?;
         Some(self.enforced_window().map_or(last, |window| window.next_opening(last)))
+    }
+
+    /// Whether there is more to do than to look whether somebody outside has changed the campaign.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let is_paused = self.seen.is_some_and(|(state, _)| state == CampaignState::Paused);
+        let has_ended = self.in_force(now).count() < self.holds.len();
+        self.is_pending() || !is_paused || has_ended || self.wanted(now) != Wanted::Paused
     }
 
     /// Whether CXone is not yet what the holds say.
@@ -334,8 +344,9 @@ impl Campaign {
     fn notice(&mut self, shown: &DialerCampaign, changes: &mut Changes, clock: &Clock) {
         let now = clock.now();
         let before = self.seen.replace((shown.state, now));
+        let was_started_outside = self.told.is_none() && self.was_started_outside(before, shown, now);
         match &mut self.told {
-            Some(told) if !told.confirmed && shown.state == CampaignState::Paused && !told.knows(shown) => {
+            Some(told) if !told.confirmed && shown.state == CampaignState::Paused && !told.may_be(shown) => {
                 self.told = None;
             }
             Some(told) if !told.confirmed && told.state == shown.state => {
@@ -357,13 +368,33 @@ impl Campaign {
                     ..entry
                 });
             }
+            None if was_started_outside => {
+                let entry = self.entry("campaign.changed_outside", Actor::outside(), Outcome::Succeeded, clock);
+                changes.entries.push(Entry {
+                    previous_state: Some(CampaignState::Paused.as_str().into()),
+                    new_state: Some(shown.state.as_str().into()),
+                    ..entry
+                });
+                self.started_outside = true;
+            }
             _ => {}
         }
     }
 
+    /// A campaign that somebody else had paused, and that was held all the while since it was last seen so.
+    fn was_started_outside(
+        &self,
+        before: Option<(CampaignState, Timestamp)>,
+        shown: &DialerCampaign,
+        now: Timestamp,
+    ) -> bool {
+        let Some((CampaignState::Paused, at)) = before else { return false };
+        shown.state == CampaignState::Active && self.in_force(now).any(|hold| hold.placed_at <= at)
+    }
+
     fn pause_in_cxone(&mut self, shown: &DialerCampaign, now: Timestamp) -> Move {
         let is_our_pause = |told: &Told| told.confirmed && told.state == CampaignState::Paused;
-        let changed_outside = self.told.as_ref().is_some_and(is_our_pause);
+        let changed_outside = self.started_outside || self.told.as_ref().is_some_and(is_our_pause);
         let Some(cause) = self.pause_cause(shown.state, now, changed_outside) else { return Move::Rest };
         let told = self.pause(now, cause);
         let change = self.pause_change(shown, &told, now);
@@ -487,6 +518,7 @@ impl Campaign {
             changes.entries.push(self.changed_entry(&told, clock));
         }
         told.until = change.resume_at;
+        told.reason = change.pause_reason.as_deref().and_then(|reason| PauseReason::parse(reason).ok());
         told.confirmed = true;
         self.told = Some(told);
     }
@@ -495,6 +527,10 @@ impl Campaign {
     pub fn failed(&mut self, error: &CxoneError, clock: &Clock) {
         self.failures = self.failures.saturating_add(1);
         self.failure = Some(error.into());
+        if let (CxoneError::Rejected { .. }, Some(resume)) = (error, &mut self.resume) {
+            // What CXone refuses for good is not asked for again.
+            resume.max_agents = None;
+        }
         let doubled = FIRST_WAIT.1 * 2_u32.pow(self.failures.clamp(1, 5) - 1);
         let backoff = clock.between(FIRST_WAIT.0, doubled.min(LONGEST_WAIT));
         self.due_at = Some(clock.now() + backoff.max(error.retry_after().unwrap_or_default()));
@@ -577,8 +613,12 @@ impl Campaign {
 }
 
 impl Told {
-    /// Whether the pause that CXone shows can be the one it was told. What CXone does not show says nothing.
-    fn knows(&self, shown: &DialerCampaign) -> bool {
+    /// Whether the pause that CXone shows can be the one it was told. What CXone does not show says nothing; a pause of
+    /// ours that is being ended was known before.
+    fn may_be(&self, shown: &DialerCampaign) -> bool {
+        if self.state == CampaignState::Active {
+            return self.is_ours;
+        }
         let reason = self.reason.map(PauseReason::as_str);
         let same_reason = shown.pause_reason.as_deref().is_none_or(|shown| reason == Some(shown));
         let same_end = shown.resume_at.is_none_or(|shown| self.until == Some(shown));

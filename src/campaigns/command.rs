@@ -122,14 +122,16 @@ impl Campaign {
         clock: &Clock,
     ) -> Result<(), Refusal> {
         let now = clock.now();
-        let windows = self.windows_of(reason);
+        // What was placed after the command arrived was not meant by it.
+        let is_meant =
+            |hold: &Hold| reason.is_none_or(|reason| hold.reason == reason) && hold.placed_at <= order.arrived_at;
+        let windows = self.windows_of(&is_meant);
         let opening = first_open(&windows, now);
-        let in_the_way = self.in_the_way(reason, opening, now);
+        let in_the_way = self.in_the_way(&is_meant, opening, now);
         let overrode = in_the_way.iter().map(|refusal| refusal.slug().to_owned()).collect();
         if let Some(refusal) = in_the_way.into_iter().next().filter(|_| !forced) {
             return Err(refusal);
         }
-        let is_meant = |hold: &Hold| reason.is_none_or(|reason| hold.reason == reason);
         let request_id = order.request_id.as_deref();
         self.lift(is_meant, &order.by, Trigger::ManualResume, request_id, changes, clock);
         let forced_until = (forced && now < opening).then_some(opening);
@@ -157,10 +159,10 @@ impl Campaign {
         is_throttled || self.counted_from.is_some_and(|from| figures_of < from)
     }
 
-    /// The windows in which the campaign may dial once the holds of that reason are gone.
-    fn windows_of(&self, reason: Option<PauseReason>) -> Vec<DailyWindow> {
+    /// The windows in which the campaign may dial once those holds are gone.
+    fn windows_of(&self, is_meant: impl Fn(&Hold) -> bool) -> Vec<DailyWindow> {
         let of_settings = self.settings.regulatory_window.as_ref();
-        let meant = self.holds.iter().filter(|hold| reason.is_none_or(|reason| hold.reason == reason));
+        let meant = self.holds.iter().filter(|hold| is_meant(hold));
         let mut windows: Vec<DailyWindow> = meant.filter_map(|hold| hold.window(of_settings).cloned()).collect();
         if windows.is_empty() {
             windows.extend(of_settings.cloned());
@@ -169,8 +171,8 @@ impl Campaign {
         windows
     }
 
-    fn in_the_way(&self, reason: Option<PauseReason>, opening: Timestamp, now: Timestamp) -> Vec<Refusal> {
-        let meant = self.holds.iter().filter(|hold| reason.is_none_or(|reason| hold.reason == reason));
+    fn in_the_way(&self, is_meant: impl Fn(&Hold) -> bool, opening: Timestamp, now: Timestamp) -> Vec<Refusal> {
+        let meant = self.holds.iter().filter(|hold| is_meant(hold));
         let early = meant.filter(|hold| hold.compliance && hold.ends_at.is_none_or(|end| now < end));
         let compliance = early.max_by_key(|hold| hold.ends_at).map(|hold| Refusal::HoldInForce {
             hold: hold.id,

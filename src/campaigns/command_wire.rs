@@ -178,7 +178,15 @@ impl ResumeRequest {
 pub fn parse_campaign_uuid(text: &str) -> Result<CampaignId, Fault> {
     let is_uuid = text.len() == uuid::fmt::Hyphenated::LENGTH && Uuid::try_parse(text).is_ok();
     let fault = || Fault::new("not-a-uuid", "must be a UUID such as 0192f0c4-1111-7000-8000-000000000001");
-    if is_uuid { CampaignId::parse(text).map_err(|_| fault()) } else { Err(fault()) }
+    if is_uuid { parse_campaign_id(text).map_err(|_| fault()) } else { Err(fault()) }
+}
+
+/// Reads the id of a campaign. A UUID is one in either case: no hold is left behind under another spelling.
+///
+/// # Errors
+/// `not-a-campaign-id`.
+pub fn parse_campaign_id(text: &str) -> Result<CampaignId, Fault> {
+    if Uuid::try_parse(text).is_ok() { CampaignId::parse(&text.to_ascii_lowercase()) } else { CampaignId::parse(text) }
 }
 
 fn check_campaign(member: &Member<String>, path: &str, faults: &mut Faults) {
@@ -441,7 +449,8 @@ mod tests {
 
     #[test]
     fn a_campaign_that_is_paused_has_a_uuid() {
-        assert!(parse_campaign_uuid(ID).is_ok());
+        assert_eq!(parse_campaign_uuid(&ID.to_uppercase()), parse_campaign_uuid(ID));
+        assert_eq!(parse_campaign_uuid(ID).unwrap().as_str(), ID);
         let too_many_forms = ["", "campaign", "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8", &ID.replace('-', "")];
         for text in too_many_forms {
             assert_eq!(parse_campaign_uuid(text).unwrap_err().code, "not-a-uuid", "{text}");

@@ -28,6 +28,9 @@ use crate::types::CampaignId;
 const LEASE: Duration = Duration::from_secs(5);
 /// Who works on a campaign renews its lease so often.
 const RENEW_EVERY: Duration = Duration::from_millis(1500);
+/// CXone is given so long to show a campaign, also where the caller does not wait: a campaign that it does not know, or
+/// that is not running, is refused then.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// Who waits for another replica's lease looks so often.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A replica looks for campaigns that are due so often: half of what a hold's end may be late.
@@ -122,10 +125,11 @@ impl Conductor {
             None => None,
         };
         let Some(lease) = lease else { return self.command_later(id, order).await };
+        let already_kept = || kept.borrow().clone();
         let kept = |campaign: &Campaign, previous| {
             kept.send_replace(Some((campaign.clone(), previous)));
         };
-        let patience = deadline.saturating_duration_since(Instant::now());
+        let patience = deadline.saturating_duration_since(Instant::now()).max(LEAST_PATIENCE);
         let commanded = Commanded { order, patience, kept: &kept };
         match self.renewing(id, lease, self.control.command(id, lease, &commanded)).await {
             Err(Halt::Refused(refusal)) => {
@@ -133,7 +137,16 @@ impl Conductor {
                 self.store().forget(id).await?;
                 Err(Halt::Refused(refusal))
             }
-            Err(Halt::LeaseLost) => self.command_later(id, order).await,
+            Err(Halt::LeaseLost) => {
+                // It is not obeyed twice: what it did is kept, and whoever has the campaign now carries it out.
+                let known = already_kept();
+                match known {
+                    Some((campaign, previous)) => {
+                        Ok(Report { campaign, previous, ending: Ending::Pending, audit_id: None })
+                    }
+                    None => self.command_later(id, order).await,
+                }
+            }
             worked => {
                 self.wake.notify_one();
                 worked

@@ -45,13 +45,23 @@ pub trait Book: Send + Sync {
     ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 }
 
+/// Whether anything hangs on a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// A campaign is to be paused or started.
+    Due,
+    /// Only a look.
+    Routine,
+}
+
 /// CXone, as far as campaigns go.
 pub trait Dialer: Send + Sync {
-    /// The campaign as it is now; given up after `within`.
+    /// The campaign as it is now; given up after `within`. A look at which nothing is due yields to what is.
     fn read(
         &self,
         id: &CampaignId,
         within: Option<Duration>,
+        urgency: Urgency,
         trace: &Traceparent,
     ) -> impl Future<Output = Result<DialerCampaign, CxoneError>> + Send;
 
@@ -131,7 +141,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
         let mut campaign = self.book.load(id).await?;
         // What is refused whatever CXone shows costs no request.
         campaign.clone().obey(order, None, &mut Changes::default(), &self.clock).map_err(Halt::Refused)?;
-        let shown = match self.dialer.read(id, Some(commanded.patience), &order.trace).await {
+        let shown = match self.dialer.read(id, Some(commanded.patience), Urgency::Due, &order.trace).await {
             Ok(shown) => shown,
             Err(CxoneError::NotFound { .. }) => return Err(Halt::Refused(Refusal::Unknown)),
             Err(error) => return self.keep_for_later(campaign, Some(lease), order, Some(&error)).await,
@@ -188,7 +198,8 @@ impl<B: Book, D: Dialer> Control<B, D> {
             let entry = campaign.order_entry(order, "pending", Outcome::Pending, &self.clock);
             let audit_id = entry.id;
             changes.entries.push(entry);
-            Ok((Lease::GiveBack, audit_id))
+            // Without a lease, whoever holds it goes on.
+            Ok((if lease.is_some() { Lease::GiveBack } else { Lease::Keep }, audit_id))
         };
         let audit_id = self.change(&mut campaign, lease, keep).await?;
         let previous = campaign.seen.map(|(state, _)| state);
@@ -203,7 +214,9 @@ impl<B: Book, D: Dialer> Control<B, D> {
         let mut conflicts = 0;
         loop {
             let mut campaign = self.book.load(id).await?;
-            let shown = match self.dialer.read(id, None, trace).await {
+            let is_due = conflicts > 0 || campaign.is_due(self.clock.now());
+            let urgency = if is_due { Urgency::Due } else { Urgency::Routine };
+            let shown = match self.dialer.read(id, None, urgency, trace).await {
                 Ok(shown) => shown,
                 Err(CxoneError::NotFound { .. }) => {
                     let forget = |campaign: &mut Campaign, changes: &mut Changes| {

@@ -1,9 +1,9 @@
-//! CXone as campaigns see it: always in the most urgent class, for a pause outranks everything else.
+//! CXone as campaigns see it: what is due in the most urgent class, for a pause outranks everything else.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::control::Dialer;
+use super::control::{Dialer, Urgency};
 use crate::cxone::{Asker, Class, Cxone, CxoneError, DialerCampaign};
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
@@ -17,9 +17,14 @@ impl Dialer for CxoneDialer {
         &self,
         id: &CampaignId,
         within: Option<Duration>,
+        urgency: Urgency,
         trace: &Traceparent,
     ) -> Result<DialerCampaign, CxoneError> {
-        let read = self.0.read_campaign(id, Asker { class: Class::Control, trace });
+        let class = match urgency {
+            Urgency::Due => Class::Control,
+            Urgency::Routine => Class::Waiting,
+        };
+        let read = self.0.read_campaign(id, Asker { class, trace });
         let Some(within) = within else { return read.await };
         tokio::time::timeout(within, read).await.unwrap_or_else(|_| {
             let reason = format!("no answer in {} ms", within.as_millis());

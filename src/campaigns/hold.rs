@@ -104,12 +104,19 @@ impl Hold {
     /// Whether the campaign may not dial because of it. A hold whose end was missed, because CXone was away, stays in
     /// force while the window is closed.
     pub fn is_in_force(&self, now: Timestamp, of_settings: Option<&DailyWindow>) -> bool {
+        // It stands for the window as it is now, whatever that was when it closed.
+        if self.triggered_by == Trigger::RegulatoryWindow {
+            return of_settings.is_some_and(|window| !window.is_open(now));
+        }
         let has_ended = self.ends_at.is_some_and(|end| end <= now);
         !has_ended || self.window(of_settings).is_some_and(|window| !window.is_open(now))
     }
 
     /// When it lifts itself: at its end, or where the window is closed then, at its next opening.
     pub fn end(&self, now: Timestamp, of_settings: Option<&DailyWindow>) -> Option<Timestamp> {
+        if self.triggered_by == Trigger::RegulatoryWindow {
+            return Some(of_settings.map_or(now, |window| window.next_opening(now)));
+        }
         let end = self.ends_at?.max(now);
         Some(self.window(of_settings).map_or(end, |window| window.next_opening(end)))
     }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::campaign::{Campaign, Changes};
 use super::command::{Command, Order};
-use super::control::{Book, Commanded, Control, Dialer, Halt};
+use super::control::{Book, Commanded, Control, Dialer, Halt, Urgency};
 use super::hold::{Hold, PauseReason, Trigger};
 use crate::audit::{Actor, Entry};
 use crate::clock::Clock;
@@ -50,6 +50,8 @@ struct World {
     /// Goes up when somebody outside changes the campaign.
     revision: u32,
     seen_revision: u32,
+    /// Ringback has paused it, and nobody outside has changed it since.
+    is_our_pause: bool,
     mood: Mood,
     /// Somebody with the right to do so has put the window aside.
     forced: bool,
@@ -121,7 +123,7 @@ impl Book for Row {
         if world.row.revision != campaign.revision || (lease.is_some() && world.row.leased_by != lease) {
             return Ok(false);
         }
-        let leased_by = if release { None } else { world.row.leased_by };
+        let leased_by = if release && lease.is_some() { None } else { world.row.leased_by };
         let holds = Vec::new();
         world.row = Campaign { revision: campaign.revision + 1, leased_by, holds, ..campaign.clone() };
         world.holds.extend(changes.placed);
@@ -146,7 +148,13 @@ impl Book for Row {
 struct Line(Shared);
 
 impl Dialer for Line {
-    async fn read(&self, _: &CampaignId, _: Option<Duration>, _: &Traceparent) -> Result<DialerCampaign, CxoneError> {
+    async fn read(
+        &self,
+        _: &CampaignId,
+        _: Option<Duration>,
+        _: Urgency,
+        _: &Traceparent,
+    ) -> Result<DialerCampaign, CxoneError> {
         turn().await;
         let mut world = self.0.lock().unwrap();
         if world.mood != Mood::Well {
@@ -175,6 +183,8 @@ impl Dialer for Line {
             if matches!(world.cxone.state, CampaignState::Inactive | CampaignState::Suspended) {
                 return Err(CxoneError::Rejected { status: 422, reason: String::new() });
             }
+            let was_active = world.cxone.state == CampaignState::Active;
+            world.is_our_pause = wanted.state == CampaignState::Paused && (was_active || world.is_our_pause);
             world.cxone = wanted.clone();
             world.note(&format!("CXone is now {:?} until {:?}", wanted.state, wanted.resume_at));
             if world.mood == Mood::Mute { Err(unanswered(Mood::Mute)) } else { Ok(wanted.clone()) }
@@ -236,6 +246,7 @@ impl Run {
             cxone,
             revision: 1,
             seen_revision: 0,
+            is_our_pause: false,
             mood: Mood::Well,
             forced: false,
             history: String::new(),
@@ -293,6 +304,7 @@ impl Run {
         let (pause_reason, resume_at) = (None, None);
         world.cxone = DialerCampaign { state, pause_reason, resume_at, ..world.cxone.clone() };
         world.revision += 1;
+        world.is_our_pause = false;
         world.note(&format!("somebody outside makes it {state:?}"));
     }
 
@@ -380,7 +392,7 @@ impl Run {
             return Err("a hold is left, and nobody looks after it".into());
         }
         let waits_for_window = row.resume.is_some() && row.resumes_at(now).is_some_and(|at| now < at);
-        if !is_held && is_running && row.told.is_some() && !waits_for_window {
+        if !is_held && is_running && (row.told.is_some() || world.is_our_pause) && !waits_for_window {
             return Err("no hold is left, and what Ringback had paused stays paused".into());
         }
         if row

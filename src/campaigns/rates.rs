@@ -209,7 +209,9 @@ impl AnswerRates {
         let mut trips = Vec::new();
         let mut watched = self.lock();
         watched.retain(|id, campaign| {
-            campaign.refresh(found.remove(id).unwrap_or_default(), now);
+            // One that was met just now is looked at next time.
+            let Some(found) = found.remove(id) else { return true };
+            campaign.refresh(found, now);
             let counts = campaign.counts(now);
             report(id, counts);
             let is_quiet = campaign.watching.is_throttled || now < campaign.quiet_until;

@@ -15,10 +15,11 @@ use utoipa_axum::routes;
 use super::campaign::Campaign;
 use super::command::{Command, Order, Refusal};
 use super::command_wire::{
-    CampaignView, CommandStatus, CommandView, PauseRequest, Placing, ResumeRequest, parse_campaign_uuid,
+    CampaignView, CommandStatus, CommandView, PauseRequest, Placing, ResumeRequest, parse_campaign_id,
+    parse_campaign_uuid,
 };
 use super::conductor::{Conductor, report_on};
-use super::control::{Dialer as _, Halt};
+use super::control::{Dialer as _, Halt, Urgency};
 use super::dialer::CxoneDialer;
 use super::rate_store::RateStore;
 use super::settings::CampaignSettings;
@@ -132,7 +133,7 @@ async fn get(
     Extension(info): Extension<RequestInfo>,
     Segment(path): Segment<String>,
 ) -> Result<Json<CampaignView>, Problem> {
-    let id = CampaignId::parse(&path).map_err(|fault| Problem::fault("/campaignId", fault))?;
+    let id = parse_campaign_id(&path).map_err(|fault| Problem::fault("/campaignId", fault))?;
     let campaign = campaigns.live(&id, &info).await?;
     Ok(Json(CampaignView::of(&campaign, campaigns.clock.now())))
 }
@@ -229,7 +230,7 @@ impl Campaigns {
         if let Some(campaign) = known.as_ref().filter(is_live) {
             return Ok(campaign.clone());
         }
-        let shown = self.dialer.read(id, Some(LOOK_WAIT), &info.traceparent).await;
+        let shown = self.dialer.read(id, Some(LOOK_WAIT), Urgency::Routine, &info.traceparent).await;
         match (known, shown) {
             (Some(mut campaign), shown) => {
                 campaign.seen = shown.map(|shown| (shown.state, self.clock.now())).ok().or(campaign.seen);

@@ -80,6 +80,7 @@ impl TryFrom<Row> for Campaign {
             leased_by: row.leased_by,
             counted_from: row.counted_from.map(jiff_sqlx::Timestamp::to_jiff),
             counts: Counts { attempts: row.attempts.unsigned_abs(), answers: row.answers.unsigned_abs() },
+            started_outside: false,
             created_at: row.created_at.to_jiff(),
         })
     }
@@ -281,8 +282,8 @@ impl Book for CampaignStore {
             r#"with kept as (
                  update campaigns set state = $3, state_seen_at = $4, told = $5, resume = $6, override_until = $7,
                      failures = $8, failure_code = $9, failure_detail = $10, due_at = $11, revision = revision + 1,
-                     leased_by = case when $13 then null else leased_by end,
-                     leased_until = case when $13 then null else leased_until end, counted_from = $17,
+                     leased_by = case when $13 and leased_by = $12 then null else leased_by end,
+                     leased_until = case when $13 and leased_by = $12 then null else leased_until end, counted_from = $17,
                      updated_at = clock_timestamp()
                  where campaign_id = $1 and revision = $2 and ($12::uuid is null or leased_by = $12)
                  returning campaign_id

@@ -65,6 +65,7 @@ impl Gate {
         self.check_breaker()?;
         self.budget.take(class).await?;
         self.breaker.admit(self.clock.now()).map_err(down)?;
+        let mut unanswered = Unanswered { gate: self, is_over: false };
         let outcome = match request.send().await {
             Ok(answer) => {
                 let answer = read(answer).await;
@@ -80,6 +81,7 @@ impl Gate {
                 Err(CxoneError::from_transport(&error))
             }
         };
+        unanswered.is_over = true;
         if let Err(CxoneError::RateLimited { retry_after }) = &outcome {
             self.budget.back_off(*retry_after).await;
         }
@@ -159,6 +161,20 @@ impl Gate {
             return Condition::Unauthorized;
         }
         if self.check_breaker().is_err() { Condition::Down } else { Condition::Ok }
+    }
+}
+
+/// A request that its asker gives up on has not been answered: a probe must not be waited for any more.
+struct Unanswered<'a> {
+    gate: &'a Gate,
+    is_over: bool,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.gate.report(false);
+        }
     }
 }
 
