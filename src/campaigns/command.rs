@@ -125,9 +125,9 @@ impl Campaign {
         // What was placed after the command arrived was not meant by it.
         let is_meant =
             |hold: &Hold| reason.is_none_or(|reason| hold.reason == reason) && hold.placed_at <= order.arrived_at;
-        let windows = self.windows_of(&is_meant);
+        let windows = self.windows_of(is_meant);
         let opening = first_open(&windows, now);
-        let in_the_way = self.in_the_way(&is_meant, opening, now);
+        let in_the_way = self.in_the_way(is_meant, opening, now);
         let overrode = in_the_way.iter().map(|refusal| refusal.slug().to_owned()).collect();
         if let Some(refusal) = in_the_way.into_iter().next().filter(|_| !forced) {
             return Err(refusal);

@@ -235,3 +235,32 @@ async fn a_pause_goes_out_at_once_when_callbacks_have_just_used_up_what_they_may
     assert!(started.elapsed() < Duration::from_secs(4), "it was not let out at once");
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_pause_that_comes_while_a_resume_is_on_its_way_outlives_it() {
+    let world = World::of_campaigns(&[]).await;
+    world.command("pause", &pause()).await;
+    world.cxone.fault(json!({"route": "campaignRead", "kind": "latency", "latencyMs": 1500, "times": 1})).await;
+    let reads = world.cxone.received("campaignRead").await.len();
+
+    let resuming = async {
+        let request = world.request(Method::POST, &PAUSE.replace("pause", "resume"));
+        request.json(&json!({})).send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    let pausing = async {
+        eventually("the resume to read", async || {
+            if world.cxone.received("campaignRead").await.len() > reads { Ok(()) } else { Err("not yet".to_owned()) }
+        })
+        .await;
+        let request = world.request(Method::POST, PAUSE).header("prefer", "respond-async").json(&pause());
+        request.send().await.unwrap().status().as_u16()
+    };
+    let (resumed, paused) = tokio::join!(resuming, pausing);
+    world.cxone.campaign_when(DIALING, "PAUSED").await;
+
+    assert_eq!(paused, 202);
+    assert_eq!(resumed["holds"].as_array().unwrap().len(), 1, "{resumed}");
+    let shown = world.get(&format!("/v1/campaigns/{DIALING}")).await;
+    assert_eq!(shown["holds"].as_array().unwrap().len(), 1);
+    world.end().await;
+}
