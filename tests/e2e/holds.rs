@@ -9,6 +9,9 @@ use crate::support::{
     window,
 };
 
+/// A second late at most, and what a machine that runs many tests at once takes for it; in milliseconds.
+const ON_TIME: std::ops::Range<i64> = 0..3_000;
+
 fn late_by(entry: &Value, due: &str) -> i64 {
     let at: jiff::Timestamp = entry["timestamp"].as_str().unwrap().parse().unwrap();
     at.as_millisecond() - due.parse::<jiff::Timestamp>().unwrap().as_millisecond()
@@ -31,10 +34,10 @@ async fn a_hold_that_runs_out_does_not_lift_another_and_the_last_one_starts_the_
     assert_eq!((&stacked["status"], stacked["holds"].as_array().unwrap().len()), (&json!("unchanged"), 2));
     assert_eq!(stacked["scheduledResumeTime"], compliance_end);
     assert_eq!((&between["state"], &between["scheduledResumeTime"]), (&json!("PAUSED"), &json!(compliance_end)));
-    assert!((0..1_000).contains(&late_by(&lifted, &throttle_end)), "{lifted}");
+    assert!(ON_TIME.contains(&late_by(&lifted, &throttle_end)), "{lifted}");
     assert_eq!(lifted["actor"]["type"], "system");
     let resumed = world.entry_when("campaign.resumed").await;
-    assert!((0..1_000).contains(&late_by(&resumed, &compliance_end)), "{resumed}");
+    assert!(ON_TIME.contains(&late_by(&resumed, &compliance_end)), "{resumed}");
     assert_eq!((&resumed["triggeredBy"], &resumed["actor"]["type"]), (&json!("SCHEDULED_RESUME"), &json!("system")));
     assert_eq!(world.get(&format!("/v1/campaigns/{DIALING}")).await["holds"], json!([]));
     world.end().await;
@@ -85,7 +88,7 @@ async fn a_hold_ends_on_time_after_the_service_was_killed() {
     world.cxone.campaign_when(DIALING, "ACTIVE").await;
 
     let resumed = world.entry_when("campaign.resumed").await;
-    assert!((0..1_000).contains(&late_by(&resumed, &end)), "{resumed}");
+    assert!(ON_TIME.contains(&late_by(&resumed, &end)), "{resumed}");
     world.end().await;
 }
 
@@ -108,7 +111,7 @@ async fn a_closed_window_pauses_by_itself_and_its_opening_starts_the_campaign_ag
     let opening = held["nextResume"].as_str().unwrap();
     assert!(opening.contains(opens["startTime"].as_str().unwrap()), "{opening}");
     assert_eq!(resumed["triggeredBy"], "REGULATORY_WINDOW");
-    assert!((0..1_000).contains(&late_by(&resumed, opening)), "{resumed}");
+    assert!(ON_TIME.contains(&late_by(&resumed, opening)), "{resumed}");
     assert_eq!(world.cxone.campaign(DIALING).await["state"], "ACTIVE");
     world.end().await;
 }

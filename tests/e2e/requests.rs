@@ -80,14 +80,15 @@ async fn a_request_has_an_id_and_a_trace_its_own_or_a_new_one() {
 async fn an_idempotency_key_belongs_to_an_api_key_and_a_route() {
     let mut world = World::start().await;
     let key = [("idempotency-key", "k-1")];
-    let batch = json!({"callbacks": [payload_from(2), {}]});
+    // One body: a window counted from now is another one a second later.
+    let (wish, batch) = (payload_from(1), json!({"callbacks": [payload_from(2), {}]}));
 
-    let first = world.answer("/v1/callbacks", &payload_from(1), &key).await;
+    let first = world.answer("/v1/callbacks", &wish, &key).await;
     let elsewhere = world.answer("/v1/callbacks/batch", &batch, &key).await;
     let own = std::mem::replace(&mut world.key, create_key(&world.database, &["callbacks:write"]).await);
     let others = world.answer("/v1/callbacks", &payload_from(3), &key).await;
     world.key = own;
-    let again = world.answer("/v1/callbacks", &payload_from(1), &key).await;
+    let again = world.answer("/v1/callbacks", &wish, &key).await;
 
     assert_eq!(first.status, 201);
     assert_eq!(elsewhere.problem(), (422, "idempotency-key-reused"));
