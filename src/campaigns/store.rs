@@ -124,6 +124,18 @@ impl CampaignStore {
         Ok(claimed.fetch_optional(&self.pool).await?.is_some())
     }
 
+    /// Makes a campaign of which nothing is known yet, where it is not there.
+    async fn make(&self, id: &CampaignId) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "insert into campaigns (campaign_id, created_at, updated_at) values ($1, clock_timestamp(), clock_timestamp())
+             on conflict do nothing",
+            id.as_str()
+        )
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
     /// Takes the lease of the campaign that has been due for longest. No two replicas get the same.
     ///
     /// # Errors
@@ -266,6 +278,11 @@ impl CampaignStore {
 
 impl Book for CampaignStore {
     async fn load(&self, id: &CampaignId) -> Result<Campaign, sqlx::Error> {
+        if let Some(campaign) = self.find(id).await? {
+            return Ok(campaign);
+        }
+        // A command that could not wait for the lease may be the first to be kept, or come just after a refused one.
+        self.make(id).await?;
         self.find(id).await?.ok_or(sqlx::Error::RowNotFound)
     }
 

@@ -264,3 +264,20 @@ async fn a_pause_that_comes_while_a_resume_is_on_its_way_outlives_it() {
     assert_eq!(shown["holds"].as_array().unwrap().len(), 1);
     world.end().await;
 }
+
+#[tokio::test]
+async fn commands_that_do_not_wait_are_all_kept_also_where_nothing_was_known_of_the_campaign() {
+    let world = World::of_campaigns(&[]).await;
+    world.cxone.fault(json!({"route": "*", "kind": "latency", "latencyMs": 200})).await;
+
+    let commands = (0..10).map(|_| {
+        let request = world.request(Method::POST, PAUSE).header("prefer", "respond-async").json(&pause());
+        async move { request.send().await.unwrap().status().as_u16() }
+    });
+    let statuses = futures::future::join_all(commands).await;
+    world.cxone.campaign_when(DIALING, "PAUSED").await;
+
+    assert!(statuses.iter().all(|status| [200, 202].contains(status)), "{statuses:?}");
+    assert_eq!(world.get(&format!("/v1/campaigns/{DIALING}")).await["holds"].as_array().unwrap().len(), 10);
+    world.end().await;
+}
