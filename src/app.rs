@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::audit::{self, AuditStore};
-use crate::callbacks::{self, CallbackStore, Callbacks, Waiting, Worker};
+use crate::callbacks::{self, Attempts, CallbackStore, Callbacks, Waiting, Worker};
 use crate::campaigns::{
     self, AnswerRates, CampaignStore, Campaigns, Conductor, CxoneDialer, RateStore, SettingsRoutes, SettingsStore,
 };
@@ -102,14 +102,13 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
     let store = Arc::new(CallbackStore::new(pool.clone()));
     let campaigns = SettingsStore::new(pool.clone());
     let waiting = Waiting::default();
-    let worker = Arc::new(Worker::new(
-        Arc::clone(&store),
-        campaigns.clone(),
-        Arc::clone(&cxone),
-        clock.clone(),
-        waiting.clone(),
-        settings.worker.clone(),
-    ));
+    let worker = Arc::new(Worker::new(Attempts {
+        repository: CallbackStore::clone(&store),
+        gateway: Arc::clone(&cxone),
+        clock: clock.clone(),
+        waiting: waiting.clone(),
+        settings: settings.attempts.clone(),
+    }));
     let campaign_store = CampaignStore::new(pool.clone());
     let dialer = CxoneDialer(Arc::clone(&cxone));
     let conductor =

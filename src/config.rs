@@ -11,7 +11,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
-use crate::callbacks::{WithoutForecast, WorkerSettings};
+use crate::callbacks::{AttemptSettings, WithoutForecast};
 use crate::cxone::{self, AuthStyle};
 use crate::telemetry::LogFormat;
 use crate::types::{PhoneNumber, Region, Zone};
@@ -167,7 +167,7 @@ pub struct ServiceSettings {
     /// Where CXone is, and as whom to speak to it.
     pub cxone: cxone::Settings,
     /// What the callbacks' worker needs to know.
-    pub worker: WorkerSettings,
+    pub attempts: AttemptSettings,
     /// Where national phone numbers are read.
     pub region: Region,
     /// How long a POST waits where its caller does not say.
@@ -201,11 +201,10 @@ impl ServiceArgs {
                 timeout,
                 requests_per_minute: self.cxone_requests_per_minute,
             },
-            worker: WorkerSettings {
+            attempts: AttemptSettings {
                 without_forecast: self.callback_without_forecast,
                 sms_from: PhoneNumber::parse(&self.sms_from, &region).map_err(named("SMS_FROM"))?,
                 default_zone: Zone::parse(&self.default_timezone).map_err(named("DEFAULT_TIMEZONE"))?,
-                cxone_timeout: timeout,
             },
             region,
             default_wait: Duration::from_millis(self.callback_wait_ms),

@@ -12,6 +12,9 @@ use crate::audit::{Actor, Entry, Outcome};
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
 
+/// A dispatch time has passed in CXone as well so long after it: the clocks may differ.
+pub const PASSED_AFTER: SignedDuration = SignedDuration::from_secs(5);
+
 /// Where a callback stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -62,12 +65,19 @@ pub enum Confirmation {
     Failed,
     /// CXone never answered: it may have been sent. It is not sent again.
     Unknown,
+    /// There is nobody who could read it; the reason says why.
+    Skipped,
 }
 
 impl Confirmation {
     /// All, as they are written.
-    pub const ALL: [(Self, &'static str); 4] =
-        [(Self::Pending, "pending"), (Self::Sent, "sent"), (Self::Failed, "failed"), (Self::Unknown, "unknown")];
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Pending, "pending"),
+        (Self::Sent, "sent"),
+        (Self::Failed, "failed"),
+        (Self::Unknown, "unknown"),
+        (Self::Skipped, "skipped"),
+    ];
 
     /// As it is written.
     pub fn as_str(self) -> &'static str {
@@ -76,6 +86,27 @@ impl Confirmation {
             Self::Sent => "sent",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// Why no confirmation is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SkipReason {
+    /// The number is certainly a fixed line.
+    Landline,
+}
+
+impl SkipReason {
+    /// All, as they are written.
+    pub const ALL: [(Self, &'static str); 1] = [(Self::Landline, "landline")];
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Landline => "landline",
         }
     }
 }
@@ -97,15 +128,15 @@ impl Failure {
     }
 }
 
-/// The times under which CXone may have a contact, as they were at some point.
+/// The times under which CXone may have a contact, as they were before an attempt.
 #[derive(Clone, Copy, Debug)]
-pub struct Doubt {
+pub struct PossibleContact {
     dispatch_time: Option<Timestamp>,
     earlier_dispatch_time: Option<Timestamp>,
 }
 
-impl Doubt {
-    /// CXone may have the contact.
+impl PossibleContact {
+    /// There is such a time.
     pub fn exists(self) -> bool {
         self.dispatch_time.is_some()
     }
@@ -121,13 +152,15 @@ pub struct Callback {
     pub window: TimeWindow,
     pub language: Language,
     pub timezone: Option<Zone>,
-    /// While accepted: the time under which CXone may already have the contact.
+    /// While accepted: the time under which the contact was last sent, so that CXone may have it.
     pub dispatch_time: Option<Timestamp>,
-    /// An earlier such time that passed without an answer.
+    /// The time before that, which passed while nobody knew whether CXone had the contact, and which CXone then refused.
     pub earlier_dispatch_time: Option<Timestamp>,
     /// CXone's contact, once it is known to be there. It has the callback's own id.
     pub contact_id: Option<Uuid>,
     pub confirmation: Confirmation,
+    /// Why no text is sent, where none is.
+    pub skip_reason: Option<SkipReason>,
     /// Set, and committed, before the text is sent.
     pub confirmation_started_at: Option<Timestamp>,
     pub sms_session_id: Option<String>,
@@ -148,9 +181,22 @@ impl Callback {
         self.due_at.is_none()
     }
 
-    /// The window leaves no moment to call any more.
+    /// Whether CXone may have the contact without having said so.
+    pub fn may_have_contact(&self) -> bool {
+        self.status == Status::Accepted && self.dispatch_time.is_some()
+    }
+
+    /// The window leaves no moment to call any more. Where CXone may have the contact, it is asked until the very end.
     pub fn window_has_passed(&self, now: Timestamp, notice: SignedDuration) -> bool {
-        now + notice > self.window.end()
+        if self.may_have_contact() { now >= self.window.end() } else { now + notice > self.window.end() }
+    }
+
+    /// The time that callers are shown: while nobody knows, the first one under which CXone may have the contact.
+    pub fn shown_dispatch_time(&self) -> Option<Timestamp> {
+        match self.status {
+            Status::Accepted | Status::Expired => self.earlier_dispatch_time.or(self.dispatch_time),
+            Status::Scheduled | Status::Failed | Status::Cancelled => self.dispatch_time,
+        }
     }
 
     /// An attempt starts on it, or goes on, and has it until `lease_end`.
@@ -160,42 +206,55 @@ impl Callback {
 
     /// It has its place: from here on CXone may have the contact, until it is known not to.
     pub fn placed(&mut self, at: Timestamp) {
-        if let Some(earlier) = self.dispatch_time {
-            self.earlier_dispatch_time.get_or_insert(earlier);
-        }
+        self.earlier_dispatch_time = self.dispatch_time;
         self.dispatch_time = Some(at);
     }
 
     /// The times under which CXone may have the contact.
-    pub fn doubt(&self) -> Doubt {
-        Doubt { dispatch_time: self.dispatch_time, earlier_dispatch_time: self.earlier_dispatch_time }
+    pub fn possible_contact(&self) -> PossibleContact {
+        PossibleContact { dispatch_time: self.dispatch_time, earlier_dispatch_time: self.earlier_dispatch_time }
     }
 
-    /// CXone did not make the contact this time: what was in doubt before the attempt still is, and no more. Where
-    /// nothing was, the place is free again and the callback can be cancelled.
-    pub fn unplaced(&mut self, before: Doubt) {
+    /// CXone certainly did not make the contact this time: what was possible before still is, and no more. Where nothing
+    /// was, the place is free again and the callback can be cancelled.
+    pub fn unplaced(&mut self, before: PossibleContact) {
         self.dispatch_time = before.dispatch_time;
         self.earlier_dispatch_time = before.earlier_dispatch_time;
     }
 
-    /// CXone has the contact, made at `at`. The text, which is to go out at once, counts as started.
-    pub fn scheduled(&mut self, at: Timestamp, now: Timestamp) {
+    /// CXone has the contact, made at `at`. The text, which is to go out at once, counts as started; with a reason to
+    /// skip it, nothing is left to do.
+    pub fn scheduled(&mut self, at: Timestamp, skip: Option<SkipReason>, now: Timestamp) {
         self.status = Status::Scheduled;
         self.dispatch_time = Some(at);
+        self.earlier_dispatch_time = None;
         self.contact_id = Some(self.id);
         self.failure = None;
-        self.confirmation_started_at = Some(now);
+        if skip.is_some() {
+            self.confirmation = Confirmation::Skipped;
+            self.skip_reason = skip;
+            self.due_at = None;
+        } else {
+            self.confirmation_started_at = Some(now);
+        }
     }
 
-    /// To be tried again at `due_at`, but no later than where the answer changes: at the window's end, or for the
-    /// text at the time of the call.
-    pub fn deferred(&mut self, failure: Failure, due_at: Timestamp) {
-        let limit = match self.status {
-            Status::Scheduled => self.dispatch_time.unwrap_or(self.window.end()),
-            Status::Accepted | Status::Failed | Status::Expired | Status::Cancelled => self.window.end(),
-        };
+    /// To be tried again at `due_at`, but no later than at the moments at which the answer changes: the window's end, for
+    /// the text the time of the call, and around a dispatch time that CXone may have. `notice` before it there is a last
+    /// chance to hear of it in time; once it has passed, CXone says whether it has the contact.
+    pub fn deferred(&mut self, failure: Failure, due_at: Timestamp, now: Timestamp, notice: SignedDuration) {
         self.failure = Some(failure);
-        self.due_at = Some(due_at.min(limit));
+        let at = self.dispatch_time;
+        let moments = match self.status {
+            Status::Scheduled => [at, None, None],
+            _ => [
+                at.map(|at| at - notice),
+                at.map(|at| at + PASSED_AFTER + SignedDuration::from_secs(1)),
+                Some(self.window.end()),
+            ],
+        };
+        let next = moments.into_iter().flatten().filter(|moment| *moment > now).min();
+        self.due_at = Some(next.map_or(due_at, |next| due_at.min(next)));
     }
 
     /// It cannot be done.
@@ -203,15 +262,20 @@ impl Callback {
         self.status = Status::Failed;
         self.failure = Some(failure);
         self.dispatch_time = None;
+        self.earlier_dispatch_time = None;
         self.due_at = None;
     }
 
     /// Its window passed. What kept it from being scheduled stays as the reason.
     pub fn expired(&mut self) {
         let detail = match (&self.failure, self.dispatch_time) {
-            (_, Some(_)) => "the window passed while CXone had not answered whether it has the contact".to_owned(),
-            (Some(last), None) => format!("the window passed; the last attempt: {}", last.detail),
-            (None, None) => "the window passed before the contact could be made".to_owned(),
+            (_, Some(_)) => {
+                "the window has passed, and CXone never said whether it has the contact: it may have it, and \
+                             may still call"
+                    .to_owned()
+            }
+            (Some(last), None) => format!("the window has passed; the last attempt: {}", last.detail),
+            (None, None) => "the window has passed before the contact could be made".to_owned(),
         };
         self.status = Status::Expired;
         self.failure = Some(Failure::new("window-passed", detail));
@@ -259,7 +323,8 @@ impl Callback {
             "attempts": self.attempts,
         });
         let optional = [
-            ("dispatchTime", self.dispatch_time.map(|at| json!(at))),
+            ("dispatchTime", self.shown_dispatch_time().map(|at| json!(at))),
+            ("confirmationSkipped", self.skip_reason.map(|reason| json!(reason))),
             ("contactId", self.contact_id.map(|id| json!(id))),
             ("smsSessionId", self.sms_session_id.as_ref().map(|id| json!(id))),
             ("failure", self.failure.as_ref().map(|failure| json!(failure))),

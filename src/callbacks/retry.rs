@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::model::{Callback, Status};
 use crate::clock::Clock;
 use crate::cxone::CxoneError;
 
@@ -24,12 +23,11 @@ pub enum Verdict {
     Unknown { wait: Duration },
 }
 
-/// The verdict on a failure of the contact (while the callback is accepted) or of the text. The call's own retry is
-/// behind it already. `is_up` is false while CXone is not asked at all: nobody is put off then, for the backlog waits
-/// as a whole, and keeps its order.
-pub fn verdict(error: &CxoneError, callback: &Callback, in_doubt: bool, is_up: bool, clock: &Clock) -> Verdict {
-    let backoff = || if is_up { backoff(callback.attempts, clock) } else { Duration::ZERO };
-    let backoff_after = |asked_for: &Option<Duration>| match backoff() {
+/// The verdict on a failure of the contact or of the SMS. The call's own retry is behind it already. `is_up` is false
+/// while CXone is not asked at all: nobody is put off then, for the backlog waits as a whole, and keeps its order.
+pub fn verdict(error: &CxoneError, attempts: i32, is_up: bool, clock: &Clock) -> Verdict {
+    let wait = || if is_up { backoff(attempts, clock) } else { Duration::ZERO };
+    let wait_at_least = |asked_for: &Option<Duration>| match wait() {
         Duration::ZERO => Duration::ZERO,
         wait => wait.max(asked_for.unwrap_or_default()),
     };
@@ -37,26 +35,22 @@ pub fn verdict(error: &CxoneError, callback: &Callback, in_doubt: bool, is_up: b
         CxoneError::RateLimited { retry_after } | CxoneError::OverBudget { retry_after } => {
             Verdict::NotDone { wait: *retry_after + clock.between(Duration::ZERO, RETRY_AFTER_SPREAD) }
         }
-        CxoneError::Unavailable { retry_after, .. } => Verdict::NotDone { wait: backoff_after(retry_after) },
-        // Nothing was done, by CXone's contract. A contact loses nothing where it is doubted all the same.
-        CxoneError::ServerError { retry_after, .. } if callback.status == Status::Accepted => {
-            Verdict::Unknown { wait: backoff_after(retry_after) }
-        }
-        CxoneError::ServerError { retry_after, .. } => Verdict::NotDone { wait: backoff_after(retry_after) },
-        // The credentials can be mended while the window lasts: no callback is lost to an expired secret.
-        CxoneError::Unauthorized { .. } => Verdict::NotDone { wait: backoff() },
-        CxoneError::OutcomeUnknown { .. } | CxoneError::UnexpectedAnswer { .. } => Verdict::Unknown { wait: backoff() },
-        // That the client may not ask, or finds no campaign, says nothing about a contact that may be there.
-        CxoneError::Forbidden { .. } | CxoneError::NotFound { .. } if in_doubt => Verdict::Unknown { wait: backoff() },
+        CxoneError::Unavailable { retry_after, .. } => Verdict::NotDone { wait: wait_at_least(retry_after) },
+        CxoneError::NotSentInTime => Verdict::NotDone { wait: Duration::ZERO },
+        // The credentials can be corrected while the window lasts: no callback is lost to an expired secret.
+        CxoneError::Unauthorized { .. } => Verdict::NotDone { wait: wait() },
+        CxoneError::ServerError { retry_after, .. } => Verdict::Unknown { wait: wait_at_least(retry_after) },
+        CxoneError::OutcomeUnknown { .. } | CxoneError::UnexpectedAnswer { .. } => Verdict::Unknown { wait: wait() },
         CxoneError::Forbidden { .. }
         | CxoneError::NotFound { .. }
         | CxoneError::Conflict { .. }
-        | CxoneError::Rejected { .. } => Verdict::Final,
+        | CxoneError::Rejected { .. }
+        | CxoneError::ContactRefused { .. } => Verdict::Final,
     }
 }
 
 /// Exponential, with full jitter above the shortest wait.
-fn backoff(attempts: i32, clock: &Clock) -> Duration {
+pub fn backoff(attempts: i32, clock: &Clock) -> Duration {
     let (shortest, first) = FIRST_WAIT;
     let doublings = u32::try_from(attempts.clamp(1, 10) - 1).unwrap_or(0);
     clock.between(shortest, (first * 2_u32.pow(doublings)).min(LONGEST_WAIT))
@@ -66,53 +60,24 @@ fn backoff(attempts: i32, clock: &Clock) -> Duration {
 mod tests {
     use jiff::Timestamp;
     use proptest::prelude::*;
-    use uuid::Uuid;
 
-    use super::super::model::{Confirmation, Failure};
     use super::*;
-    use crate::trace::Traceparent;
-    use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow};
 
-    fn callback(status: Status, attempts: i32) -> Callback {
-        let start: Timestamp = "2026-11-20T15:00:00Z".parse().unwrap();
-        let end = start + Duration::from_secs(3600);
-        Callback {
-            id: Uuid::nil(),
-            status,
-            phone_number: PhoneNumber::from_stored("+12025550198".into()).unwrap(),
-            campaign_id: CampaignId::parse("c").unwrap(),
-            window: TimeWindow::parse(start, end).unwrap(),
-            language: Language::parse("en").unwrap(),
-            timezone: None,
-            dispatch_time: None,
-            earlier_dispatch_time: None,
-            contact_id: None,
-            confirmation: Confirmation::Pending,
-            confirmation_started_at: None,
-            sms_session_id: None,
-            failure: None,
-            attempts,
-            due_at: Some(start),
-            request_id: String::new(),
-            trace: Traceparent::root(Uuid::from_u128(1)),
-            created_at: start,
-            updated_at: start,
-        }
-    }
-
-    fn errors(retry_after: Duration) -> [(CxoneError, &'static str, &'static str); 10] {
+    fn errors(retry_after: Duration) -> [(CxoneError, &'static str); 12] {
         let reason = String::new;
         [
-            (CxoneError::RateLimited { retry_after }, "not done", "not done"),
-            (CxoneError::OverBudget { retry_after }, "not done", "not done"),
-            (CxoneError::Unavailable { retry_after: None, reason: reason() }, "not done", "not done"),
-            (CxoneError::ServerError { retry_after: None, reason: reason() }, "unknown", "not done"),
-            (CxoneError::Unauthorized { reason: reason() }, "not done", "not done"),
-            (CxoneError::OutcomeUnknown { reason: reason() }, "unknown", "unknown"),
-            (CxoneError::UnexpectedAnswer { reason: reason() }, "unknown", "unknown"),
-            (CxoneError::Forbidden { scope: "s", reason: reason() }, "final", "final"),
-            (CxoneError::NotFound { reason: reason() }, "final", "final"),
-            (CxoneError::Rejected { status: 400, reason: reason() }, "final", "final"),
+            (CxoneError::RateLimited { retry_after }, "not done"),
+            (CxoneError::OverBudget { retry_after }, "not done"),
+            (CxoneError::Unavailable { retry_after: None, reason: reason() }, "not done"),
+            (CxoneError::NotSentInTime, "not done"),
+            (CxoneError::Unauthorized { reason: reason() }, "not done"),
+            (CxoneError::ServerError { retry_after: None, reason: reason() }, "unknown"),
+            (CxoneError::OutcomeUnknown { reason: reason() }, "unknown"),
+            (CxoneError::UnexpectedAnswer { reason: reason() }, "unknown"),
+            (CxoneError::Forbidden { scope: "s", reason: reason() }, "final"),
+            (CxoneError::NotFound { reason: reason() }, "final"),
+            (CxoneError::Rejected { status: 400, reason: reason() }, "final"),
+            (CxoneError::ContactRefused { status: 422, reason: reason() }, "final"),
         ]
     }
 
@@ -134,44 +99,32 @@ mod tests {
     #[test]
     fn each_failure_means_what_may_safely_follow_from_it() {
         let clock = Clock::manual(|| Timestamp::UNIX_EPOCH, 1);
-        for (error, of_contact, of_text) in errors(Duration::from_secs(2)) {
-            let judge = |status| name(verdict(&error, &callback(status, 1), false, true, &clock));
-            assert_eq!((judge(Status::Accepted), judge(Status::Scheduled)), (of_contact, of_text), "{error:?}");
+        for (error, meaning) in errors(Duration::from_secs(2)) {
+            assert_eq!(name(verdict(&error, 1, true, &clock)), meaning, "{error:?}");
         }
-        let forbidden = CxoneError::Forbidden { scope: "s", reason: String::new() };
-        assert_eq!(name(verdict(&forbidden, &callback(Status::Accepted, 2), true, true, &clock)), "unknown");
     }
 
     proptest! {
-        /// Whatever the dice say: the first wait is 5 to 30 s, none is longer than 5 minutes but where CXone asks for
-        /// it, `Retry-After` is always waited out, nobody is put off while CXone is not asked at all, and no callback
-        /// sleeps past its window.
+        /// Whatever the random numbers are: the first wait is 5 to 30 s, none is longer than 5 minutes but where CXone asks
+        /// for it, `Retry-After` is always waited out, and nobody is put off while CXone is not asked at all.
         #[test]
-        fn waits_are_bounded_jittered_and_end_with_the_window(
-            seed in any::<u64>(),
-            attempts in 1i32..1000,
-            retry_after in 0u64..600,
-            late in 0i64..3600,
-        ) {
+        fn waits_are_bounded_and_jittered(seed in any::<u64>(), attempts in 1i32..1000, retry_after in 0u64..600) {
             let clock = Clock::manual(|| Timestamp::UNIX_EPOCH, seed);
             let retry_after = Duration::from_secs(retry_after);
-            for (error, _, _) in errors(retry_after) {
-                let mut callback = callback(Status::Accepted, attempts);
-                let Some(wait) = self::wait(verdict(&error, &callback, false, true, &clock)) else { continue };
+            for (error, _) in errors(retry_after) {
+                let Some(wait) = self::wait(verdict(&error, attempts, true, &clock)) else { continue };
                 match error {
                     CxoneError::RateLimited { .. } | CxoneError::OverBudget { .. } => {
                         prop_assert!(wait >= retry_after && wait <= retry_after + RETRY_AFTER_SPREAD);
                     }
+                    CxoneError::NotSentInTime => prop_assert_eq!(wait, Duration::ZERO),
                     _ => {
                         let longest = if attempts == 1 { FIRST_WAIT.1 } else { LONGEST_WAIT };
                         prop_assert!(wait >= FIRST_WAIT.0 && wait <= longest);
-                        let down = verdict(&error, &callback, false, false, &clock);
+                        let down = verdict(&error, attempts, false, &clock);
                         prop_assert_eq!(self::wait(down), Some(Duration::ZERO));
                     }
                 }
-                let now = callback.window.start() + Duration::from_secs(late.unsigned_abs());
-                callback.deferred(Failure::new(error.code(), "…"), now + wait);
-                prop_assert!(callback.due_at.unwrap() <= callback.window.end());
             }
         }
     }

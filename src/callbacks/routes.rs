@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::intake::{CallbackRequest, Read, Wish};
-use super::model::{Callback, Confirmation, Failure, Status};
+use super::model::{Callback, Confirmation, Failure, SkipReason, Status};
 use super::store::{CallbackStore, Filter, Inserted};
 use super::waiting::Waiting;
 use super::worker::Worker;
@@ -101,6 +101,8 @@ struct CallbackView {
 #[schema(as = CallbackConfirmation)]
 struct ConfirmationView {
     status: Confirmation,
+    /// Why it is skipped.
+    reason: Option<SkipReason>,
     /// CXone's messaging session, once the text is sent.
     sms_session_id: Option<String>,
 }
@@ -116,10 +118,11 @@ impl From<&Callback> for CallbackView {
             requested_end: callback.window.end(),
             language: callback.language.as_str().to_owned(),
             timezone: callback.timezone.as_ref().map(|zone| zone.name().to_owned()),
-            dispatch_time: callback.dispatch_time,
+            dispatch_time: callback.shown_dispatch_time(),
             contact_id: callback.contact_id,
             confirmation: ConfirmationView {
                 status: callback.confirmation,
+                reason: callback.skip_reason,
                 sms_session_id: callback.sms_session_id.clone(),
             },
             failure: callback.failure.clone(),
@@ -450,6 +453,7 @@ fn new_callback(wish: Wish, id: Uuid, info: &RequestInfo, attempts: i32, due_at:
         earlier_dispatch_time: None,
         contact_id: None,
         confirmation: Confirmation::Pending,
+        skip_reason: None,
         confirmation_started_at: None,
         sms_session_id: None,
         failure: None,

@@ -1,20 +1,31 @@
 //! Callbacks in Postgres. Every write that changes a callback records its audit entry in the same statement.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::{PgExecutor, PgPool};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::model::{Callback, Confirmation, Failure, Status};
+use super::attempt::CallbackRepository;
+use super::model::{Callback, Confirmation, Failure, SkipReason, Status};
 use crate::audit::Entry;
+use crate::campaigns::{PlacementRules, SettingsStore};
+use crate::db::is_transient;
 use crate::http::{Page, PageRequest, Position, begin_planned};
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
+
+/// A save is tried again for so long while Postgres is away …
+const SAVE_WITHIN: Duration = Duration::from_secs(15);
+/// … after a pause of so long.
+const SAVE_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// What a reader asks for. An absent part lets everything through.
 #[derive(Debug, Default)]
@@ -57,11 +68,24 @@ pub enum Inserted {
     Duplicate(Uuid),
 }
 
-/// The table of callbacks.
+/// Which callbacks something can be done about now. One whose window or whose call's time has passed always is.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimable {
+    /// CXone takes contacts.
+    pub contacts: bool,
+    /// CXone takes messages.
+    pub messages: bool,
+    /// A window that ends sooner than this has passed.
+    pub notice: SignedDuration,
+}
+
+/// The table of callbacks. Clones are the same one.
+#[derive(Clone)]
 pub struct CallbackStore {
     pool: PgPool,
+    campaigns: SettingsStore,
     // Those who place at the same time queue here, and not with a connection each at the lock in Postgres.
-    placing: Mutex<()>,
+    placing: Arc<Mutex<()>>,
 }
 
 struct Row {
@@ -77,6 +101,7 @@ struct Row {
     earlier_dispatch_time: Option<jiff_sqlx::Timestamp>,
     contact_id: Option<Uuid>,
     confirmation: String,
+    skip_reason: Option<String>,
     confirmation_started_at: Option<jiff_sqlx::Timestamp>,
     sms_session_id: Option<String>,
     failure_code: Option<String>,
@@ -98,6 +123,7 @@ impl TryFrom<Row> for Callback {
         let zone = row.timezone.as_deref().map(Zone::parse).transpose();
         let status = Status::ALL.into_iter().find(|(_, text)| *text == row.status).map(|(status, _)| status);
         let confirmation = Confirmation::ALL.into_iter().find(|(_, text)| *text == row.confirmation);
+        let skip = row.skip_reason.map(|text| SkipReason::ALL.into_iter().find(|(_, known)| *known == text));
         Ok(Self {
             id: row.id,
             status: status.ok_or_else(|| corrupt("status"))?,
@@ -110,6 +136,10 @@ impl TryFrom<Row> for Callback {
             earlier_dispatch_time: at(row.earlier_dispatch_time),
             contact_id: row.contact_id,
             confirmation: confirmation.map(|(known, _)| known).ok_or_else(|| corrupt("confirmation"))?,
+            skip_reason: skip
+                .map(|known| known.ok_or_else(|| corrupt("skip_reason")))
+                .transpose()?
+                .map(|(known, _)| known),
             confirmation_started_at: at(row.confirmation_started_at),
             sms_session_id: row.sms_session_id,
             failure: row.failure_code.zip(row.failure_detail).map(|(code, detail)| Failure { code, detail }),
@@ -150,7 +180,7 @@ struct NewRow<'a> {
 impl CallbackStore {
     /// Over this database.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool, placing: Mutex::new(()) }
+        Self { campaigns: SettingsStore::new(pool.clone()), pool, placing: Arc::default() }
     }
 
     /// Keeps new callbacks with their entries: those that nothing stands in the way of. One commit for all of them.
@@ -291,8 +321,8 @@ impl CallbackStore {
         }
     }
 
-    /// Takes up to `limit` callbacks that are due, most urgent first, until `lease_end`. No two replicas get the same.
-    /// With `ends_by`, only those whose window ends by then.
+    /// Takes up to `limit` callbacks that are due and claimable, most urgent first, until `lease_end`. No two replicas
+    /// get the same.
     ///
     /// # Errors
     /// Where Postgres refuses.
@@ -300,7 +330,7 @@ impl CallbackStore {
         &self,
         now: Timestamp,
         lease_end: Timestamp,
-        ends_by: Option<Timestamp>,
+        claimable: Claimable,
         limit: usize,
     ) -> Result<Vec<Callback>, sqlx::Error> {
         let rows = sqlx::query_as!(
@@ -308,25 +338,30 @@ impl CallbackStore {
             "update callbacks set due_at = $2, attempts = attempts + 1
              where id in (
                  select id from callbacks
-                 where due_at <= $1 and ($4::timestamptz is null or requested_end <= $4)
+                 where due_at <= $1
+                   and case status
+                       when 'accepted' then $4 or requested_end <= case when dispatch_time is null then $6 else $1 end
+                       else $5 or confirmation_started_at is not null or dispatch_time <= $1
+                   end
                  order by requested_end limit $3 for update skip locked
              )
              returning *",
             now.to_sqlx() as _,
             lease_end.to_sqlx() as _,
             i64::try_from(limit).unwrap_or(i64::MAX),
-            ends_by.map(|at| at.to_sqlx()) as _
+            claimable.contacts,
+            claimable.messages,
+            (now + claimable.notice).to_sqlx() as _
         );
         rows.fetch_all(&self.pool).await?.into_iter().map(Callback::try_from).collect()
     }
 
-    /// Writes what an attempt has made of a callback, with its entry. False where the attempt has lost its claim:
-    /// nothing is written then.
+    /// Makes the lease of a claim last until then.
     ///
     /// # Errors
     /// Where Postgres refuses.
-    pub async fn save(&self, callback: &Callback, entry: Option<Entry>) -> Result<bool, sqlx::Error> {
-        save(&self.pool, callback, entry).await
+    pub async fn lease_until(&self, id: Uuid, attempts: i32, lease_end: Timestamp) -> Result<(), sqlx::Error> {
+        self.release(id, attempts, lease_end).await
     }
 
     /// Gives a claim back: the callback is due again at once.
@@ -344,18 +379,18 @@ impl CallbackStore {
         .await
         .map(drop)
     }
+}
 
-    /// Places a callback: `decide` is told how many callbacks of the campaign lie in the hour from each of `hours`,
-    /// and picks the moment. All who place in the campaign, in any replica, do so one after the other. False where the
-    /// attempt has lost its claim; the callback keeps no place where `decide` finds none.
-    ///
-    /// # Errors
-    /// Where Postgres refuses.
-    pub async fn place(
+impl CallbackRepository for CallbackStore {
+    async fn rules(&self, campaign: &CampaignId) -> Result<PlacementRules, sqlx::Error> {
+        self.campaigns.placement_rules(campaign).await
+    }
+
+    async fn place(
         &self,
         callback: &mut Callback,
         hours: &[Timestamp],
-        decide: impl FnOnce(&[u32]) -> Option<Timestamp>,
+        decide: impl FnOnce(&[u32]) -> Option<Timestamp> + Send,
     ) -> Result<bool, sqlx::Error> {
         let _queue = self.placing.lock().await;
         let mut transaction = begin_planned(&self.pool).await?;
@@ -387,6 +422,36 @@ impl CallbackStore {
         transaction.commit().await?;
         Ok(ours)
     }
+
+    /// What has been done in CXone must be written down: while Postgres is away, it is tried again for a while.
+    async fn save(&self, callback: &Callback, entry: Option<Entry>) -> Result<bool, sqlx::Error> {
+        let entry = entry.map(Entry::into_json);
+        let give_up_at = Instant::now() + SAVE_WITHIN;
+        let mut outcome_lost = false;
+        loop {
+            let error = match save(&self.pool, callback, entry.clone()).await {
+                Ok(false) if outcome_lost => return self.is_saved(callback).await,
+                Ok(saved) => return Ok(saved),
+                Err(error) => error,
+            };
+            if !is_transient(&error) || Instant::now() > give_up_at {
+                return Err(error);
+            }
+            outcome_lost = true;
+            tokio::time::sleep(SAVE_AGAIN_AFTER).await;
+        }
+    }
+}
+
+impl CallbackStore {
+    /// Whether an earlier try at a save, whose outcome was lost, was committed.
+    async fn is_saved(&self, callback: &Callback) -> Result<bool, sqlx::Error> {
+        let kept = self.find(callback.id).await?;
+        Ok(kept.is_some_and(|kept| {
+            let progress = |callback: &Callback| (callback.attempts, callback.status, callback.confirmation);
+            progress(&kept) == progress(callback) && kept.due_at == callback.due_at
+        }))
+    }
 }
 
 fn new_row(callback: &Callback, entry: Entry) -> NewRow<'_> {
@@ -409,12 +474,12 @@ fn new_row(callback: &Callback, entry: Entry) -> NewRow<'_> {
     }
 }
 
-async fn save(executor: impl PgExecutor<'_>, callback: &Callback, entry: Option<Entry>) -> Result<bool, sqlx::Error> {
+async fn save(executor: impl PgExecutor<'_>, callback: &Callback, entry: Option<Value>) -> Result<bool, sqlx::Error> {
     let at = |at: Option<Timestamp>| at.map(|at| at.to_sqlx());
     let saved = sqlx::query_scalar!(
         "update callbacks set status = $3, dispatch_time = $4, earlier_dispatch_time = $5, contact_id = $6,
              confirmation = $7, confirmation_started_at = $8, sms_session_id = $9, failure_code = $10,
-             failure_detail = $11, due_at = $12, updated_at = $13
+             failure_detail = $11, due_at = $12, updated_at = $13, skip_reason = $15
          where id = $1 and attempts = $2 and due_at is not null
          returning audit_record($14)",
         callback.id,
@@ -430,7 +495,8 @@ async fn save(executor: impl PgExecutor<'_>, callback: &Callback, entry: Option<
         callback.failure.as_ref().map(|failure| failure.detail.as_str()),
         at(callback.due_at) as _,
         callback.updated_at.to_sqlx() as _,
-        entry.map(Entry::into_json)
+        entry,
+        callback.skip_reason.map(SkipReason::as_str)
     );
     Ok(saved.fetch_optional(executor).await?.is_some())
 }

@@ -39,6 +39,14 @@ impl SettingsStore {
         Ok(self.of_each(&[campaign]).await?.remove(campaign.as_str()).unwrap_or_default())
     }
 
+    /// What a placement needs to know of a campaign.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn placement_rules(&self, campaign: &CampaignId) -> Result<super::PlacementRules, sqlx::Error> {
+        Ok(super::PlacementRules { settings: self.of(campaign).await?, ..Default::default() })
+    }
+
     /// The settings of those campaigns that have any, by their id.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::keys;
 use crate::audit::Actor;
-use crate::callbacks::{WithoutForecast, WorkerSettings};
+use crate::callbacks::{AttemptSettings, WithoutForecast};
 use crate::clock::Clock;
 use crate::config::{DatabaseArgs, ServiceSettings};
 use crate::cxone::{self, AuthStyle};
@@ -157,11 +157,10 @@ fn settings(simulator: SocketAddr, receiver: SocketAddr) -> anyhow::Result<Servi
             timeout,
             requests_per_minute: 100,
         },
-        worker: WorkerSettings {
+        attempts: AttemptSettings {
             without_forecast: WithoutForecast::Reject,
             sms_from: PhoneNumber::parse("+18005551234", &region)?,
             default_zone: Zone::parse("UTC")?,
-            cxone_timeout: timeout,
         },
         region,
         default_wait: Duration::from_secs(3),

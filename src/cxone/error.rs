@@ -67,6 +67,17 @@ pub enum CxoneError {
         /// CXone's words.
         reason: String,
     },
+    /// CXone refused this very contact, by its id.
+    #[error("CXone refused with status {status}: {reason}")]
+    ContactRefused {
+        /// 400 or 422.
+        status: u16,
+        /// CXone's words.
+        reason: String,
+    },
+    /// There was no time left to send it. Nothing was sent.
+    #[error("its time came before it could be sent")]
+    NotSentInTime,
     /// CXone failed (a 5xx). By its contract nothing was done.
     #[error("CXone failed: {reason}")]
     ServerError {
@@ -105,7 +116,8 @@ impl CxoneError {
             Self::OverBudget { .. } => "cxone-over-budget",
             Self::Unauthorized { .. } => "cxone-unauthorized",
             Self::Forbidden { .. } => "cxone-forbidden",
-            Self::NotFound { .. } | Self::Rejected { .. } => "cxone-rejected",
+            Self::NotFound { .. } | Self::Rejected { .. } | Self::ContactRefused { .. } => "cxone-rejected",
+            Self::NotSentInTime => "cxone-not-sent-in-time",
             Self::Conflict { .. } => "cxone-conflict",
             Self::ServerError { .. } | Self::Unavailable { .. } => "cxone-unavailable",
             Self::OutcomeUnknown { .. } => "cxone-outcome-unknown",
@@ -123,6 +135,8 @@ impl CxoneError {
             | Self::NotFound { .. }
             | Self::Conflict { .. }
             | Self::Rejected { .. }
+            | Self::ContactRefused { .. }
+            | Self::NotSentInTime
             | Self::OutcomeUnknown { .. }
             | Self::UnexpectedAnswer { .. } => None,
         }
@@ -135,12 +149,14 @@ impl CxoneError {
             | Self::NotFound { .. }
             | Self::Conflict { .. }
             | Self::Rejected { .. }
+            | Self::ContactRefused { .. }
             | Self::UnexpectedAnswer { .. } => true,
             Self::RateLimited { .. }
             | Self::OverBudget { .. }
             | Self::Unauthorized { .. }
             | Self::ServerError { .. }
             | Self::Unavailable { .. }
+            | Self::NotSentInTime
             | Self::OutcomeUnknown { .. } => false,
         }
     }

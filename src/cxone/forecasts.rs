@@ -131,7 +131,7 @@ mod tests {
     }
 
     fn hour(start: Timestamp) -> ForecastHour {
-        ForecastHour { hour: start, available_agents: 1, expected_calls: 0.0 }
+        ForecastHour { hour: start, available_agents: 1.0, expected_calls: 0.0 }
     }
 
     /// Asks for a window, of a CXone that has every hour, and counts how often it is asked.

@@ -168,7 +168,7 @@ pub struct ForecastHour {
     /// The instant at which the hour begins.
     pub hour: Timestamp,
     /// Agents who will be there.
-    pub available_agents: u32,
+    pub available_agents: f64,
     /// Calls that will come in that hour anyway; finite and not negative.
     pub expected_calls: f64,
 }
@@ -188,15 +188,27 @@ pub struct NewContact<'a> {
     pub language: &'a Language,
     /// When the caller asked to be called.
     pub window: TimeWindow,
+    /// Not sent after this.
+    pub send_by: Option<Timestamp>,
 }
 
 /// How a contact came to be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContactMade {
+pub enum ContactAnswer {
     /// By this request.
-    Now,
-    /// By an earlier one that was never answered.
-    Before,
+    Created,
+    /// By an earlier one; `at` is its start where CXone says so.
+    Exists { at: Option<Timestamp> },
+}
+
+/// What CXone is asked through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    Token,
+    Campaigns,
+    Contacts,
+    Forecast,
+    Messages,
 }
 
 /// A text message.
@@ -208,6 +220,8 @@ pub struct Sms<'a> {
     pub from: &'a PhoneNumber,
     /// What it says.
     pub message: &'a str,
+    /// Not sent after this.
+    pub send_by: Option<Timestamp>,
 }
 
 /// A campaign's id needs no escaping: [`CampaignId`] has only characters that a path may hold.
@@ -238,17 +252,17 @@ impl Cxone {
     }
 
     /// Whether a request would be let out now, as far as this replica knows without asking.
-    pub fn looks_open(&self, class: Class) -> bool {
+    pub fn looks_open(&self, class: Class, _: &[Endpoint]) -> bool {
         self.transport.gate.looks_open(class)
     }
 
     /// Whether CXone is asked at all now: it is not while it is down or refuses the client.
-    pub fn is_up(&self) -> bool {
+    pub fn is_up(&self, _: &[Endpoint]) -> bool {
         self.transport.gate.is_up()
     }
 
     /// Whether work that needs `count` requests may be started in the background, or for how long not.
-    pub async fn may_start(&self, count: u32) -> Decision {
+    pub async fn may_start(&self, _: &[Endpoint], count: u32) -> Decision {
         self.transport.gate.may_start(count).await
     }
 
@@ -334,7 +348,11 @@ impl Cxone {
     ///
     /// # Errors
     /// As CXone failed. After an unknown outcome the contact may be there.
-    pub async fn create_contact(&self, contact: &NewContact<'_>, asker: Asker<'_>) -> Result<ContactMade, CxoneError> {
+    pub async fn create_contact(
+        &self,
+        contact: &NewContact<'_>,
+        asker: Asker<'_>,
+    ) -> Result<ContactAnswer, CxoneError> {
         let body = json!({"contact": {
             "contactId": contact.contact_id,
             "campaignId": contact.campaign_id,
@@ -358,8 +376,10 @@ impl Cxone {
         };
         match self.transport.call::<wire::ContactCreated>(call).await {
             Ok(created) => created.confirm(contact.contact_id),
-            Err(CxoneError::Conflict { .. }) => Ok(ContactMade::Before),
-            Err(CxoneError::Rejected { reason, .. }) if wire::says_already_exists(&reason) => Ok(ContactMade::Before),
+            Err(CxoneError::Conflict { .. }) => Ok(ContactAnswer::Exists { at: None }),
+            Err(CxoneError::Rejected { reason, .. }) if wire::says_already_exists(&reason) => {
+                Ok(ContactAnswer::Exists { at: None })
+            }
             Err(error) => Err(error),
         }
     }

@@ -155,9 +155,9 @@ impl TokenCache {
 fn of_token(error: CxoneError) -> CxoneError {
     match error {
         // OAuth says 400 where the client itself is refused.
-        CxoneError::Rejected { reason, .. } | CxoneError::Forbidden { reason, .. } => {
-            CxoneError::Unauthorized { reason }
-        }
+        CxoneError::Rejected { reason, .. }
+        | CxoneError::ContactRefused { reason, .. }
+        | CxoneError::Forbidden { reason, .. } => CxoneError::Unauthorized { reason },
         CxoneError::NotFound { reason }
         | CxoneError::Conflict { reason }
         | CxoneError::OutcomeUnknown { reason }
@@ -166,6 +166,7 @@ fn of_token(error: CxoneError) -> CxoneError {
         | CxoneError::RateLimited { .. }
         | CxoneError::OverBudget { .. }
         | CxoneError::ServerError { .. }
+        | CxoneError::NotSentInTime
         | CxoneError::Unavailable { .. } => error,
     }
 }

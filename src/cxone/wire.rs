@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::forecasts::Range;
-use super::{CampaignState, ContactMade, CxoneError, DialerCampaign, ForecastHour};
+use super::{CampaignState, ContactAnswer, CxoneError, DialerCampaign, ForecastHour};
 use crate::types::CampaignId;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -58,8 +58,7 @@ impl Hour {
         if !(0.0..=f64::from(u32::MAX)).contains(&hour.expected_calls) {
             return Err(unexpected("expectedCalls is no number of calls"));
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
-        let available_agents = agents as u32;
+        let available_agents = agents;
         Ok(ForecastHour { hour: hour.hour, available_agents, expected_calls: hour.expected_calls })
     }
 }
@@ -112,9 +111,9 @@ pub(super) struct ContactCreated {
 
 impl ContactCreated {
     /// CXone must have made the contact that it was asked for.
-    pub fn confirm(self, asked_for: Uuid) -> Result<ContactMade, CxoneError> {
+    pub fn confirm(self, asked_for: Uuid) -> Result<ContactAnswer, CxoneError> {
         if self.contact_id == asked_for {
-            return Ok(ContactMade::Now);
+            return Ok(ContactAnswer::Created);
         }
         Err(unexpected("the contact that was made has another contactId"))
     }

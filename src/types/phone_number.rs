@@ -95,6 +95,11 @@ impl PhoneNumber {
         &self.0
     }
 
+    /// Whether the number is certainly a fixed line.
+    pub fn is_certainly_fixed_line(&self) -> bool {
+        false
+    }
+
     /// `+1202•••0198`: the first and the last four digits, or fewer of a short number, of which at
     /// least three stay hidden. Always three bullets, however many digits they stand for.
     pub fn masked(&self) -> String {

@@ -1,0 +1,503 @@
+//! One attempt on a callback: forecast, place, contact, SMS. Each step is committed before the next one starts, so that
+//! whoever takes the callback over after a crash knows how far it came.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::confirmation_text::confirmation_text;
+use super::dispatch::{HourLoad, NOTICE, dispatch, dispatch_without_forecast, hours_of};
+use super::model::{Callback, Confirmation, Failure, PASSED_AFTER, PossibleContact, SkipReason, Status};
+use super::retry::{Verdict, backoff, verdict};
+use super::waiting::Waiting;
+use crate::audit::{Entry, Outcome};
+use crate::campaigns::PlacementRules;
+use crate::clock::Clock;
+use crate::cxone::{Asker, Class, ContactAnswer, Cxone, CxoneError, Endpoint, ForecastHour, NewContact, Sms};
+use crate::types::{CampaignId, PhoneNumber, TimeWindow, Zone};
+use crate::webhooks::announced;
+
+/// How long an attempt has its callback without renewing its lease: what a crash may cost.
+const LEASE: Duration = Duration::from_secs(15);
+/// A contact is sent at least this long before its start, which must be in the future when it arrives.
+const SENT_BEFORE: SignedDuration = SignedDuration::from_secs(5);
+/// So often a callback is placed anew in one attempt because its start passed before CXone had it.
+const PLACEMENTS_AT_ONCE: usize = 3;
+/// The notice for such a new placement: what took too long once may do so again.
+const LONGER_NOTICE: SignedDuration = SignedDuration::from_secs(60);
+
+/// What scheduling a callback needs of CXone.
+pub const FOR_CONTACTS: [Endpoint; 2] = [Endpoint::Forecast, Endpoint::Contacts];
+/// What an SMS needs of CXone.
+pub const FOR_MESSAGES: [Endpoint; 1] = [Endpoint::Messages];
+
+/// What to do where CXone has no forecast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum WithoutForecast {
+    /// The callback fails.
+    Reject,
+    /// It is placed at the start of its window.
+    WindowStart,
+}
+
+/// What an attempt needs to know.
+#[derive(Clone, Debug)]
+pub struct AttemptSettings {
+    /// What to do where CXone has no forecast.
+    pub without_forecast: WithoutForecast,
+    /// The verified sender of SMS, where a campaign has none of its own.
+    pub sms_from: PhoneNumber,
+    /// The zone in SMS, where the caller gave none.
+    pub default_zone: Zone,
+}
+
+/// Where callbacks are kept.
+pub trait CallbackRepository: Send + Sync {
+    /// What the campaign says about where its callbacks may be placed.
+    fn rules(&self, campaign: &CampaignId) -> impl Future<Output = Result<PlacementRules, sqlx::Error>> + Send;
+
+    /// Places a callback: `decide` is told how many other callbacks of the campaign lie in the hour from each of
+    /// `hours`, and picks the moment. All who place in the campaign do so one after the other. False where the attempt
+    /// has lost its claim; nothing is changed where `decide` finds no moment.
+    fn place(
+        &self,
+        callback: &mut Callback,
+        hours: &[Timestamp],
+        decide: impl FnOnce(&[u32]) -> Option<Timestamp> + Send,
+    ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+
+    /// Writes what an attempt has made of a callback, with its audit entry. False where the attempt has lost its claim:
+    /// nothing is written then.
+    fn save(&self, callback: &Callback, entry: Option<Entry>)
+    -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+}
+
+/// CXone, as far as callbacks go.
+pub trait CallbackGateway: Send + Sync {
+    /// The hours of the campaign's forecast that overlap the window.
+    fn forecast(
+        &self,
+        campaign: &CampaignId,
+        window: &TimeWindow,
+        asker: Asker<'_>,
+    ) -> impl Future<Output = Result<Vec<ForecastHour>, CxoneError>> + Send;
+
+    /// Makes a contact, or finds that it exists. Safe to send again under the same id.
+    fn create_contact(
+        &self,
+        contact: &NewContact<'_>,
+        asker: Asker<'_>,
+    ) -> impl Future<Output = Result<ContactAnswer, CxoneError>> + Send;
+
+    /// Sends an SMS, and gives the id of CXone's session.
+    fn send_sms(&self, sms: &Sms<'_>, asker: Asker<'_>) -> impl Future<Output = Result<String, CxoneError>> + Send;
+
+    /// Whether these endpoints are asked at all now.
+    fn is_up(&self, endpoints: &[Endpoint]) -> bool;
+}
+
+impl CallbackGateway for std::sync::Arc<Cxone> {
+    async fn forecast(
+        &self,
+        campaign: &CampaignId,
+        window: &TimeWindow,
+        asker: Asker<'_>,
+    ) -> Result<Vec<ForecastHour>, CxoneError> {
+        Cxone::forecast(self, campaign, window, asker).await
+    }
+
+    async fn create_contact(&self, contact: &NewContact<'_>, asker: Asker<'_>) -> Result<ContactAnswer, CxoneError> {
+        Cxone::create_contact(self, contact, asker).await
+    }
+
+    async fn send_sms(&self, sms: &Sms<'_>, asker: Asker<'_>) -> Result<String, CxoneError> {
+        Cxone::send_sms(self, sms, asker).await
+    }
+
+    fn is_up(&self, endpoints: &[Endpoint]) -> bool {
+        Cxone::is_up(self, endpoints)
+    }
+}
+
+/// Why an attempt stopped half-way.
+#[derive(Debug, thiserror::Error)]
+pub enum AttemptError {
+    #[error("another attempt has the callback now")]
+    ClaimLost,
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Where a callback may be placed.
+enum Place {
+    At(Timestamp),
+    /// Nowhere, for this reason; with a hold that may be lifted, not for good.
+    Nowhere {
+        failure: Failure,
+        may_change: bool,
+    },
+    /// The forecast could not be had; the callback is put off, or has ended.
+    Settled,
+}
+
+/// Makes attempts.
+pub struct Attempts<R, G> {
+    pub repository: R,
+    pub gateway: G,
+    pub clock: Clock,
+    pub waiting: Waiting,
+    pub settings: AttemptSettings,
+}
+
+impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
+    /// Until when an attempt that starts now, or renews its lease, has its callback.
+    pub fn lease_end(&self) -> Timestamp {
+        self.clock.now() + LEASE
+    }
+
+    /// One attempt on a callback that is claimed, as far as it can be brought now.
+    ///
+    /// # Errors
+    /// Where it stops half-way; it is taken up again when its lease is over.
+    pub async fn attempt(&self, callback: &mut Callback, class: Class) -> Result<(), AttemptError> {
+        match callback.status {
+            Status::Accepted => self.schedule(callback, class).await,
+            Status::Scheduled => self.resume_confirmation(callback, class).await,
+            Status::Failed | Status::Expired | Status::Cancelled => Ok(()),
+        }
+    }
+
+    /// Brings an accepted callback to its contact, and on to its SMS.
+    async fn schedule(&self, callback: &mut Callback, class: Class) -> Result<(), AttemptError> {
+        if callback.window_has_passed(self.clock.now(), NOTICE) {
+            callback.expired();
+            return self.conclude(callback, "callback.expired", Outcome::Failed, Status::Accepted).await;
+        }
+        let rules = self.repository.rules(&callback.campaign_id).await?;
+        match callback.dispatch_time {
+            Some(at) => self.send_again(callback, class, &rules, at).await,
+            None => self.place_and_send(callback, class, &rules).await,
+        }
+    }
+
+    /// CXone may have the contact: the same one is sent again, also where its start has passed. CXone answers that it
+    /// exists, or makes it. Where it refuses a start that has passed, it does not have it, and will not get it any more.
+    async fn send_again(
+        &self,
+        callback: &mut Callback,
+        class: Class,
+        rules: &PlacementRules,
+        at: Timestamp,
+    ) -> Result<(), AttemptError> {
+        callback.leased(self.lease_end());
+        self.save(callback).await?;
+        match self.send_contact(callback, class, at, None).await {
+            Ok(answer) => {
+                let at = stored_time(answer, callback, at);
+                self.scheduled(callback, class, rules, at).await
+            }
+            Err(error) if refuses_start(&error) && at + PASSED_AFTER < self.clock.now() => {
+                self.place_and_send(callback, class, rules).await
+            }
+            Err(error) => self.not_scheduled(callback, callback.possible_contact(), &error).await,
+        }
+    }
+
+    /// Places the callback and sends its contact; anew where the start passes before CXone has it.
+    async fn place_and_send(
+        &self,
+        callback: &mut Callback,
+        class: Class,
+        rules: &PlacementRules,
+    ) -> Result<(), AttemptError> {
+        let before = callback.possible_contact();
+        let (mut notice, mut passed) = (NOTICE, CxoneError::NotSentInTime);
+        for placement in 0..PLACEMENTS_AT_ONCE {
+            let at = match self.place(callback, class, rules, notice).await? {
+                Place::At(at) => at,
+                Place::Settled => return Ok(()),
+                Place::Nowhere { .. } if placement > 0 => break,
+                Place::Nowhere { failure, may_change } => {
+                    return self.without_place(callback, failure, may_change).await;
+                }
+            };
+            match self.send_contact(callback, class, at, Some(at - SENT_BEFORE)).await {
+                Ok(ContactAnswer::Created) => return self.scheduled(callback, class, rules, at).await,
+                // This one was never sent before: what exists is what was sent earlier.
+                Ok(answer) => {
+                    let at = stored_time(answer, callback, callback.earlier_dispatch_time.unwrap_or(at));
+                    return self.scheduled(callback, class, rules, at).await;
+                }
+                Err(error) if start_may_have_passed(&error, at, self.clock.now()) => passed = error,
+                Err(error) => return self.not_scheduled(callback, before, &error).await,
+            }
+            callback.unplaced(before);
+            notice = LONGER_NOTICE;
+        }
+        self.not_scheduled(callback, before, &passed).await
+    }
+
+    async fn send_contact(
+        &self,
+        callback: &Callback,
+        class: Class,
+        at: Timestamp,
+        send_by: Option<Timestamp>,
+    ) -> Result<ContactAnswer, CxoneError> {
+        let contact = NewContact {
+            contact_id: callback.id,
+            campaign_id: &callback.campaign_id,
+            phone_number: &callback.phone_number,
+            at,
+            language: &callback.language,
+            window: callback.window,
+            send_by,
+        };
+        self.gateway.create_contact(&contact, Asker { class, trace: &callback.trace }).await
+    }
+
+    /// Finds the callback's moment and commits it, so that every replica counts it from here on.
+    async fn place(
+        &self,
+        callback: &mut Callback,
+        class: Class,
+        rules: &PlacementRules,
+        notice: SignedDuration,
+    ) -> Result<Place, AttemptError> {
+        let parts = rules.restrictions.open_parts(&callback.window, self.clock.now());
+        if parts.is_empty() {
+            let detail = "the campaign is held, or outside its regulatory window, until the requested window ends";
+            return Ok(Place::Nowhere { failure: Failure::new("campaign-held", detail), may_change: true });
+        }
+        let asker = Asker { class, trace: &callback.trace };
+        let forecast = match self.gateway.forecast(&callback.campaign_id, &callback.window, asker).await {
+            Ok(forecast) => forecast,
+            Err(error) => {
+                let before = callback.possible_contact();
+                return self.not_scheduled(callback, before, &error).await.map(|()| Place::Settled);
+            }
+        };
+        let earliest = self.clock.now() + notice;
+        callback.leased(self.lease_end());
+        callback.updated_at = self.clock.now();
+        let hours: Vec<Timestamp> = forecast.iter().map(|hour| hour.hour).collect();
+        let handle_time = rules.settings.handle_time();
+        let from_forecast = |placed: &[u32]| {
+            let loads: Vec<_> =
+                forecast.iter().zip(placed).map(|(&forecast, &placed)| HourLoad { forecast, placed }).collect();
+            dispatch(&loads, handle_time, &parts, earliest)
+        };
+        if let Some(at) = self.place_in(callback, &hours, from_forecast).await? {
+            return Ok(Place::At(at));
+        }
+        if self.settings.without_forecast == WithoutForecast::WindowStart {
+            let hours = hours_of(&callback.window);
+            let from_start = |placed: &[u32]| dispatch_without_forecast(&hours, placed, &parts, earliest);
+            if let Some(at) = self.place_in(callback, &hours, from_start).await? {
+                return Ok(Place::At(at));
+            }
+        }
+        let detail = "CXone forecasts no agents for any part of the requested window that is still to come";
+        Ok(Place::Nowhere { failure: Failure::new("no-forecast", detail), may_change: false })
+    }
+
+    async fn place_in(
+        &self,
+        callback: &mut Callback,
+        hours: &[Timestamp],
+        decide: impl FnOnce(&[u32]) -> Option<Timestamp> + Send,
+    ) -> Result<Option<Timestamp>, AttemptError> {
+        let mut decided = None;
+        let ours = self.repository.place(callback, hours, |placed| {
+            decided = decide(placed);
+            decided
+        });
+        if ours.await? { Ok(decided) } else { Err(AttemptError::ClaimLost) }
+    }
+
+    /// There is no moment for the callback. That is its end, unless CXone may have its contact, or a hold may be lifted.
+    async fn without_place(
+        &self,
+        callback: &mut Callback,
+        failure: Failure,
+        may_change: bool,
+    ) -> Result<(), AttemptError> {
+        if may_change || callback.may_have_contact() {
+            let wait = backoff(callback.attempts, &self.clock);
+            return self.put_off(callback, failure, wait).await;
+        }
+        callback.failed(failure);
+        self.conclude(callback, "callback.failed", Outcome::Failed, Status::Accepted).await
+    }
+
+    /// CXone has the contact. The SMS is started in the same commit.
+    async fn scheduled(
+        &self,
+        callback: &mut Callback,
+        class: Class,
+        rules: &PlacementRules,
+        at: Timestamp,
+    ) -> Result<(), AttemptError> {
+        let skip = callback.phone_number.is_certainly_fixed_line().then_some(SkipReason::Landline);
+        callback.leased(self.lease_end());
+        callback.scheduled(at, skip, self.clock.now());
+        self.record(callback, "callback.scheduled", Outcome::Succeeded, Status::Accepted).await?;
+        metrics::counter!("ringback_callbacks_total", "status" => "scheduled").increment(1);
+        if skip.is_some() {
+            return Ok(());
+        }
+        self.waiting.tell(callback);
+        self.confirm(callback, class, rules).await
+    }
+
+    /// CXone did not make the contact, or never said so: the end, or another attempt later. `before` is what was possible
+    /// before this request.
+    async fn not_scheduled(
+        &self,
+        callback: &mut Callback,
+        before: PossibleContact,
+        error: &CxoneError,
+    ) -> Result<(), AttemptError> {
+        let failure = Failure::new(error.code(), error.to_string());
+        let is_up = self.gateway.is_up(&FOR_CONTACTS);
+        match verdict(error, callback.attempts, is_up, &self.clock) {
+            // A refusal says nothing about a contact that may exist, unless it names it.
+            Verdict::Final if before.exists() && !self.refuses_this_contact(callback, error) => {
+                callback.unplaced(before);
+                let wait = if is_up { backoff(callback.attempts, &self.clock) } else { Duration::ZERO };
+                self.put_off(callback, failure, wait).await
+            }
+            Verdict::Final => {
+                callback.failed(failure);
+                self.conclude(callback, "callback.failed", Outcome::Failed, Status::Accepted).await
+            }
+            Verdict::NotDone { wait } => {
+                callback.unplaced(before);
+                self.put_off(callback, failure, wait).await
+            }
+            Verdict::Unknown { wait } => self.put_off(callback, failure, wait).await,
+        }
+    }
+
+    /// CXone named the contact as it refused it, and its start was not the reason.
+    fn refuses_this_contact(&self, callback: &Callback, error: &CxoneError) -> bool {
+        let is_ahead = callback.dispatch_time.is_some_and(|at| at > self.clock.now() + NOTICE);
+        is_ahead && matches!(error, CxoneError::ContactRefused { .. })
+    }
+
+    async fn put_off(&self, callback: &mut Callback, failure: Failure, wait: Duration) -> Result<(), AttemptError> {
+        let now = self.clock.now();
+        callback.deferred(failure, now + wait, now, NOTICE);
+        self.save(callback).await
+    }
+
+    /// Takes up the SMS of a callback whose contact an earlier attempt made.
+    async fn resume_confirmation(&self, callback: &mut Callback, class: Class) -> Result<(), AttemptError> {
+        if callback.confirmation_started_at.is_some() {
+            let failure = Failure::new("sms-outcome-unknown", "the service stopped while the SMS was being sent");
+            return self.unconfirmed(callback, Confirmation::Unknown, failure).await;
+        }
+        let rules = self.repository.rules(&callback.campaign_id).await?;
+        callback.confirmation_started_at = Some(self.clock.now());
+        callback.leased(self.lease_end());
+        self.save(callback).await?;
+        self.confirm(callback, class, &rules).await
+    }
+
+    /// Sends the SMS, whose start is committed. At most once: what is not certainly unsent is not sent again.
+    async fn confirm(&self, callback: &mut Callback, class: Class, rules: &PlacementRules) -> Result<(), AttemptError> {
+        let at = callback.dispatch_time.filter(|at| *at > self.clock.now());
+        let Some(at) = at else {
+            let failure = Failure::new("sms-too-late", "the time of the call came before the SMS could be sent");
+            return self.unconfirmed(callback, Confirmation::Failed, failure).await;
+        };
+        let zone = callback.timezone.as_ref().unwrap_or(&self.settings.default_zone);
+        let message = confirmation_text(&callback.language, zone, at, callback.id);
+        let from = rules.settings.sms_from.as_ref().unwrap_or(&self.settings.sms_from);
+        let sms = Sms { to: &callback.phone_number, from, message: &message, send_by: Some(at) };
+        match self.gateway.send_sms(&sms, Asker { class, trace: &callback.trace }).await {
+            Ok(session) => {
+                callback.confirmation_ended(Confirmation::Sent, Some(session), None);
+                self.conclude(callback, "callback.confirmed", Outcome::Succeeded, Status::Scheduled).await
+            }
+            Err(error) => self.not_confirmed(callback, &error).await,
+        }
+    }
+
+    async fn not_confirmed(&self, callback: &mut Callback, error: &CxoneError) -> Result<(), AttemptError> {
+        let failure = Failure::new(error.code(), error.to_string());
+        match verdict(error, callback.attempts, self.gateway.is_up(&FOR_MESSAGES), &self.clock) {
+            Verdict::Final => self.unconfirmed(callback, Confirmation::Failed, failure).await,
+            Verdict::Unknown { .. } => self.unconfirmed(callback, Confirmation::Unknown, failure).await,
+            Verdict::NotDone { wait } => {
+                callback.confirmation_not_started();
+                self.put_off(callback, failure, wait).await
+            }
+        }
+    }
+
+    async fn unconfirmed(
+        &self,
+        callback: &mut Callback,
+        how: Confirmation,
+        failure: Failure,
+    ) -> Result<(), AttemptError> {
+        callback.confirmation_ended(how, None, Some(failure));
+        let outcome = if how == Confirmation::Unknown { Outcome::Unknown } else { Outcome::Failed };
+        self.conclude(callback, "callback.confirmation_failed", outcome, Status::Scheduled).await
+    }
+
+    async fn conclude(
+        &self,
+        callback: &mut Callback,
+        action: &str,
+        outcome: Outcome,
+        previous: Status,
+    ) -> Result<(), AttemptError> {
+        self.record(callback, action, outcome, previous).await?;
+        let end = action.trim_start_matches("callback.").to_owned();
+        tracing::info!(callback.status = callback.status.as_str(), "callback {end}");
+        metrics::counter!("ringback_callbacks_total", "status" => end).increment(1);
+        Ok(())
+    }
+
+    async fn record(
+        &self,
+        callback: &mut Callback,
+        action: &str,
+        outcome: Outcome,
+        previous: Status,
+    ) -> Result<(), AttemptError> {
+        let now = self.clock.now();
+        callback.updated_at = now;
+        let entry = announced(callback.entry(self.clock.new_id(), now, action, outcome, previous));
+        self.saved(callback, Some(entry)).await
+    }
+
+    async fn save(&self, callback: &mut Callback) -> Result<(), AttemptError> {
+        callback.updated_at = self.clock.now();
+        self.saved(callback, None).await
+    }
+
+    async fn saved(&self, callback: &Callback, entry: Option<Entry>) -> Result<(), AttemptError> {
+        if self.repository.save(callback, entry).await? { Ok(()) } else { Err(AttemptError::ClaimLost) }
+    }
+}
+
+/// The time under which CXone has the contact: its own word for it, where it gave one that can be true.
+fn stored_time(answer: ContactAnswer, callback: &Callback, sent: Timestamp) -> Timestamp {
+    match answer {
+        ContactAnswer::Exists { at: Some(at) } if callback.window.contains(at) => at,
+        ContactAnswer::Exists { .. } | ContactAnswer::Created => sent,
+    }
+}
+
+/// By CXone's contract a start that is not in the future is a 400, as other faults are; its words decide nothing.
+fn refuses_start(error: &CxoneError) -> bool {
+    matches!(error, CxoneError::Rejected { status: 400, .. } | CxoneError::ContactRefused { status: 400, .. })
+}
+
+/// Whether a start that was in the future when it was chosen may be the reason.
+fn start_may_have_passed(error: &CxoneError, at: Timestamp, now: Timestamp) -> bool {
+    matches!(error, CxoneError::NotSentInTime) || (refuses_start(error) && at <= now + NOTICE)
+}
