@@ -1,11 +1,13 @@
 //! Callbacks: a caller's wish to be called back, from the POST to the text that confirms it.
 //!
 //! `routes` read and answer, `intake` decides what is accepted, `dispatch` picks the moment, `attempt` carries it out
-//! against CXone, `worker` claims what is due, `retry` says what follows from CXone's failures, `model` holds the states, `store` keeps them.
+//! against CXone, `worker` claims what is due, `retry` says what follows from CXone's failures, `model` holds the states,
+//! `store` keeps them, `confirmation_text` words the SMS and `gsm7` its characters.
 
 mod attempt;
 mod confirmation_text;
 mod dispatch;
+mod gsm7;
 mod intake;
 mod model;
 #[cfg(test)]
