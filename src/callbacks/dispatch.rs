@@ -26,7 +26,7 @@ impl HourLoad {
     /// Agents left over, in agent-seconds: an agent has 3,600 in an hour, a call takes the average handle time. Whole
     /// numbers stay whole this way, so that equal hours compare as equal.
     fn room(&self, handle_time: Duration) -> f64 {
-        let agents = f64::from(self.forecast.available_agents);
+        let agents = self.forecast.available_agents;
         let calls = self.forecast.expected_calls + f64::from(self.placed);
         agents * 3600.0 - calls * handle_time.as_secs_f64()
     }
@@ -55,7 +55,7 @@ pub fn dispatch(
 /// The moment to call where CXone has no forecast and the operator wants callbacks all the same: the window's start,
 /// or as soon after it as can be; later ones spread over the hour from there.
 pub fn dispatch_without_forecast(placed: u32, window: &TimeWindow, now: Timestamp) -> Option<Timestamp> {
-    let forecast = ForecastHour { hour: window.start(), available_agents: 0, expected_calls: 0.0 };
+    let forecast = ForecastHour { hour: window.start(), available_agents: 0.0, expected_calls: 0.0 };
     Slice::of(&HourLoad { forecast, placed }, window, now).map(|slice| slice.spread())
 }
 
@@ -102,7 +102,10 @@ mod tests {
     }
 
     fn load(hour: &str, available_agents: u32, expected_calls: f64, placed: u32) -> HourLoad {
-        HourLoad { forecast: ForecastHour { hour: at(hour), available_agents, expected_calls }, placed }
+        HourLoad {
+            forecast: ForecastHour { hour: at(hour), available_agents: available_agents.into(), expected_calls },
+            placed,
+        }
     }
 
     fn placed(forecast: &[HourLoad], now: &str) -> Option<String> {
@@ -172,7 +175,7 @@ mod tests {
                 .map(|&(half_hours, available_agents, expected_calls, placed)| HourLoad {
                     forecast: ForecastHour {
                         hour: start + SignedDuration::from_mins(30 * half_hours),
-                        available_agents,
+                        available_agents: available_agents.into(),
                         expected_calls,
                     },
                     placed,

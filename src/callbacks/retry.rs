@@ -38,6 +38,7 @@ pub fn verdict(error: &CxoneError, callback: &Callback, in_doubt: bool, is_up: b
             Verdict::NotDone { wait: *retry_after + clock.between(Duration::ZERO, RETRY_AFTER_SPREAD) }
         }
         CxoneError::Unavailable { retry_after, .. } => Verdict::NotDone { wait: backoff_after(retry_after) },
+        CxoneError::NotSentInTime => Verdict::NotDone { wait: Duration::ZERO },
         // Nothing was done, by CXone's contract. A contact loses nothing where it is doubted all the same.
         CxoneError::ServerError { retry_after, .. } if callback.status == Status::Accepted => {
             Verdict::Unknown { wait: backoff_after(retry_after) }
@@ -51,6 +52,7 @@ pub fn verdict(error: &CxoneError, callback: &Callback, in_doubt: bool, is_up: b
         CxoneError::Forbidden { .. }
         | CxoneError::NotFound { .. }
         | CxoneError::Conflict { .. }
+        | CxoneError::ContactRefused { .. }
         | CxoneError::Rejected { .. } => Verdict::Final,
     }
 }

@@ -19,7 +19,7 @@ use super::waiting::Waiting;
 use crate::audit::Outcome;
 use crate::campaigns::{CampaignSettings, SettingsStore};
 use crate::clock::Clock;
-use crate::cxone::{Asker, Class, ContactMade, Cxone, CxoneError, Decision, NewContact, Sms};
+use crate::cxone::{Asker, Class, ContactAnswer, Cxone, CxoneError, Decision, Endpoint, NewContact, Sms};
 use crate::types::{PhoneNumber, Zone};
 use crate::webhooks::announced;
 
@@ -29,6 +29,8 @@ const SLOTS: usize = 32;
 const POLL: Duration = Duration::from_secs(1);
 /// A contact and a text; forecasts are shared.
 const REQUESTS_OF_A_CALLBACK: u32 = 2;
+/// What a callback needs of CXone.
+const NEEDED: [Endpoint; 3] = [Endpoint::Forecast, Endpoint::Contacts, Endpoint::Messages];
 /// After SIGTERM, work may go on for so long; what is unfinished then is released for another replica.
 const DRAIN: Duration = Duration::from_secs(10);
 /// What to do where CXone has no forecast.
@@ -120,12 +122,12 @@ impl Worker {
     /// A slot for a callback that is about to be accepted, where one is free.
     /// None while CXone is down or the budget is spent, too: the callback then takes its turn in the backlog.
     pub fn free_slot(&self, class: Class) -> Option<OwnedSemaphorePermit> {
-        if self.cxone.looks_open(class) { Arc::clone(&self.slots).try_acquire_owned().ok() } else { None }
+        if self.cxone.looks_open(class, &NEEDED) { Arc::clone(&self.slots).try_acquire_owned().ok() } else { None }
     }
 
     /// Whether CXone is asked at all now. While it is not, nothing comes of waiting.
     pub fn can_ask(&self) -> bool {
-        self.cxone.is_up()
+        self.cxone.is_up(&NEEDED)
     }
 
     /// Until when an attempt that starts now has its callback: longer than a request to CXone with a new token takes.
@@ -196,7 +198,7 @@ impl Worker {
     async fn claim_next(&self) -> Result<Next, sqlx::Error> {
         let running = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
         let needed = REQUESTS_OF_A_CALLBACK.saturating_mul(running.saturating_add(1));
-        let (ends_by, pause) = match self.cxone.may_start(needed).await {
+        let (ends_by, pause) = match self.cxone.may_start(&NEEDED, needed).await {
             Decision::Granted => (None, self.poll_pause()),
             Decision::NotFor(wait) => (Some(self.clock.now() + NOTICE), wait.min(self.poll_pause())),
         };
@@ -263,10 +265,11 @@ impl Worker {
             at,
             language: &callback.language,
             window: callback.window,
+            send_by: None,
         };
         let made_at = match self.cxone.create_contact(&contact, Asker { class, trace: &callback.trace }).await {
-            Ok(ContactMade::Now) => at,
-            Ok(ContactMade::Before) => callback.earlier_dispatch_time.unwrap_or(at),
+            Ok(ContactAnswer::Created) => at,
+            Ok(ContactAnswer::Exists { .. }) => callback.earlier_dispatch_time.unwrap_or(at),
             Err(error) => return self.not_scheduled(callback, doubt, &error).await,
         };
         callback.scheduled(made_at, self.clock.now());
@@ -324,7 +327,7 @@ impl Worker {
     /// CXone did not make the contact, or never said so: the end, or another attempt later.
     async fn not_scheduled(&self, callback: &mut Callback, doubt: Doubt, error: &CxoneError) -> Result<(), Halt> {
         let failure = Failure::new(error.code(), error.to_string());
-        match verdict(error, callback, doubt.exists(), self.cxone.is_up(), &self.clock) {
+        match verdict(error, callback, doubt.exists(), self.cxone.is_up(&NEEDED), &self.clock) {
             Verdict::Final => {
                 callback.failed(failure);
                 self.conclude(callback, "callback.failed", Outcome::Failed, Status::Accepted).await
@@ -364,7 +367,7 @@ impl Worker {
         let zone = callback.timezone.as_ref().unwrap_or(&self.settings.default_zone);
         let message = confirmation_text(&callback.language, zone, at, callback.id);
         let from = settings.sms_from.as_ref().unwrap_or(&self.settings.sms_from);
-        let sms = Sms { to: &callback.phone_number, from, message: &message };
+        let sms = Sms { to: &callback.phone_number, from, message: &message, send_by: None };
         match self.cxone.send_sms(&sms, Asker { class, trace: &callback.trace }).await {
             Ok(session) => {
                 callback.confirmation_ended(Confirmation::Sent, Some(session), None);
@@ -376,7 +379,7 @@ impl Worker {
 
     async fn not_confirmed(&self, callback: &mut Callback, error: &CxoneError) -> Result<(), Halt> {
         let failure = Failure::new(error.code(), error.to_string());
-        match verdict(error, callback, false, self.cxone.is_up(), &self.clock) {
+        match verdict(error, callback, false, self.cxone.is_up(&NEEDED), &self.clock) {
             Verdict::Final => self.unconfirmed(callback, Confirmation::Failed, failure).await,
             Verdict::Unknown { .. } => self.unconfirmed(callback, Confirmation::Unknown, failure).await,
             Verdict::NotDone { wait } => {
