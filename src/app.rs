@@ -152,7 +152,7 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
         pool: pool.clone(),
         metrics: telemetry::metrics(),
         draining: stop.clone(),
-        cxone: Arc::new(move || cxone.condition().as_str()),
+        cxone: Arc::new(move || cxone.condition().to_string()),
     };
     let v1 = OpenApiRouter::new()
         .merge(callbacks::routes().with_state(callbacks))

@@ -1,11 +1,13 @@
-//! The circuit breaker: while CXone is down, calls fail at once and only a probe now and then goes out.
+//! The circuit breaker of one endpoint: while it is down, calls fail at once and only a probe now and then goes out.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// So many failures in a row, with no answer between them, and CXone counts as down.
+use super::endpoint::Endpoint;
+
+/// So many failures in a row, with no answer between them, and the endpoint counts as down.
 const FAILURES_TO_OPEN: u32 = 5;
 /// The wait before the first probe; it doubles with each probe that fails.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -14,9 +16,10 @@ const PROBE_STARTS_WITHIN: Duration = Duration::from_secs(1);
 /// No wait for a probe is longer than this, so that recovery is noticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// What is known of CXone's health.
+/// What is known of an endpoint's health.
 #[derive(Debug)]
 pub struct Breaker {
+    endpoint: Endpoint,
     state: Mutex<State>,
     /// After so long, a probe that never came back is given up. Longer than any call takes.
     probe_within: Duration,
@@ -34,10 +37,10 @@ enum State {
 
 impl Breaker {
     /// Closed. A call is over after `probe_within` at the latest.
-    pub fn new(probe_within: Duration) -> Self {
+    pub fn new(endpoint: Endpoint, probe_within: Duration) -> Self {
         let state = State::Closed { failures: 0 };
-        report(state);
-        Self { state: Mutex::new(state), probe_within }
+        report(endpoint, state);
+        Self { endpoint, state: Mutex::new(state), probe_within }
     }
 
     /// Lets a call out, or says for how long none is.
@@ -61,7 +64,7 @@ impl Breaker {
         }
     }
 
-    /// Whether a piece of work may be started, or for how long not. While CXone counts as down, one is, whose call will
+    /// Whether a piece of work may be started, or for how long not. While the endpoint counts as down, one is, whose call will
     /// be the probe; where it makes none, the next one is after a moment.
     pub fn may_start(&self, now: Timestamp) -> Result<(), Duration> {
         let mut state = self.lock();
@@ -79,23 +82,27 @@ impl Breaker {
         }
     }
 
-    /// CXone answered, whatever it said.
+    /// It answered, whatever it said.
     pub fn answered(&self) {
         let mut state = self.lock();
         if !matches!(*state, State::Closed { .. }) {
-            tracing::info!("CXone is back");
+            tracing::info!(cxone.endpoint = self.endpoint.as_str(), "CXone is back");
         }
         *state = State::Closed { failures: 0 };
-        report(*state);
+        report(self.endpoint, *state);
     }
 
-    /// CXone was down, or never answered.
+    /// It was down, or never answered.
     pub fn failed(&self, now: Timestamp) {
         let mut state = self.lock();
         *state = match *state {
             State::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => State::Closed { failures: failures + 1 },
             State::Closed { .. } => {
-                tracing::error!("CXone is down; calls fail at once until a probe is answered");
+                let endpoint = self.endpoint.as_str();
+                tracing::error!(
+                    cxone.endpoint = endpoint,
+                    "CXone is down; calls fail at once until a probe is answered"
+                );
                 State::Open { until: now + FIRST_WAIT, wait: FIRST_WAIT, started_at: None }
             }
             State::Probing { wait, .. } => {
@@ -105,7 +112,7 @@ impl Breaker {
             // A call from before it opened.
             open @ State::Open { .. } => open,
         };
-        report(*state);
+        report(self.endpoint, *state);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -113,9 +120,9 @@ impl Breaker {
     }
 }
 
-fn report(state: State) {
+fn report(endpoint: Endpoint, state: State) {
     let open = if matches!(state, State::Closed { .. }) { 0.0 } else { 1.0 };
-    metrics::gauge!("ringback_cxone_breaker_open").set(open);
+    metrics::gauge!("ringback_cxone_breaker_open", "endpoint" => endpoint.as_str()).set(open);
 }
 
 fn left(until: Timestamp, now: Timestamp) -> Duration {
@@ -133,14 +140,14 @@ mod tests {
     }
 
     fn broken() -> Breaker {
-        let breaker = Breaker::new(Duration::from_secs(40));
+        let breaker = Breaker::new(Endpoint::Contacts, Duration::from_secs(40));
         (0..FAILURES_TO_OPEN).for_each(|_| breaker.failed(at(0)));
         breaker
     }
 
     #[test]
     fn it_opens_after_failures_in_a_row_only() {
-        let breaker = Breaker::new(Duration::from_secs(40));
+        let breaker = Breaker::new(Endpoint::Contacts, Duration::from_secs(40));
         for _ in 0..10 {
             (1..FAILURES_TO_OPEN).for_each(|_| breaker.failed(at(0)));
             breaker.answered();
@@ -183,7 +190,7 @@ mod tests {
     }
 
     proptest! {
-        /// While CXone is down, however often it is asked: at most one probe in each wait, and always one in the end.
+        /// While it is down, however often it is asked: at most one probe in each wait, and always one in the end.
         #[test]
         fn probes_are_few_and_never_end(pauses in prop::collection::vec(0i64..10, 1..500)) {
             let breaker = broken();

@@ -53,30 +53,30 @@ pub enum CxoneError {
         /// CXone's words.
         reason: String,
     },
-    /// What was to be made is there already, or was changed meanwhile.
+    /// What was to be changed was changed by someone else meanwhile.
     #[error("CXone reports a conflict: {reason}")]
     Conflict {
         /// CXone's words.
         reason: String,
     },
-    /// CXone refused what it was sent, and will refuse it again. Nothing was done.
+    /// CXone refused what it was sent, and will refuse it again. Nothing was done by this request.
     #[error("CXone refused with status {status}: {reason}")]
     Rejected {
-        /// 400, 422 or another 4xx.
+        /// 400 or 422.
         status: u16,
         /// CXone's words.
         reason: String,
     },
-    /// CXone refused this very contact, by its id.
-    #[error("CXone refused with status {status}: {reason}")]
+    /// CXone refused this very contact, by its id: there is none.
+    #[error("CXone refused the contact with status {status}: {reason}")]
     ContactRefused {
         /// 400 or 422.
         status: u16,
         /// CXone's words.
         reason: String,
     },
-    /// There was no time left to send it. Nothing was sent.
-    #[error("its time came before it could be sent")]
+    /// The time by which the request was of use had passed before it could be sent. Nothing was done.
+    #[error("it was too late to send the request to CXone")]
     NotSentInTime,
     /// CXone failed (a 5xx). By its contract nothing was done.
     #[error("CXone failed: {reason}")]
@@ -94,8 +94,8 @@ pub enum CxoneError {
         /// CXone's words, or what kept it from being reached.
         reason: String,
     },
-    /// The request went out and was never answered: it may have been done.
-    #[error("CXone never answered: {reason}")]
+    /// The request went out, and was not answered or with what does not say what became of it: it may have been done.
+    #[error("the outcome at CXone is unknown: {reason}")]
     OutcomeUnknown {
         /// What went wrong.
         reason: String,
@@ -179,9 +179,13 @@ impl CxoneError {
                 let wait = retry_after(headers, now).unwrap_or(DEFAULT_RETRY_AFTER);
                 Self::RateLimited { retry_after: wait.max(SHORTEST_RETRY_AFTER) }
             }
-            // A gateway that gave up waiting cannot say what became of the request.
-            StatusCode::GATEWAY_TIMEOUT => Self::OutcomeUnknown { reason: format!("status 504: {reason}") },
-            _ if status.is_client_error() => Self::Rejected { status: status.as_u16(), reason },
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
+                Self::Rejected { status: status.as_u16(), reason }
+            }
+            // A gateway that gave up waiting, or says what is not known of CXone, cannot tell what became of the request.
+            _ if status == StatusCode::GATEWAY_TIMEOUT || status.is_client_error() => {
+                Self::OutcomeUnknown { reason: format!("status {}: {reason}", status.as_u16()) }
+            }
             StatusCode::SERVICE_UNAVAILABLE => {
                 Self::Unavailable { retry_after: retry_after(headers, now), reason: format!("status 503: {reason}") }
             }
@@ -313,8 +317,12 @@ mod tests {
             (401, "cxone-unauthorized"),
             (403, "cxone-forbidden"),
             (404, "cxone-rejected"),
+            (408, "cxone-outcome-unknown"),
             (409, "cxone-conflict"),
+            (418, "cxone-outcome-unknown"),
+            (421, "cxone-outcome-unknown"),
             (422, "cxone-rejected"),
+            (425, "cxone-outcome-unknown"),
             (429, "cxone-rate-limited"),
             (500, "cxone-unavailable"),
             (502, "cxone-unavailable"),

@@ -15,6 +15,7 @@ const FRESH_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// Asked for in one go, so that windows which begin a little later find their hours there too.
 const SPAN: SignedDuration = SignedDuration::from_hours(6);
 const HOUR_SECONDS: i64 = 3600;
+const HOUR: SignedDuration = SignedDuration::from_secs(HOUR_SECONDS);
 /// Campaigns that are remembered; beyond that, those with nothing fresh are forgotten.
 const MAX_CAMPAIGNS: usize = 1000;
 
@@ -32,7 +33,8 @@ struct Known {
 }
 
 struct Fetched {
-    range: Range,
+    /// The whole hours of the window on whose behalf it was fetched.
+    asked_for: Range,
     at: Timestamp,
     hours: Vec<ForecastHour>,
 }
@@ -45,19 +47,45 @@ pub struct Range {
 }
 
 impl Range {
-    /// The hours around a window, and some more after it.
-    fn around(window: &TimeWindow) -> Self {
+    /// The hours that a window overlaps.
+    fn of(window: &TimeWindow) -> Self {
         let hour = |at: Timestamp, up: i64| {
             let seconds = (at.as_second() + up).div_euclid(HOUR_SECONDS) * HOUR_SECONDS;
             Timestamp::from_second(seconds).unwrap_or(at)
         };
-        let start = hour(window.start(), 0);
-        let end = hour(window.end(), HOUR_SECONDS - 1);
+        Self { start: hour(window.start(), 0), end: hour(window.end(), HOUR_SECONDS - 1) }
+    }
+
+    /// The hours of a window, and some more after it.
+    fn around(window: &TimeWindow) -> Self {
+        let Self { start, end } = Self::of(window);
         Self { start, end: start.checked_add(SPAN).map_or(end, |longer| longer.max(end)) }
     }
 
-    fn covers(&self, window: &TimeWindow) -> bool {
-        self.start <= window.start() && window.end() <= self.end
+    fn hours(self) -> impl Iterator<Item = Self> {
+        let starts = std::iter::successors(Some(self.start), |start| start.checked_add(HOUR).ok());
+        starts.take_while(move |start| *start < self.end).map(|start| Self { start, end: start + HOUR })
+    }
+
+    fn contains(self, other: Self) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+}
+
+impl Fetched {
+    /// Whether nothing about the window would be learned by asking again: each of its hours was returned, or is not
+    /// there although it was asked for. "No forecast" is not kept: it may come any time, and a callback is lost by it.
+    fn answers(&self, window: &TimeWindow) -> bool {
+        let mut hours = Range::of(window).hours();
+        hours.all(|hour| self.asked_for.contains(hour) || self.has(hour)) && !within(&self.hours, window).is_empty()
+    }
+
+    /// CXone's hours need not begin on the hour.
+    fn has(&self, range: Range) -> bool {
+        let known_until = self.hours.iter().fold(range.start, |until, known| {
+            if known.hour <= until && known.hour + HOUR > until { known.hour + HOUR } else { until }
+        });
+        known_until >= range.end
     }
 }
 
@@ -75,14 +103,13 @@ impl Forecasts {
         let known = self.known_of(campaign);
         let mut known = known.lock().await;
         known.fetched.retain(|fetched| fetched.at + FRESH_FOR > asked_at);
-        if let Some(fetched) = known.fetched.iter().find(|fetched| fetched.range.covers(window)) {
+        if let Some(fetched) = known.fetched.iter().find(|fetched| fetched.answers(window)) {
             return Ok(within(&fetched.hours, window));
         }
         if let Some((_, failure)) = known.failure.as_ref().filter(|(failed_at, _)| *failed_at > asked_at) {
             return Err(failure.clone());
         }
-        let range = Range::around(window);
-        let hours = match fetch(range).await {
+        let hours = match fetch(Range::around(window)).await {
             Ok(hours) => hours,
             Err(failure) => {
                 // What one class was refused, another may have.
@@ -93,9 +120,8 @@ impl Forecasts {
             }
         };
         let asked_for = within(&hours, window);
-        // "No forecast" is not kept: it may come any time, and a callback is lost by it.
         if !asked_for.is_empty() {
-            known.fetched.push(Fetched { range, at: asked_at, hours });
+            known.fetched.push(Fetched { asked_for: Range::of(window), at: asked_at, hours });
         }
         Ok(asked_for)
     }
@@ -111,8 +137,7 @@ impl Forecasts {
 }
 
 fn within(hours: &[ForecastHour], window: &TimeWindow) -> Vec<ForecastHour> {
-    let hour = SignedDuration::from_secs(HOUR_SECONDS);
-    let overlaps = |start: Timestamp| start < window.end() && start + hour > window.start();
+    let overlaps = |start: Timestamp| start < window.end() && start + HOUR > window.start();
     hours.iter().copied().filter(|hour| overlaps(hour.hour)).collect()
 }
 
@@ -178,5 +203,47 @@ mod tests {
             ask(&forecasts, window("12:00:00", "13:00:00"), at("11:00:00"), &AtomicUsize::new(0)).await.len(),
             1
         );
+    }
+
+    /// Asks for a window, of a CXone that has only these hours.
+    async fn ask_of(forecasts: &Forecasts, asked_for: TimeWindow, has: &[&str], asked: &AtomicUsize) -> usize {
+        let campaign = CampaignId::parse("c").unwrap();
+        let fetch = async |_: Range| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            Ok(has.iter().map(|start| hour(at(start))).collect())
+        };
+        let clock = Clock::manual(|| at("11:00:00"), 0);
+        forecasts.get(&campaign, &asked_for, &clock, fetch).await.unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn a_forecast_answers_only_for_the_hours_that_it_covers() {
+        let (forecasts, asked) = (Forecasts::default(), AtomicUsize::new(0));
+        let has = ["12:00:00", "13:00:00", "15:00:00"];
+        // The first window lacks its third hour: that was asked for, and is not asked for again on its behalf.
+        for (start, end, hours, requests) in [
+            ("12:30:00", "14:30:00", 2, 1),
+            ("12:30:00", "14:30:00", 2, 1),
+            ("12:00:00", "14:00:00", 2, 1),
+            ("15:00:00", "16:00:00", 1, 1),
+            ("14:00:00", "15:30:00", 1, 1),
+            // The hour after the last was never asked for.
+            ("15:00:00", "16:30:00", 1, 2),
+            ("15:00:00", "16:30:00", 1, 2),
+        ] {
+            let got = ask_of(&forecasts, window(start, end), &has, &asked).await;
+            assert_eq!((got, asked.load(Ordering::Relaxed)), (hours, requests), "{start} to {end}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_result_is_fetched_again_each_time() {
+        let (forecasts, asked) = (Forecasts::default(), AtomicUsize::new(0));
+        assert_eq!(ask_of(&forecasts, window("12:00:00", "16:00:00"), &["12:00:00"], &asked).await, 1);
+        for requests in 2..4 {
+            assert_eq!(ask_of(&forecasts, window("13:00:00", "14:00:00"), &["12:00:00"], &asked).await, 0);
+            assert_eq!(asked.load(Ordering::Relaxed), requests);
+        }
+        assert_eq!(ask_of(&forecasts, window("13:00:00", "14:00:00"), &["13:00:00"], &asked).await, 1);
     }
 }

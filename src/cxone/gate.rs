@@ -10,11 +10,12 @@ use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use sqlx::PgPool;
 
+use super::Settings;
 use super::breaker::Breaker;
 use super::budget::Budget;
+use super::endpoint::{Condition, Endpoint};
 use super::error::CxoneError;
 use super::ledger::{Class, Decision};
-use super::{Condition, Settings};
 use crate::clock::Clock;
 
 /// No answer of CXone's that Ringback reads is anywhere near as long.
@@ -35,11 +36,41 @@ enum CutOff {
     BrokeOff,
 }
 
+/// What a request needs to be let out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket {
+    pub class: Class,
+    pub endpoint: Endpoint,
+    /// What CXone wants for it.
+    pub scope: &'static str,
+    /// After this it is not sent any more.
+    pub send_by: Option<Timestamp>,
+}
+
+/// A failure, with CXone's whole answer where there was one.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub error: CxoneError,
+    pub body: Bytes,
+}
+
+impl From<CxoneError> for Failed {
+    fn from(error: CxoneError) -> Self {
+        Self { error, body: Bytes::new() }
+    }
+}
+
+impl From<Failed> for CxoneError {
+    fn from(failed: Failed) -> Self {
+        failed.error
+    }
+}
+
 /// The door.
 pub(super) struct Gate {
     budget: Budget,
-    breaker: Breaker,
-    /// Until when CXone is not asked, since there is no token to be had.
+    breakers: [Breaker; Endpoint::ALL.len()],
+    /// Until when no token is asked for.
     held_until: Mutex<Option<Timestamp>>,
     unauthorized: AtomicBool,
     clock: Clock,
@@ -49,67 +80,73 @@ impl Gate {
     pub fn new(settings: &Settings, pool: PgPool, clock: Clock) -> Self {
         metrics::gauge!("ringback_cxone_unauthorized").set(0.0);
         Self {
-            budget: Budget::new(pool, settings.requests_per_minute),
-            breaker: Breaker::new(settings.timeout * 2),
+            budget: Budget::new(pool, settings.requests_per_minute, clock.new_id()),
+            breakers: Endpoint::ALL.map(|endpoint| Breaker::new(endpoint, settings.timeout * 2)),
             held_until: Mutex::new(None),
             unauthorized: AtomicBool::new(false),
             clock,
         }
     }
 
-    /// Sends a request and reads the whole answer. `scope` is what CXone wants for it.
+    fn breaker(&self, endpoint: Endpoint) -> &Breaker {
+        &self.breakers[endpoint as usize]
+    }
+
+    /// Sends a request and reads the whole answer.
     ///
     /// # Errors
     /// Where it was not let out, got no answer, or one that is no success.
-    pub async fn send(&self, class: Class, request: RequestBuilder, scope: &'static str) -> Result<Bytes, CxoneError> {
-        self.check_breaker()?;
-        self.budget.take(class).await?;
-        self.breaker.admit(self.clock.now()).map_err(down)?;
-        let mut unanswered = Unanswered { gate: self, is_over: false };
+    pub async fn send(&self, ticket: Ticket, request: RequestBuilder) -> Result<Bytes, Failed> {
+        let Ticket { class, endpoint, send_by, .. } = ticket;
+        let breaker = self.breaker(endpoint);
+        breaker.closed_for(self.clock.now()).map_or(Ok(()), |wait| Err(down(endpoint, wait)))?;
+        self.budget.take(class, endpoint).await?;
+        let now = self.clock.now();
+        if send_by.is_some_and(|send_by| now > send_by) {
+            return Err(CxoneError::NotSentInTime.into());
+        }
+        breaker.admit(now).map_err(|wait| down(endpoint, wait))?;
+        let mut unanswered = Unanswered { gate: self, endpoint, is_over: false };
         let outcome = match request.send().await {
             Ok(answer) => {
                 let answer = read(answer).await;
-                let whole = answer.cut_off != Some(CutOff::BrokeOff);
-                let outcome = self.understand(answer, scope);
-                self.report(whole && !is_down(&outcome));
-                outcome
+                self.report(endpoint, answer.cut_off != Some(CutOff::BrokeOff) && !answer.status.is_server_error());
+                self.understand(answer, ticket.scope)
             }
             // A request that could not even be made says nothing of CXone.
-            Err(error) if error.is_builder() => Err(CxoneError::from_transport(&error)),
+            Err(error) if error.is_builder() => Err(CxoneError::from_transport(&error).into()),
             Err(error) => {
-                self.report(false);
-                Err(CxoneError::from_transport(&error))
+                self.report(endpoint, false);
+                Err(CxoneError::from_transport(&error).into())
             }
         };
         unanswered.is_over = true;
-        if let Err(CxoneError::RateLimited { retry_after }) = &outcome {
-            self.budget.back_off(*retry_after).await;
+        if let Err(Failed { error: CxoneError::RateLimited { retry_after }, .. }) = &outcome {
+            self.budget.back_off(endpoint, *retry_after).await;
         }
         outcome
     }
 
-    fn report(&self, answered: bool) {
-        if answered { self.breaker.answered() } else { self.breaker.failed(self.clock.now()) }
+    fn report(&self, endpoint: Endpoint, answered: bool) {
+        let breaker = self.breaker(endpoint);
+        if answered { breaker.answered() } else { breaker.failed(self.clock.now()) }
     }
 
-    fn understand(&self, answer: Answer, scope: &'static str) -> Result<Bytes, CxoneError> {
+    fn understand(&self, answer: Answer, scope: &'static str) -> Result<Bytes, Failed> {
         if !matches!(answer.status, StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED) {
             let Answer { status, headers, body, .. } = answer;
-            return Err(CxoneError::from_answer(status, &headers, &body, scope, self.clock.now()));
+            let error = CxoneError::from_answer(status, &headers, &body, scope, self.clock.now());
+            return Err(Failed { error, body });
         }
         let reason = match answer.cut_off {
             None => return Ok(answer.body),
             Some(CutOff::TooLong) => format!("the answer is larger than {MAX_ANSWER} bytes"),
             Some(CutOff::BrokeOff) => "the answer broke off".into(),
         };
-        Err(CxoneError::UnexpectedAnswer { reason })
+        Err(CxoneError::UnexpectedAnswer { reason }.into())
     }
 
-    fn check_breaker(&self) -> Result<(), CxoneError> {
-        self.breaker.closed_for(self.clock.now()).map_or(Ok(()), |wait| Err(down(wait)))
-    }
-
-    /// There is no token; CXone is not asked again before `until`.
+    /// There is no token to be had; none is asked for before `until`.
     pub fn hold(&self, until: Timestamp, unauthorized: bool) {
         *self.held_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
         self.tell_authorization(unauthorized);
@@ -131,28 +168,35 @@ impl Gate {
         Duration::try_from(until.duration_since(now)).ok().filter(|wait| !wait.is_zero())
     }
 
-    /// Whether CXone is asked at all now.
-    pub fn is_up(&self) -> bool {
+    /// Whether these endpoints are asked at all now; of the token endpoint, whether a token is asked for.
+    pub fn is_up(&self, endpoints: &[Endpoint]) -> bool {
         let now = self.clock.now();
-        self.breaker.closed_for(now).is_none() && self.held_for(now).is_none()
+        endpoints.iter().all(|endpoint| self.wait_of(*endpoint, now).is_none())
     }
 
-    /// Whether a request would be let out now, as far as this replica knows without asking.
-    pub fn looks_open(&self, class: Class) -> bool {
-        self.is_up() && !self.budget.was_just_refused(class)
+    fn wait_of(&self, endpoint: Endpoint, now: Timestamp) -> Option<Duration> {
+        let held = if endpoint == Endpoint::Token { self.held_for(now) } else { None };
+        held.max(self.breaker(endpoint).closed_for(now))
     }
 
-    /// Whether work that needs `count` requests may be started in the background, or for how long not.
-    pub async fn may_start(&self, count: u32) -> Decision {
+    /// Whether requests to these endpoints would be let out now, as far as this replica knows without asking.
+    pub fn looks_open(&self, class: Class, endpoints: &[Endpoint]) -> bool {
+        self.is_up(endpoints) && !self.budget.was_just_refused(class, endpoints)
+    }
+
+    /// Whether work that needs `count` requests to these endpoints may be started in the background, or for how long
+    /// not.
+    pub async fn may_start(&self, endpoints: &[Endpoint], count: u32) -> Decision {
         let now = self.clock.now();
-        if let Some(wait) = self.held_for(now) {
+        if let Some(wait) = endpoints.iter().filter_map(|endpoint| self.wait_of(*endpoint, now)).max() {
             return Decision::NotFor(wait);
         }
         // Where the budget cannot be read, the request itself will say so.
-        if let Ok(Decision::NotFor(wait)) = self.budget.may_start(count).await {
+        if let Ok(Decision::NotFor(wait)) = self.budget.may_start(endpoints, count).await {
             return Decision::NotFor(wait);
         }
-        self.breaker.may_start(now).map_or_else(Decision::NotFor, |()| Decision::Granted)
+        let refused = endpoints.iter().find_map(|endpoint| self.breaker(*endpoint).may_start(now).err());
+        refused.map_or(Decision::Granted, Decision::NotFor)
     }
 
     /// How CXone is, as operators want to know it.
@@ -160,32 +204,34 @@ impl Gate {
         if self.unauthorized.load(Ordering::Relaxed) {
             return Condition::Unauthorized;
         }
-        if self.check_breaker().is_err() { Condition::Down } else { Condition::Ok }
+        let now = self.clock.now();
+        let is_down = |endpoint: &Endpoint| self.breaker(*endpoint).closed_for(now).is_some();
+        match Endpoint::ALL.into_iter().filter(is_down).collect::<Vec<_>>() {
+            down if down.is_empty() => Condition::Ok,
+            down => Condition::Down(down),
+        }
     }
 }
 
 /// A request that its asker gives up on has not been answered: a probe must not be waited for any more.
 struct Unanswered<'a> {
     gate: &'a Gate,
+    endpoint: Endpoint,
     is_over: bool,
 }
 
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.gate.report(false);
+            self.gate.report(self.endpoint, false);
         }
     }
 }
 
-fn down(wait: Duration) -> CxoneError {
-    let reason = "it has not answered for a while, and is asked again only now and then".into();
+fn down(endpoint: Endpoint, wait: Duration) -> CxoneError {
+    let name = endpoint.as_str();
+    let reason = format!("{name} has not answered for a while, and is asked again only now and then");
     CxoneError::Unavailable { retry_after: Some(wait), reason }
-}
-
-fn is_down(outcome: &Result<Bytes, CxoneError>) -> bool {
-    use CxoneError::{OutcomeUnknown, ServerError, Unavailable};
-    matches!(outcome, Err(ServerError { .. } | Unavailable { .. } | OutcomeUnknown { .. }))
 }
 
 async fn read(mut answer: Response) -> Answer {

@@ -1,14 +1,21 @@
 //! What has been spent of CXone's quota, and who may spend next. Pure: the same ledger, question and moment give the
 //! same answer.
 
-use std::collections::VecDeque;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-/// CXone counts requests in any 60 seconds as they arrive. A second more covers what a request may need to get there.
-const WINDOW_MS: i64 = 61_000;
+use super::endpoint::Endpoint;
+
+/// CXone counts requests in any 60 seconds as they arrive. What is more covers how late a grant is used, and what a
+/// request may need to get there.
+pub(super) const WINDOW_MS: i64 = 61_500;
 /// Requests are counted in steps of so long; a step counts until all of it is out of the window.
 const STEP_MS: i64 = 250;
 /// Work in the background is spread over the window in pieces of so long.
@@ -25,9 +32,13 @@ const ONE_PAUSE: u32 = 3;
 const YIELD_MS: i64 = 2_000;
 /// … but never for longer than this at a time.
 const STARVED_MS: i64 = 10_000;
+/// While another endpoint is backed off, campaign control sends one request in so long.
+const REDUCED_PACE_MS: i64 = 500;
+/// A replica that has written nothing for so long has nothing in the window any more.
+const WRITER_KEPT_MS: i64 = 2 * WINDOW_MS;
 
 /// Who asks, most urgent first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// A campaign is to be paused or resumed.
     Control,
@@ -57,50 +68,56 @@ pub enum Decision {
     NotFor(Duration),
 }
 
-/// Requests by the step in which they were granted, and until when nobody may send.
+/// Requests by the step in which they were granted, and until when which endpoint is left alone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ledger {
     /// `(step, requests)`, oldest first.
     spent: VecDeque<(i64, u32)>,
-    /// In milliseconds of the epoch, as all that follows.
-    back_off_until: i64,
+    /// Until when no request is sent there. In milliseconds of the epoch, as all that follows.
+    back_offs: BTreeMap<Endpoint, i64>,
     waiting_refused_at: i64,
     background_granted_at: i64,
+    control_granted_at: i64,
+    /// Each replica's number of its last change, and when it made it: so it finds out whether a crash of Postgres lost
+    /// any.
+    writers: BTreeMap<Uuid, (u64, i64)>,
 }
 
 impl Ledger {
-    /// A ledger of which only is known that there was another before it.
-    pub fn all_spent(quota: u32, now: Timestamp) -> Self {
-        Self { spent: VecDeque::from([(step(now), quota)]), ..Self::default() }
-    }
-
-    /// Takes `count` requests of a quota of so many a minute.
-    pub fn take(&mut self, class: Class, count: u32, quota: u32, now: Timestamp) -> Decision {
-        self.forget(now);
+    /// Takes `count` requests to an endpoint, of a quota of so many a minute.
+    pub fn take(&mut self, class: Class, endpoint: Endpoint, count: u32, quota: u32, now: Timestamp) -> Decision {
         let now_ms = now.as_millisecond();
-        let wait = self.wait_for(class, count, quota, now_ms);
+        let wait = self.wait_for(class, &[endpoint], count, quota, now_ms);
         if wait > 0 {
             if class == Class::Waiting {
                 self.waiting_refused_at = now_ms;
             }
             return not_for(wait);
         }
-        let step = step(now);
-        match self.spent.back_mut() {
-            Some((last, spent)) if *last >= step => *spent = spent.saturating_add(count),
-            _ => self.spent.push_back((step, count)),
-        }
-        if class == Class::Background {
-            self.background_granted_at = now_ms;
+        self.add(now_ms, count);
+        match class {
+            Class::Background => self.background_granted_at = now_ms,
+            Class::Control if endpoint == Endpoint::Campaigns => self.control_granted_at = now_ms,
+            Class::Control | Class::Waiting => {}
         }
         Decision::Granted
     }
 
-    /// Whether work that will need `count` requests may be started in the background.
-    pub fn may_start(&self, count: u32, quota: u32, now: Timestamp) -> Decision {
+    /// Adds requests that were granted at a moment, which may have passed.
+    pub fn add(&mut self, at_ms: i64, count: u32) {
+        let step = step(at_ms);
+        let place = self.spent.partition_point(|(other, _)| *other < step);
+        match self.spent.get_mut(place) {
+            Some((other, spent)) if *other == step => *spent = spent.saturating_add(count),
+            _ => self.spent.insert(place, (step, count)),
+        }
+    }
+
+    /// Whether work that will need `count` requests to these endpoints may be started in the background.
+    pub fn may_start(&self, endpoints: &[Endpoint], count: u32, quota: u32, now: Timestamp) -> Decision {
         let now_ms = now.as_millisecond();
-        let wait = self.wait_for(Class::Background, count, quota, now_ms);
+        let wait = self.wait_for(Class::Background, endpoints, count, quota, now_ms);
         // At rest nothing is slowed.
         if u64::from(self.used(now)) + u64::from(count) <= u64::from(quota) * UNPACED_PERCENT / 100 {
             return not_for(wait);
@@ -111,10 +128,41 @@ impl Ledger {
         not_for(wait.max(paced))
     }
 
-    /// CXone said 429: nobody sends for so long.
-    pub fn back_off(&mut self, wait: Duration, now: Timestamp) {
-        let until = now.as_millisecond().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
-        self.back_off_until = self.back_off_until.max(until);
+    /// CXone said 429: nobody sends to this endpoint until then, in milliseconds of the epoch.
+    pub fn back_off(&mut self, endpoint: Endpoint, until_ms: i64) {
+        let kept = self.back_offs.entry(endpoint).or_default();
+        *kept = until_ms.max(*kept);
+    }
+
+    /// In milliseconds; none or less where the endpoint is not backed off.
+    fn backed_off_for(&self, endpoint: Endpoint, now: i64) -> i64 {
+        self.back_offs.get(&endpoint).map_or(0, |until| until - now)
+    }
+
+    /// Whether requests to this endpoint go out one by one, if at all: none may be taken in advance.
+    pub fn is_restrained(&self, class: Class, endpoint: Endpoint, now: Timestamp) -> bool {
+        let now = now.as_millisecond();
+        self.backed_off_for(endpoint, now) > 0 || self.is_reduced(class, endpoint, now)
+    }
+
+    fn is_reduced(&self, class: Class, endpoint: Endpoint, now: i64) -> bool {
+        class == Class::Control && endpoint == Endpoint::Campaigns && self.back_offs.values().any(|until| *until > now)
+    }
+
+    /// The number of the last change of this replica's that is in the ledger.
+    pub fn last_change_of(&self, replica: Uuid) -> u64 {
+        self.writers.get(&replica).map_or(0, |(number, _)| *number)
+    }
+
+    /// Notes a replica's change before it is written, and drops what is of no use any more.
+    pub fn sign(&mut self, replica: Uuid, number: u64, now: Timestamp) {
+        let now = now.as_millisecond();
+        self.writers.insert(replica, (number, now));
+        self.writers.retain(|_, (_, at)| *at > now - WRITER_KEPT_MS);
+        self.back_offs.retain(|_, until| *until > now);
+        while self.spent.front().is_some_and(|(step, _)| step_end(*step) <= now - WINDOW_MS) {
+            self.spent.pop_front();
+        }
     }
 
     /// Requests of the last minute.
@@ -123,11 +171,13 @@ impl Ledger {
     }
 
     /// In milliseconds; none or less where it may be granted now.
-    fn wait_for(&self, class: Class, count: u32, quota: u32, now: i64) -> i64 {
-        let backed_off = self.back_off_until - now;
+    fn wait_for(&self, class: Class, endpoints: &[Endpoint], count: u32, quota: u32, now: i64) -> i64 {
+        let backed_off = endpoints.iter().map(|endpoint| self.backed_off_for(*endpoint, now)).max().unwrap_or(0);
+        let is_reduced = endpoints.iter().any(|endpoint| self.is_reduced(class, *endpoint, now));
+        let reduced = if is_reduced { self.control_granted_at + REDUCED_PACE_MS - now } else { 0 };
         let room_for = allowance(class, quota).saturating_sub(count).saturating_add(1).max(1);
         let full = self.wait_until_below(now - WINDOW_MS, room_for, WINDOW_MS, now);
-        backed_off.max(full).max(self.wait_for_waiting(class, now))
+        backed_off.max(reduced).max(full).max(self.wait_for_waiting(class, now))
     }
 
     /// The background lets callers who wait go first, though not for ever.
@@ -157,13 +207,6 @@ impl Ledger {
         let inside = self.spent.iter().filter(|(step, _)| step_end(*step) > since);
         inside.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
-
-    fn forget(&mut self, now: Timestamp) {
-        let since = now.as_millisecond() - WINDOW_MS;
-        while self.spent.front().is_some_and(|(step, _)| step_end(*step) <= since) {
-            self.spent.pop_front();
-        }
-    }
 }
 
 /// How much of the quota a class may use up; at least one request.
@@ -179,8 +222,8 @@ fn allowance(class: Class, quota: u32) -> u32 {
     quota.saturating_sub(kept).max(1)
 }
 
-fn step(now: Timestamp) -> i64 {
-    now.as_millisecond().div_euclid(STEP_MS)
+fn step(at_ms: i64) -> i64 {
+    at_ms.div_euclid(STEP_MS)
 }
 
 fn step_end(step: i64) -> i64 {
@@ -191,141 +234,5 @@ fn not_for(milliseconds: i64) -> Decision {
     match u64::try_from(milliseconds) {
         Ok(wait) if wait > 0 => Decision::NotFor(Duration::from_millis(wait)),
         _ => Decision::Granted,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn at(milliseconds: i64) -> Timestamp {
-        Timestamp::from_millisecond(1_800_000_000_000 + milliseconds).unwrap()
-    }
-
-    /// How many of `class` are granted at once at this moment.
-    fn burst(ledger: &mut Ledger, class: Class, quota: u32, now: i64) -> u32 {
-        let mut granted = 0;
-        while ledger.take(class, 1, quota, at(now)) == Decision::Granted {
-            granted += 1;
-        }
-        granted
-    }
-
-    #[test]
-    fn a_part_is_kept_for_campaign_control_and_for_those_who_wait() {
-        let mut ledger = Ledger::default();
-        assert_eq!(burst(&mut ledger, Class::Background, 100, 0), 94);
-        assert_eq!(burst(&mut ledger, Class::Waiting, 100, 0), 3);
-        assert_eq!(burst(&mut ledger, Class::Control, 100, 0), 3);
-        assert_eq!(ledger.used(at(0)), 100);
-    }
-
-    #[test]
-    fn what_was_spent_comes_back_when_its_minute_is_over() {
-        let mut ledger = Ledger::default();
-        burst(&mut ledger, Class::Control, 100, 0);
-        assert_eq!(ledger.take(Class::Control, 1, 100, at(1_000)), Decision::NotFor(Duration::from_millis(60_250)));
-        assert_eq!(burst(&mut ledger, Class::Control, 100, 61_249), 0);
-        assert_eq!(burst(&mut ledger, Class::Control, 100, 61_250), 100);
-    }
-
-    #[test]
-    fn a_429_stops_everyone_until_it_is_over() {
-        let mut ledger = Ledger::default();
-        ledger.back_off(Duration::from_secs(7), at(0));
-        ledger.back_off(Duration::from_secs(2), at(0));
-        for class in [Class::Control, Class::Waiting, Class::Background] {
-            assert_eq!(ledger.take(class, 1, 100, at(6_999)), Decision::NotFor(Duration::from_millis(1)));
-            assert_eq!(ledger.take(class, 1, 100, at(7_000)), Decision::Granted);
-        }
-    }
-
-    #[test]
-    fn the_background_yields_to_those_who_wait_but_is_not_starved() {
-        let mut ledger = Ledger::default();
-        assert_eq!(ledger.take(Class::Background, 1, 100, at(0)), Decision::Granted);
-        ledger.waiting_refused_at = at(100).as_millisecond();
-        assert_eq!(ledger.take(Class::Background, 1, 100, at(200)), Decision::NotFor(Duration::from_millis(1_900)));
-        ledger.waiting_refused_at = at(10_100).as_millisecond();
-        assert_eq!(ledger.take(Class::Background, 1, 100, at(10_200)), Decision::Granted);
-    }
-
-    #[test]
-    fn a_lost_ledger_lets_nothing_through_for_a_minute() {
-        let mut ledger = Ledger::all_spent(100, at(0));
-        assert_eq!(burst(&mut ledger, Class::Control, 100, 60_000), 0);
-        assert_eq!(burst(&mut ledger, Class::Control, 100, 61_250), 100);
-    }
-
-    #[test]
-    fn a_backlog_uses_nine_tenths_of_the_quota_evenly() {
-        let (mut ledger, quota) = (Ledger::default(), 100);
-        let mut sent = Vec::new();
-        for now in (0..600_000).step_by(20) {
-            if ledger.may_start(2, quota, at(now)) == Decision::Granted {
-                for _ in 0..2 {
-                    if ledger.take(Class::Background, 1, quota, at(now)) == Decision::Granted {
-                        sent.push(now);
-                    }
-                }
-            }
-        }
-        let in_minute = |from: i64| sent.iter().filter(|now| (from..from + 60_000).contains(*now)).count();
-        for minute in 1..9 {
-            assert!(
-                (90..=100).contains(&in_minute(minute * 60_000)),
-                "{} in minute {minute}",
-                in_minute(minute * 60_000)
-            );
-        }
-        // At first, out of rest, it may go faster.
-        let most_in_six_seconds =
-            (1..100).map(|i| sent.iter().filter(|now| (i * 6_000..(i + 1) * 6_000).contains(*now)).count()).max();
-        assert!(most_in_six_seconds < Some(25), "{most_in_six_seconds:?}");
-    }
-
-    proptest! {
-        /// Whoever asks, whenever, and however late the request arrives within the second that is allowed for it:
-        /// CXone never counts more than the quota in any 60 seconds.
-        #[test]
-        fn the_quota_is_never_exceeded(
-            quota in 1u32..200,
-            questions in prop::collection::vec((0i64..2_000, 0u8..3, 0i64..1_000), 1..1_500),
-        ) {
-            let mut ledger = Ledger::default();
-            let (mut now, mut arrivals) = (0, Vec::new());
-            for (pause, class, delay) in questions {
-                now += pause / 8;
-                let class = [Class::Control, Class::Waiting, Class::Background][usize::from(class)];
-                if ledger.take(class, 1, quota, at(now)) == Decision::Granted {
-                    arrivals.push(now + delay);
-                }
-            }
-            arrivals.sort_unstable();
-            let quota = usize::try_from(quota).unwrap();
-            prop_assert!(arrivals.windows(quota + 1).all(|many| many[quota] - many[0] >= 60_000));
-        }
-
-        /// Whoever is refused and comes back when it was told to is granted, where nobody else came.
-        #[test]
-        fn a_wait_is_as_long_as_it_says(
-            quota in 1u32..50,
-            spends in prop::collection::vec(0i64..3_000, 0..200),
-            class in 0u8..3,
-        ) {
-            let mut ledger = Ledger::default();
-            let mut now = 0;
-            for pause in spends {
-                now += pause;
-                ledger.take(Class::Control, 1, quota, at(now));
-            }
-            let class = [Class::Control, Class::Waiting, Class::Background][usize::from(class)];
-            if let Decision::NotFor(wait) = ledger.take(class, 1, quota, at(now)) {
-                let later = now + i64::try_from(wait.as_millis()).unwrap();
-                prop_assert_eq!(ledger.take(class, 1, quota, at(later)), Decision::Granted);
-            }
-        }
     }
 }

@@ -5,31 +5,40 @@
 
 mod breaker;
 mod budget;
+mod contact;
+mod endpoint;
 mod error;
 mod forecasts;
 mod gate;
 mod ledger;
+mod ledger_store;
+mod memory;
+mod model;
+mod pieces;
 mod token;
 mod transport;
 mod wire;
 
 use std::time::Duration;
 
+use endpoint::Operation;
+pub use endpoint::{Condition, Endpoint};
 pub use error::CxoneError;
 use forecasts::Forecasts;
-use jiff::Timestamp;
 pub use ledger::{Class, Decision};
+pub use model::{CampaignState, ContactAnswer, DialerCampaign, ForecastHour, NewContact, Sms};
 use reqwest::Method;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgPool;
 use transport::{Call, Transport};
-use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::trace::Traceparent;
-use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow};
+use crate::types::{CampaignId, TimeWindow};
+
+/// What a call may need beyond its requests: waits for the budget.
+const CALL_SLACK: Duration = Duration::from_secs(5);
 
 /// How the client's id and secret are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -66,164 +75,6 @@ pub struct Asker<'a> {
     pub trace: &'a Traceparent,
 }
 
-/// How CXone is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// It answers.
-    Ok,
-    /// It refuses the OAuth client.
-    Unauthorized,
-    /// It does not answer.
-    Down,
-}
-
-impl Condition {
-    /// As the readiness page says it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Unauthorized => "it refuses the OAuth client: check CXONE_CLIENT_ID and CXONE_CLIENT_SECRET",
-            Self::Down => "it does not answer; what was accepted waits",
-        }
-    }
-}
-
-/// What is asked of CXone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
-    ReadCampaign,
-    UpdateCampaign,
-    Forecast,
-    CreateContact,
-    SendSms,
-}
-
-impl Operation {
-    fn name(self) -> &'static str {
-        match self {
-            Self::ReadCampaign => "read_campaign",
-            Self::UpdateCampaign => "update_campaign",
-            Self::Forecast => "forecast",
-            Self::CreateContact => "create_contact",
-            Self::SendSms => "send_sms",
-        }
-    }
-
-    /// The scope that CXone wants for it.
-    fn scope(self) -> &'static str {
-        match self {
-            Self::ReadCampaign => "outbound:statistics:read",
-            Self::UpdateCampaign => "outbound:campaign:write",
-            Self::Forecast => "outbound:forecast:read",
-            Self::CreateContact => "outbound:contact:write",
-            Self::SendSms => "messaging:session:write",
-        }
-    }
-}
-
-/// What a campaign is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum CampaignState {
-    /// It dials.
-    Active,
-    /// It holds still, and can be started.
-    Paused,
-    /// It is over. Ringback leaves it alone.
-    Inactive,
-    /// Somebody at CXone stopped it. Ringback leaves it alone.
-    Suspended,
-}
-
-impl CampaignState {
-    /// As CXone and the audit log write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "ACTIVE",
-            Self::Paused => "PAUSED",
-            Self::Inactive => "INACTIVE",
-            Self::Suspended => "SUSPENDED",
-        }
-    }
-}
-
-/// A campaign, as CXone shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DialerCampaign {
-    /// What it is doing.
-    pub state: CampaignState,
-    /// Why it is paused, where somebody said so.
-    pub pause_reason: Option<String>,
-    /// When it is to go on, where somebody said so.
-    pub resume_at: Option<Timestamp>,
-    /// How many agents it may use.
-    pub max_agents: Option<u32>,
-    /// How it dials, in CXone's word: sent back as it was read.
-    pub dialing_mode: Option<String>,
-}
-
-/// One hour of a campaign's forecast.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ForecastHour {
-    /// The instant at which the hour begins.
-    pub hour: Timestamp,
-    /// Agents who will be there.
-    pub available_agents: f64,
-    /// Calls that will come in that hour anyway; finite and not negative.
-    pub expected_calls: f64,
-}
-
-/// A contact to be made: someone to be called, and when.
-#[derive(Clone, Debug)]
-pub struct NewContact<'a> {
-    /// Chosen here, so that the contact can be sent again and is still one.
-    pub contact_id: Uuid,
-    /// The campaign that will call.
-    pub campaign_id: &'a CampaignId,
-    /// Who is called.
-    pub phone_number: &'a PhoneNumber,
-    /// When; must lie in the future.
-    pub at: Timestamp,
-    /// The caller's language.
-    pub language: &'a Language,
-    /// When the caller asked to be called.
-    pub window: TimeWindow,
-    /// Not sent after this.
-    pub send_by: Option<Timestamp>,
-}
-
-/// How a contact came to be there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContactAnswer {
-    /// By this request.
-    Created,
-    /// By an earlier one; `at` is its start where CXone says so.
-    Exists { at: Option<Timestamp> },
-}
-
-/// What CXone is asked through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    Token,
-    Campaigns,
-    Contacts,
-    Forecast,
-    Messages,
-}
-
-/// A text message.
-#[derive(Clone, Debug)]
-pub struct Sms<'a> {
-    /// Who gets it.
-    pub to: &'a PhoneNumber,
-    /// The verified sender.
-    pub from: &'a PhoneNumber,
-    /// What it says.
-    pub message: &'a str,
-    /// Not sent after this.
-    pub send_by: Option<Timestamp>,
-}
-
 /// A campaign's id needs no escaping: [`CampaignId`] has only characters that a path may hold.
 fn campaign_path(campaign_id: &CampaignId) -> String {
     format!("/api/v2/outbound/campaigns/{campaign_id}")
@@ -234,6 +85,7 @@ pub struct Cxone {
     transport: Transport,
     forecasts: Forecasts,
     clock: Clock,
+    call_within: Duration,
 }
 
 impl Cxone {
@@ -242,8 +94,24 @@ impl Cxone {
     /// # Errors
     /// Where the machine's TLS cannot be set up.
     pub fn new(settings: Settings, pool: PgPool, clock: Clock) -> Result<Self, reqwest::Error> {
+        let call_within = 4 * settings.timeout + CALL_SLACK;
         let transport = Transport::new(settings, pool, clock.clone())?;
-        Ok(Self { transport, forecasts: Forecasts::default(), clock })
+        Ok(Self { transport, forecasts: Forecasts::default(), clock, call_within })
+    }
+
+    /// No call takes longer: a token, the request, a new token and the request again.
+    pub fn call_within(&self) -> Duration {
+        self.call_within
+    }
+
+    async fn in_time<T>(
+        &self,
+        late: fn(String) -> CxoneError,
+        call: impl Future<Output = Result<T, CxoneError>>,
+    ) -> Result<T, CxoneError> {
+        tokio::time::timeout(self.call_within, call)
+            .await
+            .unwrap_or_else(|_| Err(late(format!("no answer in {} s", self.call_within.as_secs()))))
     }
 
     /// How CXone is.
@@ -251,19 +119,21 @@ impl Cxone {
         self.transport.gate.condition()
     }
 
-    /// Whether a request would be let out now, as far as this replica knows without asking.
-    pub fn looks_open(&self, class: Class, _: &[Endpoint]) -> bool {
-        self.transport.gate.looks_open(class)
+    /// Whether requests to these endpoints would be let out now, as far as this replica knows without asking. The token
+    /// endpoint counts where a token is needed, here and in what follows.
+    pub fn looks_open(&self, class: Class, endpoints: &[Endpoint]) -> bool {
+        self.transport.looks_open(class, endpoints)
     }
 
-    /// Whether CXone is asked at all now: it is not while it is down or refuses the client.
-    pub fn is_up(&self, _: &[Endpoint]) -> bool {
-        self.transport.gate.is_up()
+    /// Whether these endpoints are asked at all now: they are not while one is down or CXone refuses the client.
+    pub fn is_up(&self, endpoints: &[Endpoint]) -> bool {
+        self.transport.is_up(endpoints)
     }
 
-    /// Whether work that needs `count` requests may be started in the background, or for how long not.
-    pub async fn may_start(&self, _: &[Endpoint], count: u32) -> Decision {
-        self.transport.gate.may_start(count).await
+    /// Whether work that needs `count` requests to these endpoints may be started in the background, or for how long
+    /// not.
+    pub async fn may_start(&self, endpoints: &[Endpoint], count: u32) -> Decision {
+        self.transport.may_start(endpoints, count).await
     }
 
     /// The campaign as it is now.
@@ -282,8 +152,9 @@ impl Cxone {
             query: &[],
             body: None,
             asker,
+            send_by: None,
         };
-        self.transport.call::<wire::Campaign>(call).await?.read(campaign_id)
+        self.in_time(unavailable, async { self.transport.call::<wire::Campaign>(call).await?.read(campaign_id) }).await
     }
 
     /// Makes the campaign what it should be, and gives what CXone says that it now is. Safe to send again.
@@ -305,8 +176,9 @@ impl Cxone {
             query: &[],
             body: Some(&body),
             asker,
+            send_by: None,
         };
-        self.transport.call::<wire::Campaign>(call).await?.read(campaign_id)
+        self.in_time(unknown, async { self.transport.call::<wire::Campaign>(call).await?.read(campaign_id) }).await
     }
 
     /// The hours of the campaign's forecast that overlap the window, in order of time, at most some minutes old. May
@@ -321,7 +193,7 @@ impl Cxone {
         asker: Asker<'_>,
     ) -> Result<Vec<ForecastHour>, CxoneError> {
         let fetch = |range| self.fetch_forecast(campaign_id, range, asker);
-        self.forecasts.get(campaign_id, window, &self.clock, fetch).await
+        self.in_time(unavailable, self.forecasts.get(campaign_id, window, &self.clock, fetch)).await
     }
 
     async fn fetch_forecast(
@@ -340,6 +212,7 @@ impl Cxone {
             query: &query,
             body: None,
             asker,
+            send_by: None,
         };
         self.transport.call::<wire::Forecast>(call).await?.hours_within(range)
     }
@@ -347,7 +220,8 @@ impl Cxone {
     /// Makes a contact, or finds that it was made before. Safe to send again under the same id.
     ///
     /// # Errors
-    /// As CXone failed. After an unknown outcome the contact may be there.
+    /// As CXone failed; `ContactRefused` where it refused this very contact. After an unknown outcome the contact may be
+    /// there.
     pub async fn create_contact(
         &self,
         contact: &NewContact<'_>,
@@ -373,15 +247,15 @@ impl Cxone {
             query: &[],
             body: Some(&body),
             asker,
+            send_by: contact.send_by,
         };
-        match self.transport.call::<wire::ContactCreated>(call).await {
-            Ok(created) => created.confirm(contact.contact_id),
-            Err(CxoneError::Conflict { .. }) => Ok(ContactAnswer::Exists { at: None }),
-            Err(CxoneError::Rejected { reason, .. }) if wire::says_already_exists(&reason) => {
-                Ok(ContactAnswer::Exists { at: None })
+        let answered = async {
+            match self.transport.call::<contact::ContactCreated>(call).await {
+                Ok(created) => created.confirm(contact.contact_id),
+                Err(failed) => contact::not_created(failed, contact.contact_id),
             }
-            Err(error) => Err(error),
-        }
+        };
+        self.in_time(unknown, answered).await
     }
 
     /// Sends a text, and gives CXone's id of the session. Never safe to send again after an unknown outcome.
@@ -399,7 +273,17 @@ impl Cxone {
             query: &[],
             body: Some(&body),
             asker,
+            send_by: sms.send_by,
         };
-        self.transport.call::<wire::SessionCreated>(call).await?.session_id()
+        self.in_time(unknown, async { self.transport.call::<wire::SessionCreated>(call).await?.session_id() }).await
     }
+}
+
+fn unknown(reason: String) -> CxoneError {
+    CxoneError::OutcomeUnknown { reason }
+}
+
+/// Of a call that changes nothing.
+fn unavailable(reason: String) -> CxoneError {
+    CxoneError::Unavailable { retry_after: None, reason }
 }

@@ -1,7 +1,7 @@
 //! One access token for everything that happens in a replica.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,10 +9,11 @@ use reqwest::RequestBuilder;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::endpoint::Endpoint;
 use super::error::CxoneError;
-use super::gate::Gate;
+use super::gate::{Gate, Ticket};
 use super::ledger::Class;
 use super::{AuthStyle, Settings, wire};
 use crate::clock::Clock;
@@ -39,38 +40,81 @@ pub struct TokenCache {
     http: reqwest::Client,
     gate: Arc<Gate>,
     clock: Clock,
-    // Held during the refresh: whoever comes meanwhile waits for this one and makes no request of its own.
-    known: Mutex<Known>,
+    current: std::sync::Mutex<Option<Token>>,
+    // Held during the refresh: whoever needs a new token meanwhile waits for this one and makes no request of its own.
+    refreshing: Arc<Mutex<Refreshing>>,
     failing: AtomicBool,
 }
 
-struct Known {
-    token: Option<Token>,
+struct Refreshing {
     failure: Option<(CxoneError, Timestamp)>,
     hold: Duration,
 }
 
+#[derive(Clone)]
 struct Token {
     secret: SecretString,
+    /// Then it is replaced …
     fresh_until: Timestamp,
+    /// … and until then it is used where it cannot be.
+    good_until: Timestamp,
 }
 
 impl TokenCache {
     pub fn new(settings: Settings, http: reqwest::Client, gate: Arc<Gate>, clock: Clock) -> Self {
-        let known = Mutex::new(Known { token: None, failure: None, hold: FIRST_HOLD });
-        Self { settings, http, gate, clock, known, failing: AtomicBool::new(false) }
+        let refreshing = Arc::new(Mutex::new(Refreshing { failure: None, hold: FIRST_HOLD }));
+        let (current, failing) = (std::sync::Mutex::new(None), AtomicBool::new(false));
+        Self { settings, http, gate, clock, current, refreshing, failing }
+    }
+
+    /// Whether there is a token that is good now, so that none need be asked for.
+    pub fn has_one(&self) -> bool {
+        self.usable(None).is_some()
     }
 
     /// A token that is good now. `refused` is one that CXone has just answered with 401: it is replaced only where it
-    /// is still the current one, so that many refusals cost one refresh.
-    pub async fn get(&self, class: Class, refused: Option<&SecretString>) -> Result<SecretString, CxoneError> {
-        let mut known = self.known.lock().await;
+    /// is still the current one, so that many refusals cost one refresh. One that ends soon is replaced in the
+    /// background, and used meanwhile.
+    pub async fn get(
+        self: &Arc<Self>,
+        class: Class,
+        refused: Option<&SecretString>,
+    ) -> Result<SecretString, CxoneError> {
+        if let Some(token) = self.usable(refused) {
+            if self.clock.now() >= token.fresh_until
+                && let Ok(refreshing) = Arc::clone(&self.refreshing).try_lock_owned()
+            {
+                let (tokens, refused) = (Arc::clone(self), token.secret.clone());
+                tokio::spawn(async move { tokens.refresh(refreshing, class, Some(&refused)).await });
+            }
+            return Ok(token.secret);
+        }
+        let refreshing = Arc::clone(&self.refreshing).lock_owned().await;
+        self.refresh(refreshing, class, refused).await
+    }
+
+    fn usable(&self, refused: Option<&SecretString>) -> Option<Token> {
         let now = self.clock.now();
-        if let Some((error, _)) = known.failure.as_ref().filter(|(_, until)| now < *until) {
+        self.current().as_ref().filter(|token| now < token.good_until && !token.is(refused)).cloned()
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fetches a token other than the one that is to be replaced, where nobody else has just done so, or failed to.
+    async fn refresh(
+        &self,
+        mut refreshing: OwnedMutexGuard<Refreshing>,
+        class: Class,
+        replaced: Option<&SecretString>,
+    ) -> Result<SecretString, CxoneError> {
+        let now = self.clock.now();
+        if let Some((error, _)) = refreshing.failure.as_ref().filter(|(_, until)| now < *until) {
             return Err(error.clone());
         }
-        if let Some(token) = known.token.as_ref().filter(|token| now < token.fresh_until && !token.is(refused)) {
-            return Ok(token.secret.clone());
+        if let Some(token) = self.usable(replaced) {
+            return Ok(token.secret);
         }
         let fetched = self.fetch(class, now).await;
         metrics::counter!("ringback_cxone_token_requests_total",
@@ -79,15 +123,15 @@ impl TokenCache {
         match fetched {
             Ok(token) => {
                 let secret = token.secret.clone();
-                known.token = Some(token);
-                known.failure = None;
+                *self.current() = Some(token);
+                refreshing.failure = None;
                 Ok(secret)
             }
             Err(error) => {
                 tracing::warn!(error = %error, "no access token from CXone");
                 // The quota is another matter, with a wait of its own.
                 if !matches!(error, CxoneError::OverBudget { .. } | CxoneError::RateLimited { .. }) {
-                    self.hold_off(&mut known, error.clone());
+                    self.hold_off(&mut refreshing, error.clone());
                 }
                 Err(error)
             }
@@ -96,31 +140,32 @@ impl TokenCache {
 
     /// CXone refused a token that was fetched because it had refused the one before.
     pub async fn refused_again(&self, refused: &SecretString, error: &CxoneError) {
-        let mut known = self.known.lock().await;
-        if known.token.as_ref().is_some_and(|token| token.is(Some(refused))) {
-            known.token = None;
-            self.hold_off(&mut known, error.clone());
+        let mut refreshing = self.refreshing.lock().await;
+        let is_current = self.current().take_if(|token| token.is(Some(refused))).is_some();
+        if is_current {
+            self.hold_off(&mut refreshing, error.clone());
         }
     }
 
     /// CXone took a token.
     pub async fn accepted(&self) {
         if self.failing.swap(false, Ordering::Relaxed) {
-            self.known.lock().await.hold = FIRST_HOLD;
+            self.refreshing.lock().await.hold = FIRST_HOLD;
             self.gate.release();
         }
     }
 
-    fn hold_off(&self, known: &mut Known, error: CxoneError) {
-        let until = self.clock.now() + known.hold;
+    fn hold_off(&self, refreshing: &mut Refreshing, error: CxoneError) {
+        let until = self.clock.now() + refreshing.hold;
         self.gate.hold(until, matches!(error, CxoneError::Unauthorized { .. }));
-        known.failure = Some((error, until));
-        known.hold = (known.hold * 2).min(LONGEST_HOLD);
+        refreshing.failure = Some((error, until));
+        refreshing.hold = (refreshing.hold * 2).min(LONGEST_HOLD);
         self.failing.store(true, Ordering::Relaxed);
     }
 
     async fn fetch(&self, class: Class, now: Timestamp) -> Result<Token, CxoneError> {
-        let body = self.gate.send(class, self.request(), SCOPES).await.map_err(of_token)?;
+        let ticket = Ticket { class, endpoint: Endpoint::Token, scope: SCOPES, send_by: None };
+        let body = self.gate.send(ticket, self.request()).await.map_err(|failed| of_token(failed.error))?;
         let granted: Granted =
             wire::read(&body).map_err(|_| unavailable("the token endpoint gave an answer of no known form".into()))?;
         if !is_sendable(granted.access_token.expose_secret()) {
@@ -129,7 +174,8 @@ impl TokenCache {
         metrics::gauge!("ringback_cxone_token_fetched_at_seconds").set(now.as_duration().as_secs_f64());
         let life = granted.life();
         let used_for = life.saturating_sub(MARGIN.min(life / 2)).max(SHORTEST_USE);
-        Ok(Token { secret: granted.access_token, fresh_until: now + used_for })
+        let (fresh_until, good_until) = (now + used_for, now + used_for.max(life));
+        Ok(Token { secret: granted.access_token, fresh_until, good_until })
     }
 
     fn request(&self) -> RequestBuilder {
@@ -155,18 +201,21 @@ impl TokenCache {
 fn of_token(error: CxoneError) -> CxoneError {
     match error {
         // OAuth says 400 where the client itself is refused.
-        CxoneError::Rejected { reason, .. }
-        | CxoneError::ContactRefused { reason, .. }
-        | CxoneError::Forbidden { reason, .. } => CxoneError::Unauthorized { reason },
+        CxoneError::Rejected { reason, .. } | CxoneError::Forbidden { reason, .. } => {
+            CxoneError::Unauthorized { reason }
+        }
+        CxoneError::ServerError { retry_after, reason } => {
+            CxoneError::Unavailable { retry_after, reason: format!("the token endpoint: {reason}") }
+        }
         CxoneError::NotFound { reason }
         | CxoneError::Conflict { reason }
+        | CxoneError::ContactRefused { reason, .. }
         | CxoneError::OutcomeUnknown { reason }
         | CxoneError::UnexpectedAnswer { reason } => unavailable(format!("the token endpoint: {reason}")),
+        CxoneError::NotSentInTime => unavailable("the token endpoint was not asked in time".into()),
         CxoneError::Unauthorized { .. }
         | CxoneError::RateLimited { .. }
         | CxoneError::OverBudget { .. }
-        | CxoneError::ServerError { .. }
-        | CxoneError::NotSentInTime
         | CxoneError::Unavailable { .. } => error,
     }
 }

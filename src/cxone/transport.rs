@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
@@ -12,10 +13,12 @@ use serde_json::Value;
 use sqlx::PgPool;
 use tracing::Instrument as _;
 
+use super::endpoint::{Endpoint, Operation};
 use super::error::{CxoneError, reason};
-use super::gate::Gate;
+use super::gate::{Failed, Gate, Ticket};
+use super::ledger::{Class, Decision};
 use super::token::TokenCache;
-use super::{Asker, Operation, Settings, wire};
+use super::{Asker, Settings, wire};
 use crate::clock::Clock;
 
 /// A host that does not even take a connection in this time is down.
@@ -30,13 +33,15 @@ pub(super) struct Call<'a> {
     pub query: &'a [(&'a str, &'a str)],
     pub body: Option<&'a Value>,
     pub asker: Asker<'a>,
+    /// After this it is not sent any more.
+    pub send_by: Option<Timestamp>,
 }
 
 /// The way to CXone.
 pub(super) struct Transport {
     http: reqwest::Client,
     base_url: String,
-    tokens: TokenCache,
+    tokens: Arc<TokenCache>,
     pub gate: Arc<Gate>,
     clock: Clock,
 }
@@ -52,45 +57,68 @@ impl Transport {
         let base_url = settings.base_url.clone();
         let gate = Arc::new(Gate::new(&settings, pool, clock.clone()));
         let tokens = TokenCache::new(settings, http.clone(), Arc::clone(&gate), clock.clone());
-        Ok(Self { http, base_url, tokens, gate, clock })
+        Ok(Self { http, base_url, tokens: Arc::new(tokens), gate, clock })
+    }
+
+    /// Whether these endpoints are asked at all now.
+    pub fn is_up(&self, endpoints: &[Endpoint]) -> bool {
+        self.gate.is_up(&self.needed(endpoints))
+    }
+
+    /// Whether requests to these endpoints would be let out now, as far as this replica knows without asking.
+    pub fn looks_open(&self, class: Class, endpoints: &[Endpoint]) -> bool {
+        self.gate.looks_open(class, &self.needed(endpoints))
+    }
+
+    /// Whether work that needs `count` requests to these endpoints may be started in the background, or for how long
+    /// not.
+    pub async fn may_start(&self, endpoints: &[Endpoint], count: u32) -> Decision {
+        self.gate.may_start(&self.needed(endpoints), count).await
+    }
+
+    /// The token endpoint is needed by all, but only while there is no token.
+    fn needed(&self, endpoints: &[Endpoint]) -> Vec<Endpoint> {
+        let token = if self.tokens.has_one() { None } else { Some(Endpoint::Token) };
+        token.into_iter().chain(endpoints.iter().copied()).collect()
     }
 
     /// Makes the call, once more with a new token where the first was refused.
-    pub async fn call<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, CxoneError> {
+    pub async fn call<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Failed> {
         let operation = call.operation.name();
         let started = Instant::now();
         let span = tracing::info_span!("cxone", cxone.operation = operation, cxone.outcome = tracing::field::Empty);
         let answered = self.send_authorized(&call).instrument(span.clone()).await.and_then(|body| {
-            wire::read(&body).map_err(|_| CxoneError::UnexpectedAnswer { reason: reason(&body, &HeaderMap::new()) })
+            wire::read(&body)
+                .map_err(|_| CxoneError::UnexpectedAnswer { reason: reason(&body, &HeaderMap::new()) }.into())
         });
-        let outcome = answered.as_ref().err().map_or("ok", CxoneError::code);
+        let outcome = answered.as_ref().err().map_or("ok", |failed: &Failed| failed.error.code());
         span.record("cxone.outcome", outcome);
         metrics::histogram!("ringback_cxone_request_seconds", "operation" => operation, "outcome" => outcome)
             .record(started.elapsed());
-        if let Err(error) = &answered {
+        if let Err(Failed { error, .. }) = &answered {
             span.in_scope(|| tracing::warn!(error = %error, "CXone did not do it"));
         }
         answered
     }
 
-    async fn send_authorized(&self, call: &Call<'_>) -> Result<Bytes, CxoneError> {
+    async fn send_authorized(&self, call: &Call<'_>) -> Result<Bytes, Failed> {
         let class = call.asker.class;
         let token = self.tokens.get(class, None).await?;
         let mut answered = self.send(call, &token).await;
-        if matches!(answered, Err(CxoneError::Unauthorized { .. })) {
+        if matches!(answered, Err(Failed { error: CxoneError::Unauthorized { .. }, .. })) {
             let token = self.tokens.get(class, Some(&token)).await?;
             answered = self.send(call, &token).await;
-            if let Err(error @ CxoneError::Unauthorized { .. }) = &answered {
+            if let Err(Failed { error: error @ CxoneError::Unauthorized { .. }, .. }) = &answered {
                 self.tokens.refused_again(&token, error).await;
             }
         }
-        if answered.as_ref().err().is_none_or(CxoneError::came_after_authorization) {
+        if answered.as_ref().err().is_none_or(|failed| failed.error.came_after_authorization()) {
             self.tokens.accepted().await;
         }
         answered
     }
 
-    async fn send(&self, call: &Call<'_>, token: &SecretString) -> Result<Bytes, CxoneError> {
+    async fn send(&self, call: &Call<'_>, token: &SecretString) -> Result<Bytes, Failed> {
         let url = format!("{}{}", self.base_url, call.path);
         let trace = call.asker.trace.child(self.clock.new_id());
         let mut request = self.http.request(call.method.clone(), url).bearer_auth(token.expose_secret());
@@ -101,6 +129,8 @@ impl Transport {
         if let Some(body) = call.body {
             request = request.json(body);
         }
-        self.gate.send(call.asker.class, request, call.operation.scope()).await
+        let (class, operation) = (call.asker.class, call.operation);
+        let (endpoint, scope) = (operation.endpoint(), operation.scope());
+        self.gate.send(Ticket { class, endpoint, scope, send_by: call.send_by }, request).await
     }
 }

@@ -4,10 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use super::forecasts::Range;
-use super::{CampaignState, ContactAnswer, CxoneError, DialerCampaign, ForecastHour};
+use super::{CampaignState, CxoneError, DialerCampaign, ForecastHour};
 use crate::types::CampaignId;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -22,7 +21,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
 
 #[derive(Deserialize)]
 pub(super) struct Forecast {
-    forecast: Vec<Map<String, Value>>,
+    forecast: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -34,32 +33,34 @@ struct Hour {
 }
 
 impl Forecast {
-    /// In order of time, and only what the question was about. One hour that makes no sense spoils the whole: what
-    /// else would be wrong in it?
+    /// In order of time, and only what the question was about. An hour that makes no sense is left out; where none does,
+    /// the answer is of no known form. Of an hour that stands twice, the one with fewer agents counts.
     pub fn hours_within(self, range: Range) -> Result<Vec<ForecastHour>, CxoneError> {
-        let mut hours = self.forecast.into_iter().map(Hour::read).collect::<Result<Vec<_>, _>>()?;
-        hours.retain(|hour| hour.hour < range.end && hour.hour + HOUR > range.start);
-        hours.sort_by_key(|hour| hour.hour);
-        if hours.windows(2).any(|pair| pair[0].hour == pair[1].hour) {
-            return Err(unexpected("an hour stands twice in the forecast"));
+        let given = self.forecast.len();
+        let mut hours: Vec<_> = self.forecast.into_iter().filter_map(Hour::read).collect();
+        if hours.len() < given {
+            tracing::warn!(given, understood = hours.len(), "CXone's forecast has hours of no known form");
         }
+        if hours.is_empty() && given > 0 {
+            return Err(unexpected("no hour of the forecast is of a known form"));
+        }
+        hours.retain(|hour| hour.hour < range.end && hour.hour + HOUR > range.start);
+        hours.sort_by(|one, other| {
+            one.hour.cmp(&other.hour).then(one.available_agents.total_cmp(&other.available_agents))
+        });
+        hours.dedup_by_key(|hour| hour.hour);
         Ok(hours)
     }
 }
 
 impl Hour {
-    fn read(members: Map<String, Value>) -> Result<ForecastHour, CxoneError> {
-        let hour: Self = serde_json::from_value(Value::Object(members))
-            .map_err(|_| unexpected("an hour of the forecast is not of its known form"))?;
-        let agents = hour.available_agents;
-        if !(0.0..=f64::from(u32::MAX)).contains(&agents) || agents.fract() != 0.0 {
-            return Err(unexpected("availableAgents is no whole number of people"));
-        }
-        if !(0.0..=f64::from(u32::MAX)).contains(&hour.expected_calls) {
-            return Err(unexpected("expectedCalls is no number of calls"));
-        }
-        let available_agents = agents;
-        Ok(ForecastHour { hour: hour.hour, available_agents, expected_calls: hour.expected_calls })
+    fn read(json: Value) -> Option<ForecastHour> {
+        let Value::Object(members) = json else { return None };
+        let hour: Self = serde_json::from_value(Value::Object(members)).ok()?;
+        let makes_sense = |number: f64| (0.0..=f64::from(u32::MAX)).contains(&number);
+        let Self { hour, available_agents, expected_calls } = hour;
+        let is_good = makes_sense(available_agents) && makes_sense(expected_calls);
+        is_good.then_some(ForecastHour { hour, available_agents, expected_calls })
     }
 }
 
@@ -101,28 +102,6 @@ pub(super) fn campaign_update(wanted: &DialerCampaign) -> Value {
         ("dialingMode", wanted.dialing_mode.as_ref().map(|mode| json!(mode))),
     ];
     members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>().into()
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ContactCreated {
-    contact_id: Uuid,
-}
-
-impl ContactCreated {
-    /// CXone must have made the contact that it was asked for.
-    pub fn confirm(self, asked_for: Uuid) -> Result<ContactAnswer, CxoneError> {
-        if self.contact_id == asked_for {
-            return Ok(ContactAnswer::Created);
-        }
-        Err(unexpected("the contact that was made has another contactId"))
-    }
-}
-
-/// Some answer a repeated contact with 400 or 422, and say so only in words.
-pub(super) fn says_already_exists(reason: &str) -> bool {
-    let reason = reason.to_ascii_lowercase();
-    ["already exist", "already_exist", "alreadyexist", "duplicate contact"].iter().any(|words| reason.contains(words))
 }
 
 #[derive(Deserialize)]
@@ -193,14 +172,36 @@ mod tests {
     }
 
     #[test]
-    fn a_forecast_that_makes_no_sense_is_refused() {
-        for (agents, calls) in [("-1", "0"), ("2.5", "0"), ("1e300", "0"), ("1", "-0.1"), ("1", "1e300")] {
-            let json = format!(
-                r#"{{"forecast": [{{"hour": "2026-11-20T16:00:00Z", "availableAgents": {agents}, "expectedCalls": {calls}}}]}}"#
-            );
-            assert!(matches!(hours(&json), Err(CxoneError::UnexpectedAnswer { .. })), "{agents} {calls}");
+    fn an_hour_that_makes_no_sense_is_left_out_and_the_others_count() {
+        let good = r#"{"hour": "2026-11-20T16:00:00Z", "availableAgents": 2.5, "expectedCalls": 0.5}"#;
+        for bad in [
+            r#"{"hour": "2026-11-20T15:00:00Z", "availableAgents": -1, "expectedCalls": 0}"#,
+            r#"{"hour": "2026-11-20T15:00:00Z", "availableAgents": "3", "expectedCalls": 0}"#,
+            r#"{"hour": "2026-11-20T15:00:00Z", "availableAgents": 1e300, "expectedCalls": 0}"#,
+            r#"{"hour": "2026-11-20T15:00:00Z", "availableAgents": 3, "expectedCalls": -0.5}"#,
+            r#"{"hour": "2026-11-20T15:00:00Z", "availableAgents": null, "expectedCalls": 0}"#,
+            r#"{"hour": "soon", "availableAgents": 3, "expectedCalls": 0}"#,
+            r#"["2026-11-20T15:00:00Z", 3, 0]"#,
+            r#"{}"#,
+            "null",
+            "7",
+        ] {
+            let left = hours(&format!(r#"{{"forecast": [{bad}, {good}]}}"#));
+            assert_eq!(left.unwrap(), ["2026-11-20T16:00:00Z"], "{bad}");
+            let none = hours(&format!(r#"{{"forecast": [{bad}]}}"#));
+            assert!(matches!(none, Err(CxoneError::UnexpectedAnswer { .. })), "{bad}");
         }
-        let twice = r#"{"hour": "2026-11-20T16:00:00Z", "availableAgents": 1, "expectedCalls": 0}"#;
-        assert!(hours(&format!(r#"{{"forecast": [{twice}, {twice}]}}"#)).is_err());
+        assert_eq!(hours(r#"{"forecast": []}"#), Ok(vec![]));
+    }
+
+    #[test]
+    fn of_an_hour_that_stands_twice_the_one_with_fewer_agents_counts() {
+        let hour = |agents: u32| {
+            format!(r#"{{"hour": "2026-11-20T16:00:00Z", "availableAgents": {agents}, "expectedCalls": 0}}"#)
+        };
+        let twice = format!(r#"{{"forecast": [{}, {}]}}"#, hour(5), hour(2));
+        let forecast: Forecast = serde_json::from_str(&twice).unwrap();
+        let hours = forecast.hours_within(range()).unwrap();
+        assert_eq!(hours.iter().map(|hour| hour.available_agents).collect::<Vec<_>>(), [2.0]);
     }
 }

@@ -33,7 +33,7 @@ pub struct Operations {
     /// Ends when the service begins to drain: it then takes no more work.
     pub draining: tokio_util::sync::CancellationToken,
     /// How CXone is. It does not decide whether the service is ready: what it accepts, it keeps.
-    pub cxone: Arc<dyn Fn() -> &'static str + Send + Sync>,
+    pub cxone: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 impl Operations {
@@ -71,7 +71,7 @@ struct Readiness {
     status: &'static str,
     /// `ok`, or what is wrong with CXone. The service accepts and keeps callbacks all the same.
     #[schema(example = "ok")]
-    cxone: &'static str,
+    cxone: String,
 }
 
 /// The process lives
@@ -89,13 +89,13 @@ async fn healthz() -> Json<Health> {
         (status = 503, description = "Not now; `status` says why", body = Readiness)))]
 async fn readyz(State(operations): State<Operations>) -> Response {
     let cxone = (operations.cxone)();
-    let unready = |status| (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { status, cxone })).into_response();
+    let unready = |status, cxone| (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { status, cxone })).into_response();
     if operations.draining.is_cancelled() {
-        return unready("the service is draining");
+        return unready("the service is draining", cxone);
     }
     match tokio::time::timeout(READY_WITHIN, sqlx::query_scalar!("select 1").fetch_one(&operations.pool)).await {
         Ok(Ok(_)) => Json(Readiness { status: "ok", cxone }).into_response(),
-        Ok(Err(_)) | Err(_) => unready("the database cannot be reached"),
+        Ok(Err(_)) | Err(_) => unready("the database cannot be reached", cxone),
     }
 }
 

@@ -92,7 +92,8 @@ pub(super) async fn create(State(simulator): State<Simulator>, Sent(body): Sent)
     // Before the rest of the refusals: a repeat that comes after its start is still a repeat.
     if contacts.repeat(id) {
         let words = format!("there is a contact {id} already");
-        return Err(Refusal::new(StatusCode::CONFLICT, "contact_already_exists", words));
+        let body = json!({ "error": "contact_already_exists", "error_description": words, "contactId": id });
+        return Ok((StatusCode::CONFLICT, Json(body)));
     }
     good?;
     contacts.add(id, body["contact"].clone());
