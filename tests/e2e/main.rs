@@ -19,6 +19,7 @@ mod failures;
 mod holds;
 mod intake;
 mod operations;
+mod outcomes;
 mod outages;
 mod programs;
 mod recovery;
