@@ -25,6 +25,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod cxone;
+pub mod db;
 pub mod http;
 pub mod keys;
 pub mod shutdown;

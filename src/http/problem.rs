@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::db::is_transient;
 use crate::types::Fault;
 
 /// What can go wrong, by meaning. Each has a slug, a status, a title and a sentence on what to do about it.
@@ -363,14 +364,12 @@ impl IntoResponse for Problem {
 /// Postgres is away, or a query failed: logged here, once, with its whole chain; the caller learns only what to do.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        let error = anyhow::Error::new(error);
-        tracing::error!(error = format!("{error:#}"), "the database refused or was away");
-        match error.downcast_ref() {
-            Some(sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed) => {
-                Self::new(ProblemKind::Unavailable, "the database cannot be reached").retry_after(2)
-            }
-            _ => Self::new(ProblemKind::Internal, "the database refused"),
+        let transient = is_transient(&error);
+        tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "the database refused or was away");
+        if transient {
+            return Self::new(ProblemKind::Unavailable, "the database cannot be reached").retry_after(2);
         }
+        Self::new(ProblemKind::Internal, "the database refused")
     }
 }
 
