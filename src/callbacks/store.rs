@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 use serde_json::{Value, json};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::model::{Callback, Confirmation, Failure, Status};
 use crate::audit::Entry;
+use crate::db::Db;
 use crate::http::{Page, PageRequest, Position, begin_planned};
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
@@ -59,7 +60,7 @@ pub enum Inserted {
 
 /// The table of callbacks.
 pub struct CallbackStore {
-    pool: PgPool,
+    pool: Db,
     // Those who place at the same time queue here, and not with a connection each at the lock in Postgres.
     placing: Mutex<()>,
 }
@@ -149,7 +150,7 @@ struct NewRow<'a> {
 
 impl CallbackStore {
     /// Over this database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Db) -> Self {
         Self { pool, placing: Mutex::new(()) }
     }
 
@@ -265,7 +266,7 @@ impl CallbackStore {
             page.after.as_ref().map(|after| after.id),
             page.limit + 1
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         let callbacks = rows.into_iter().map(Callback::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::of(callbacks, page.limit, |callback| Newest { created_at: callback.created_at, id: callback.id }))
@@ -363,7 +364,7 @@ impl CallbackStore {
             "select pg_advisory_xact_lock(hashtextextended('dispatch ' || $1, 0))",
             callback.campaign_id.as_str()
         )
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         let counts = sqlx::query_scalar!(
             r#"select (
@@ -378,12 +379,12 @@ impl CallbackStore {
             callback.id,
             json!(hours)
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         let counts: Vec<u32> = counts.into_iter().map(|count| u32::try_from(count).unwrap_or(u32::MAX)).collect();
         let Some(at) = decide(&counts) else { return Ok(true) };
         callback.placed(at);
-        let ours = save(&mut *transaction, callback, None).await?;
+        let ours = save(&mut transaction, callback, None).await?;
         transaction.commit().await?;
         Ok(ours)
     }

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 use serde_json::json;
-use sqlx::PgPool;
 
 use super::answer_rate::{Counts, Guard, Step};
 use super::settings::CampaignSettings;
+use crate::db::Db;
 use crate::types::CampaignId;
 
 /// Far beyond what any dialer does in a window, and two of them fit a bigint.
@@ -36,7 +36,7 @@ pub struct Shared {
 /// The table of steps.
 #[derive(Clone, Debug)]
 pub struct RateStore {
-    pool: PgPool,
+    pool: Db,
 }
 
 #[derive(Serialize)]
@@ -52,7 +52,7 @@ struct Addition<'a> {
 
 impl RateStore {
     /// Over this database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Db) -> Self {
         Self { pool }
     }
 

@@ -14,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use jiff_sqlx::ToSqlx as _;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use sqlx::PgPool;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -23,6 +22,7 @@ use super::edge::{RequestInfo, rendered};
 use super::input::read_body;
 use super::problem::{Problem, ProblemKind};
 use crate::clock::Clock;
+use crate::db::Db;
 use crate::types::Fault;
 
 /// How long answers are kept (the contract's 7 days).
@@ -53,7 +53,7 @@ pub struct KeptBody(pub Bytes);
 /// Who keeps the answers.
 #[derive(Clone, Debug)]
 pub struct Idempotency {
-    pool: PgPool,
+    pool: Db,
     clock: Clock,
 }
 
@@ -132,7 +132,7 @@ fn request_hash(target: &str, body: &[u8]) -> [u8; 32] {
 
 impl Idempotency {
     /// Over this database.
-    pub fn new(pool: PgPool, clock: Clock) -> Self {
+    pub fn new(pool: Db, clock: Clock) -> Self {
         Self { pool, clock }
     }
 

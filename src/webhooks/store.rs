@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::endpoint::{Attempt, Claimed, DeliveryStatus, Endpoint, SealedSecrets, Verdict};
 use super::event::EventType;
 use crate::audit::Entry;
+use crate::db::Db;
 use crate::http::{Page, PageRequest, Position, begin_planned};
 
 /// A delivery as it is shown, with its attempts.
@@ -60,7 +60,7 @@ impl Position for Newest {
 /// The tables of endpoints, events and deliveries.
 #[derive(Clone, Debug)]
 pub struct WebhookStore {
-    pool: PgPool,
+    pool: Db,
 }
 
 struct EndpointRow {
@@ -97,7 +97,7 @@ impl From<EndpointRow> for Endpoint {
 
 impl WebhookStore {
     /// Over this database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Db) -> Self {
         Self { pool }
     }
 
@@ -141,7 +141,7 @@ impl WebhookStore {
             url,
             now.to_sqlx() as _
         )
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         if let Some(url) = url {
             sqlx::query!(
@@ -154,7 +154,7 @@ impl WebhookStore {
                 url,
                 now.to_sqlx() as _
             )
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         }
         sqlx::query!(
@@ -163,7 +163,7 @@ impl WebhookStore {
                and endpoint_id in (select id from webhook_endpoints where is_configured and deleted_at is not null)",
             now.to_sqlx() as _
         )
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         transaction.commit().await
     }
@@ -315,7 +315,7 @@ impl WebhookStore {
             page.after.as_ref().map(|after| after.0),
             page.limit + 1
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         let deliveries = rows.into_iter().map(|row| Delivery {
             id: row.id,
