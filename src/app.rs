@@ -27,8 +27,9 @@ use crate::webhooks::{self, DeliveryWorker, WebhookStore, Webhooks};
 const LAST_REQUESTS: Duration = Duration::from_secs(6);
 /// How often measurements are folded into their histograms.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-/// How often answers kept for idempotency keys are looked through for old ones.
+/// How often answers kept for idempotency keys are looked through for old ones; after a failure, sooner.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
+const PURGE_AGAIN_AFTER: Duration = Duration::from_secs(15);
 
 /// Makes the webhook endpoint of the configuration, and no other, the one that is told of changes.
 ///
@@ -204,7 +205,10 @@ async fn purge(idempotency: Idempotency, stop: CancellationToken) {
         match idempotency.purge().await {
             Ok(0) => {}
             Ok(purged) => tracing::info!(purged, "deleted old answers for idempotency keys"),
-            Err(error) => tracing::error!(error = %error, "old answers for idempotency keys were not deleted"),
+            Err(error) => {
+                tracing::error!(error = %error, "old answers for idempotency keys were not deleted");
+                timer.reset_after(PURGE_AGAIN_AFTER);
+            }
         }
     }
 }

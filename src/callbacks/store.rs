@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::model::{Callback, Confirmation, Failure, Status};
 use crate::audit::Entry;
-use crate::db::Db;
+use crate::db::{Db, repeated};
 use crate::http::{Page, PageRequest, Position, begin_planned};
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
@@ -169,7 +169,9 @@ impl CallbackStore {
         // What stood in the way may be gone by the time that it is looked up: then there is room, and it is tried again.
         while results.len() < ids.len() {
             let missing: Vec<Uuid> = ids.iter().copied().filter(|id| !results.contains_key(id)).collect();
-            let kept = self.insert_rows(&rows, &missing).await?;
+            // Under their own ids: what a try has committed whose answer was lost is found.
+            let jitter = missing.first().map_or(0, |id| id.as_u64_pair().1);
+            let kept = repeated(jitter, || self.insert_rows(&rows, &missing)).await?;
             results.extend(kept.iter().map(|id| (*id, Inserted::New)));
             if results.len() < ids.len() {
                 let kept: HashSet<Uuid> = kept.into_iter().collect();
@@ -238,6 +240,15 @@ impl CallbackStore {
     pub async fn find(&self, id: Uuid) -> Result<Option<Callback>, sqlx::Error> {
         let row = sqlx::query_as!(Row, "select * from callbacks where id = $1", id);
         row.fetch_optional(&self.pool).await?.map(Callback::try_from).transpose()
+    }
+
+    /// Which of these are kept.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn existing(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, sqlx::Error> {
+        let found = sqlx::query_scalar!("select id from callbacks where id = any($1)", ids);
+        Ok(found.fetch_all(&self.pool).await?.into_iter().collect())
     }
 
     /// One page of the callbacks that pass the filter, newest first.

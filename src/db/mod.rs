@@ -4,6 +4,8 @@ mod connect;
 mod error;
 mod executor;
 mod held;
+mod purge;
+mod retry;
 mod transaction;
 mod watch;
 
@@ -14,6 +16,8 @@ use watch::Watch;
 
 pub use connect::{connect, migrate};
 pub use error::{is_conflict, is_transient};
+pub use purge::purge_in_steps;
+pub use retry::repeated;
 pub use transaction::Transaction;
 
 use held::Held;

@@ -11,6 +11,9 @@ use crate::audit::Entry;
 use crate::db::Db;
 use crate::http::{Page, PageRequest, Position, begin_planned};
 
+/// Events that one statement deletes, with their deliveries and attempts.
+const PURGE_STEP: i64 = 1_000;
+
 /// A delivery as it is shown, with its attempts.
 #[derive(Clone, Debug)]
 pub struct Delivery {
@@ -101,18 +104,19 @@ impl WebhookStore {
         Self { pool }
     }
 
-    /// Keeps a new endpoint, with its entry; once, also where it is asked for again.
+    /// Keeps a new endpoint, with its entry. False where an earlier run of the same request has made it; it is left as it
+    /// is then.
     ///
     /// # Errors
     /// Where Postgres refuses.
-    pub async fn insert(&self, endpoint: &Endpoint, entry: Entry) -> Result<(), sqlx::Error> {
+    pub async fn insert(&self, endpoint: &Endpoint, entry: Entry) -> Result<bool, sqlx::Error> {
         let events: Option<Vec<String>> =
             endpoint.events.as_ref().map(|events| events.iter().map(|event| event.as_str().to_owned()).collect());
-        sqlx::query!(
+        let kept = sqlx::query!(
             "with kept as (
                  insert into webhook_endpoints (id, url, events, description, secret, created_at)
                  values ($1, $2, $3, $4, $5, $6)
-                 on conflict (id) do update set secret = excluded.secret
+                 on conflict (id) do nothing
                  returning id
              )
              select audit_record($7) as id from kept",
@@ -123,10 +127,8 @@ impl WebhookStore {
             endpoint.secrets.current,
             endpoint.created_at.to_sqlx() as _,
             entry.into_json()
-        )
-        .fetch_one(&self.pool)
-        .await
-        .map(drop)
+        );
+        Ok(kept.fetch_optional(&self.pool).await?.is_some())
     }
 
     /// The endpoint of the configuration is this one, and no other; none, where absent.
@@ -542,24 +544,40 @@ impl WebhookStore {
         .map(drop)
     }
 
-    /// Deletes events from before a moment that nobody is still to be told of, with all that is known of them; a bounded
-    /// piece at a time.
+    /// Deletes events from before a moment that nobody is still to be told of, with all that is known of them. Those that
+    /// somebody is still to be told of are passed once, and not once for each step.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// Where Postgres refuses; what was deleted before stays so.
     pub async fn purge(&self, before: Timestamp) -> Result<u64, sqlx::Error> {
-        let deleted = sqlx::query!(
-            "delete from webhook_events where seq in (
-                 select e.seq from webhook_events as e
-                 where e.created_at < $1 and not exists (
+        let (mut after, mut purged) = ((Timestamp::UNIX_EPOCH, 0), 0);
+        loop {
+            let old = sqlx::query!(
+                "select seq, created_at from webhook_events
+                 where created_at < $1 and created_at >= $2 and (created_at, seq) > ($2, $3)
+                 order by created_at, seq limit $4",
+                before.to_sqlx() as _,
+                after.0.to_sqlx() as _,
+                after.1,
+                PURGE_STEP
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            let seqs: Vec<i64> = old.iter().map(|event| event.seq).collect();
+            let deleted = sqlx::query!(
+                "delete from webhook_events as e where e.seq = any($1) and not exists (
                      select from webhook_deliveries as d join webhook_endpoints as p on p.id = d.endpoint_id
                      where d.event_seq = e.seq and d.status = 'pending' and p.deleted_at is null
-                 )
-                 order by e.created_at limit 5000
-             )",
-            before.to_sqlx() as _
-        );
-        Ok(deleted.execute(&self.pool).await?.rows_affected())
+                 )",
+                &seqs
+            );
+            purged += deleted.execute(&self.pool).await?.rows_affected();
+            let is_last = i64::try_from(old.len()).unwrap_or(i64::MAX) < PURGE_STEP;
+            match old.last().filter(|_| !is_last) {
+                Some(last) => after = (last.created_at.to_jiff(), last.seq),
+                None => return Ok(purged),
+            }
+        }
     }
 }
 

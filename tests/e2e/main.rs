@@ -20,6 +20,7 @@ mod holds;
 mod intake;
 mod operations;
 mod outages;
+mod postgres_faults;
 mod programs;
 mod recovery;
 mod requests;
