@@ -202,7 +202,7 @@ async fn keep_metrics_small(stop: CancellationToken) {
 async fn purge(idempotency: Idempotency, stop: CancellationToken) {
     let mut timer = tokio::time::interval(PURGE_EVERY);
     while stop.run_until_cancelled(timer.tick()).await.is_some() {
-        match idempotency.purge().await {
+        match stop.run_until_cancelled(idempotency.purge()).await.unwrap_or(Ok(0)) {
             Ok(0) => {}
             Ok(purged) => tracing::info!(purged, "deleted old answers for idempotency keys"),
             Err(error) => {

@@ -27,6 +27,7 @@ use crate::audit::{Actor, Entry, Outcome};
 use crate::campaigns::{CampaignSettings, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::Class;
+use crate::db::give_back;
 use crate::http::{
     Allowed, Caller, Faults, JsonBody, Member, Page, PageRequest, Problem, ProblemKind, Query, RequestInfo, ResourceId,
     Segment, Unknown, preferred_wait, required,
@@ -36,14 +37,6 @@ use crate::webhooks::announced;
 
 /// What a caller that was told 202 should wait before it looks, in seconds.
 const LOOK_AGAIN_AFTER: u32 = 2;
-/// Between the tries to give back a callback that may be kept.
-const GIVE_BACK_AGAIN_AFTER: [Duration; 5] = [
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-    Duration::ZERO,
-];
 /// The contract's largest batch.
 const MAX_BATCH: usize = 1000;
 
@@ -348,15 +341,11 @@ impl Callbacks {
 
     /// The callback may be kept all the same, with a claim of this replica, which will not work on it.
     fn give_back(&self, callback: &Callback) {
-        let (store, clock, id, attempts) =
-            (Arc::clone(&self.store), self.clock.clone(), callback.id, callback.attempts);
-        tokio::spawn(async move {
-            for pause in GIVE_BACK_AGAIN_AFTER {
-                if store.release(id, attempts, clock.now()).await.is_ok() {
-                    return;
-                }
-                tokio::time::sleep(pause).await;
-            }
+        let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
+        let (id, attempts) = (callback.id, callback.attempts);
+        give_back(move || {
+            let (store, now) = (Arc::clone(&store), clock.now());
+            async move { store.release(id, attempts, now).await }
         });
     }
 

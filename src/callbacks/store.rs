@@ -357,6 +357,17 @@ impl CallbackStore {
         .map(drop)
     }
 
+    /// Gives back what a claim took whose answer was lost. No other row is due at the very microsecond of its lease's end.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn release_lost(&self, lease_end: Timestamp, now: Timestamp) -> Result<(), sqlx::Error> {
+        sqlx::query!("update callbacks set due_at = $2 where due_at = $1", lease_end.to_sqlx() as _, now.to_sqlx() as _)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+    }
+
     /// Places a callback: `decide` is told how many callbacks of the campaign lie in the hour from each of `hours`,
     /// and picks the moment. All who place in the campaign, in any replica, do so one after the other. False where the
     /// attempt has lost its claim; the callback keeps no place where `decide` finds none.

@@ -20,6 +20,7 @@ use crate::audit::Outcome;
 use crate::campaigns::{CampaignSettings, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::{Asker, Class, ContactMade, Cxone, CxoneError, Decision, NewContact, Sms};
+use crate::db::give_back;
 use crate::types::{PhoneNumber, Zone};
 use crate::webhooks::announced;
 
@@ -157,7 +158,7 @@ impl Worker {
 
     /// Claims what is due and starts on it, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        stop.run_until_cancelled(self.claim_and_start()).await;
+        self.claim_and_start(&stop).await;
     }
 
     /// Lets what runs finish, and releases what does not in time. Nothing may be started any more.
@@ -170,11 +171,20 @@ impl Worker {
         }
     }
 
-    async fn claim_and_start(self: &Arc<Self>) {
+    /// A claim is never cut off in the middle: Postgres might carry it out all the same, for nobody.
+    async fn claim_and_start(self: &Arc<Self>, stop: &CancellationToken) {
         loop {
             // The semaphore is never closed.
-            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
+            let slot = stop.run_until_cancelled(Arc::clone(&self.slots).acquire_owned()).await;
+            let Some(Ok(slot)) = slot else { return };
             let pause = match self.claim_next().await {
+                Ok(Next::Work(callback)) if stop.is_cancelled() => {
+                    let released = self.store.release(callback.id, callback.attempts, self.clock.now()).await;
+                    if let Err(error) = released {
+                        tracing::error!(error = %error, "a claim could not be released; it ends with its lease");
+                    }
+                    return;
+                }
                 Ok(Next::Work(callback)) => {
                     self.start(*callback, Class::Background, slot);
                     continue;
@@ -187,7 +197,7 @@ impl Worker {
             };
             drop(slot);
             // Until someone wakes it, or it is time to look again; a timeout is as good as a call.
-            let _ = tokio::time::timeout(pause, self.wake.notified()).await;
+            let _ = tokio::time::timeout(pause, stop.run_until_cancelled(self.wake.notified())).await;
         }
     }
 
@@ -200,7 +210,16 @@ impl Worker {
             Decision::Granted => (None, self.poll_pause()),
             Decision::NotFor(wait) => (Some(self.clock.now() + NOTICE), wait.min(self.poll_pause())),
         };
-        let claimed = self.store.claim(self.clock.now(), self.lease_end(), ends_by, 1).await?.pop();
+        let lease_end = self.lease_end();
+        let claimed = self.store.claim(self.clock.now(), lease_end, ends_by, 1).await;
+        if claimed.is_err() {
+            let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
+            give_back(move || {
+                let (store, now) = (Arc::clone(&store), clock.now());
+                async move { store.release_lost(lease_end, now).await }
+            });
+        }
+        let claimed = claimed?.pop();
         Ok(claimed.map_or(Next::Rest(pause), |callback| Next::Work(Box::new(callback))))
     }
 

@@ -177,6 +177,17 @@ impl CampaignStore {
         .map(drop)
     }
 
+    /// Ends a lease whose work has stopped, whichever campaign it is of.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn end_lease(&self, lease: Uuid) -> Result<(), sqlx::Error> {
+        sqlx::query!("update campaigns set leased_by = null, leased_until = null where leased_by = $1", lease)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+    }
+
     /// Writes an entry of its own.
     ///
     /// # Errors

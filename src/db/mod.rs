@@ -17,7 +17,7 @@ use watch::Watch;
 pub use connect::{connect, migrate};
 pub use error::{is_conflict, is_transient};
 pub use purge::purge_in_steps;
-pub use retry::repeated;
+pub use retry::{give_back, repeated};
 pub use transaction::Transaction;
 
 use held::Held;

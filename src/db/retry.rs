@@ -11,6 +11,14 @@ use super::error::{is_conflict, is_transient};
 const UNKNOWN_WITHIN: Duration = Duration::from_millis(700);
 /// Postgres lives, and takes a second to see a deadlock.
 const CONFLICTS_WITHIN: Duration = Duration::from_secs(5);
+/// In sum longer than Postgres is usually away.
+const GIVE_BACK_AFTER: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -38,6 +46,19 @@ pub async fn repeated<T, F: Future<Output = Result<T, Error>>>(
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE + Duration::from_millis(jitter % 40));
     }
+}
+
+/// Runs what gives back a claim, now and a few times more: the statement that is to be undone may still be on its way to a
+/// Postgres that did not answer. It must do nothing where there is nothing to give back.
+pub fn give_back<F: Future<Output = Result<(), Error>> + Send>(give_back: impl Fn() -> F + Send + 'static) {
+    tokio::spawn(async move {
+        for pause in GIVE_BACK_AFTER {
+            sleep(pause).await;
+            if let Err(error) = give_back().await {
+                tracing::warn!(error = %error, "a claim is not given back yet");
+            }
+        }
+    });
 }
 
 #[cfg(test)]

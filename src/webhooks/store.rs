@@ -485,6 +485,7 @@ impl WebhookStore {
                  update webhook_deliveries set status = $3, due_at = $4, attempts = attempts + 1, updated_at = $5
                  -- What was given up while it was on its way, and was taken all the same, is delivered.
                  where id = $1 and claims = $2 and (status = 'pending' or $3 = 'succeeded')
+                   and not exists (select from webhook_attempts where delivery_id = $1 and at = $5)
                  returning id, endpoint_id
              ),
              noted as (
@@ -538,6 +539,22 @@ impl WebhookStore {
             claimed.id,
             claimed.claim,
             due_at.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// Gives back what a claim took whose answer was lost. No other delivery is due at the very microsecond of its lease's
+    /// end.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn release_lost(&self, lease_end: Timestamp, now: Timestamp) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "update webhook_deliveries set due_at = $2 where due_at = $1 and status = 'pending'",
+            lease_end.to_sqlx() as _,
+            now.to_sqlx() as _
         )
         .execute(&self.pool)
         .await
