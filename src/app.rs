@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgPool};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,65 +17,27 @@ use crate::campaigns::{
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::cxone::Cxone;
+use crate::db::Db;
 use crate::http::{self, Idempotency, Operations};
 use crate::keys::{KeyStore, authenticate};
 use crate::telemetry;
 use crate::webhooks::{self, DeliveryWorker, WebhookStore, Webhooks};
 
-/// The schema, from its first version on.
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
-
-/// Connections of one replica. Each is held for a statement or two, never across a call to CXone.
-const CONNECTIONS: u32 = 24;
-/// Who waits longer than this for a connection is told to come back.
-const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
-/// A connection that was used within this time is taken to be alive.
-const ASK_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// After SIGTERM, a request that runs is answered within this, or cut.
 const LAST_REQUESTS: Duration = Duration::from_secs(6);
 /// How often measurements are folded into their histograms.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-/// How often answers kept for idempotency keys are looked through for old ones.
+/// How often answers kept for idempotency keys are looked through for old ones; after a failure, sooner.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
-
-/// Opens the pool of connections to Postgres.
-///
-/// # Errors
-/// Where Postgres cannot be reached.
-pub async fn connect(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
-    let options = options.application_name("ringback");
-    PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(CONNECTION_WITHIN)
-        // By default each statement would cost a round trip more, to ask whether its connection still lives.
-        .test_before_acquire(false)
-        .before_acquire(|connection, about| {
-            Box::pin(async move {
-                if about.idle_for > ASK_AFTER_IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_with(options)
-        .await
-}
-
-/// Brings the schema up to date. Replicas that do so at the same time wait for each other.
-///
-/// # Errors
-/// Where a migration fails, or the database was made by a newer version.
-pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
-    MIGRATIONS.run(pool).await
-}
+const PURGE_AGAIN_AFTER: Duration = Duration::from_secs(15);
 
 /// Makes the webhook endpoint of the configuration, and no other, the one that is told of changes.
 ///
 /// # Errors
 /// Where Postgres refuses.
-pub async fn configure(pool: &PgPool, settings: &ServiceSettings, clock: &Clock) -> Result<(), sqlx::Error> {
+pub async fn configure(db: &Db, settings: &ServiceSettings, clock: &Clock) -> Result<(), sqlx::Error> {
     let url = settings.webhooks.configured.as_ref().map(|(url, _)| url.as_str());
-    WebhookStore::new(pool.clone()).configure(clock.new_id(), url, clock.now()).await
+    WebhookStore::new(db.clone()).configure(clock.new_id(), url, clock.now()).await
 }
 
 /// A service that is ready to run.
@@ -95,12 +55,12 @@ pub struct App {
 ///
 /// # Errors
 /// Where the machine's TLS cannot be set up.
-pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: CancellationToken) -> anyhow::Result<App> {
+pub fn build(settings: &ServiceSettings, db: Db, clock: Clock, stop: CancellationToken) -> anyhow::Result<App> {
     // What is measured from here on has somewhere to go.
     telemetry::metrics();
-    let cxone = Arc::new(Cxone::new(settings.cxone.clone(), pool.clone(), clock.clone())?);
-    let store = Arc::new(CallbackStore::new(pool.clone()));
-    let campaigns = SettingsStore::new(pool.clone());
+    let cxone = Arc::new(Cxone::new(settings.cxone.clone(), db.pool().clone(), clock.clone())?);
+    let store = Arc::new(CallbackStore::new(db.clone()));
+    let campaigns = SettingsStore::new(db.clone());
     let waiting = Waiting::default();
     let worker = Arc::new(Worker::new(Attempts {
         repository: CallbackStore::clone(&store),
@@ -109,13 +69,13 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
         waiting: waiting.clone(),
         settings: settings.attempts.clone(),
     }));
-    let campaign_store = CampaignStore::new(pool.clone());
+    let campaign_store = CampaignStore::new(db.clone());
     let dialer = CxoneDialer(Arc::clone(&cxone));
     let conductor =
         Arc::new(Conductor::new(campaign_store.clone(), dialer.clone(), clock.clone(), settings.campaign_check));
-    let rate_store = RateStore::new(pool.clone());
+    let rate_store = RateStore::new(db.clone());
     let rates = Arc::new(AnswerRates::new(rate_store.clone(), Arc::clone(&conductor), clock.clone()));
-    let webhook_store = WebhookStore::new(pool.clone());
+    let webhook_store = WebhookStore::new(db.clone());
     let deliveries = Arc::new(DeliveryWorker::new(webhook_store.clone(), settings.webhooks.clone(), clock.clone())?);
     let webhook_routes = Webhooks {
         store: webhook_store,
@@ -147,9 +107,9 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
         default_wait: settings.default_wait,
         draining: stop.clone(),
     };
-    let idempotency = Idempotency::new(pool.clone(), clock.clone());
+    let idempotency = Idempotency::new(db.clone(), clock.clone());
     let operations = Operations {
-        pool: pool.clone(),
+        pool: db.clone(),
         metrics: telemetry::metrics(),
         draining: stop.clone(),
         cxone: Arc::new(move || cxone.condition().to_string()),
@@ -160,9 +120,9 @@ pub fn build(settings: &ServiceSettings, pool: PgPool, clock: Clock, stop: Cance
         .merge(campaigns::settings_routes().with_state(setting_routes))
         .merge(campaigns::event_routes().with_state(Arc::clone(&rates)))
         .merge(webhooks::routes().with_state(webhook_routes))
-        .merge(audit::routes().with_state(AuditStore::new(pool.clone())))
+        .merge(audit::routes().with_state(AuditStore::new(db.clone())))
         .layer(from_fn_with_state(idempotency.clone(), http::idempotent))
-        .layer(from_fn_with_state((KeyStore::new(pool.clone()), clock.clone()), authenticate));
+        .layer(from_fn_with_state((KeyStore::new(db.clone()), clock.clone()), authenticate));
     let (router, _) = v1.merge(Operations::routes().with_state(operations)).split_for_parts();
     let router = http::wrap(router.merge(http::docs(openapi_text()?)), clock);
     Ok(App { router, worker, conductor, rates, deliveries, idempotency, stop })
@@ -241,10 +201,13 @@ async fn keep_metrics_small(stop: CancellationToken) {
 async fn purge(idempotency: Idempotency, stop: CancellationToken) {
     let mut timer = tokio::time::interval(PURGE_EVERY);
     while stop.run_until_cancelled(timer.tick()).await.is_some() {
-        match idempotency.purge().await {
+        match stop.run_until_cancelled(idempotency.purge()).await.unwrap_or(Ok(0)) {
             Ok(0) => {}
             Ok(purged) => tracing::info!(purged, "deleted old answers for idempotency keys"),
-            Err(error) => tracing::error!(error = %error, "old answers for idempotency keys were not deleted"),
+            Err(error) => {
+                tracing::error!(error = %error, "old answers for idempotency keys were not deleted");
+                timer.reset_after(PURGE_AGAIN_AFTER);
+            }
         }
     }
 }

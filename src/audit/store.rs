@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::model::{Actor, Entry, Outcome};
+use crate::db::Db;
 use crate::http::{Page, PageRequest, Position, begin_planned};
 
 /// What a reader asks for. An absent part lets everything through.
@@ -39,7 +39,7 @@ impl Position for Seq {
 /// The log in Postgres.
 #[derive(Clone, Debug)]
 pub struct AuditStore {
-    pool: PgPool,
+    pool: Db,
 }
 
 struct Row {
@@ -93,7 +93,7 @@ impl From<Row> for Entry {
 
 impl AuditStore {
     /// Over this database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Db) -> Self {
         Self { pool }
     }
 
@@ -130,7 +130,7 @@ impl AuditStore {
             page.after.as_ref().map(|seq| seq.0),
             page.limit + 1
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         Ok(Page::of(rows, page.limit, |row| Seq(row.seq)).map(Entry::from))
     }

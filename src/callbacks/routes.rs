@@ -1,6 +1,6 @@
 //! The callbacks' routes: read, call one thing, answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,12 +21,13 @@ use uuid::Uuid;
 use super::intake::{CallbackRequest, Read, Wish};
 use super::model::{Callback, Confirmation, Failure, SkipReason, Status};
 use super::store::{CallbackStore, Filter, Inserted};
-use super::waiting::Waiting;
+use super::waiting::{Waiter, Waiting};
 use super::worker::Worker;
 use crate::audit::{Actor, Entry, Outcome};
 use crate::campaigns::{CampaignSettings, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::Class;
+use crate::db::give_back;
 use crate::http::{
     Allowed, Caller, Faults, JsonBody, Member, Page, PageRequest, Problem, ProblemKind, Query, RequestInfo, ResourceId,
     Segment, Unknown, preferred_wait, required,
@@ -157,12 +158,20 @@ async fn post(
     headers: HeaderMap,
     JsonBody(request): JsonBody<CallbackRequest>,
 ) -> Result<Response, Problem> {
+    let preferred = preferred_wait(&headers);
+    let wait = preferred.unwrap_or(callbacks.default_wait);
+    // What an earlier run of this request has made is answered with, also where it could no longer be asked for.
+    if resource.repeated
+        && let Some(made) = callbacks.store.find(resource.id).await?
+    {
+        let waiter = callbacks.waiting.wait_for(made.id);
+        let callback = callbacks.outcome_of(made, waiter, Instant::now() + wait).await;
+        return answer(&callback, preferred);
+    }
     let read = request.read(&callbacks.region, callbacks.clock.now());
     let settings = callbacks.settings_of(read.campaign_id()).await?;
     let wish = read.finish(&settings)?;
-    let preferred = preferred_wait(&headers);
-    let wait = preferred.unwrap_or(callbacks.default_wait);
-    let callback = callbacks.accept(wish, resource.id, &info, &allowed.caller, wait).await?;
+    let callback = callbacks.accept(wish, resource, &info, &allowed.caller, wait).await?;
     answer(&callback, preferred)
 }
 
@@ -279,7 +288,7 @@ async fn post_batch(
     });
     faults.unknown(&batch.unknown);
     let items = faults.finish(items)?;
-    let results = callbacks.accept_batch(items, resource.id, &info, &allowed.caller).await?;
+    let results = callbacks.accept_batch(items, resource, &info, &allowed.caller).await?;
     Ok(Json(BatchResults { results }))
 }
 
@@ -298,30 +307,54 @@ impl Callbacks {
     async fn accept(
         &self,
         wish: Wish,
-        id: Uuid,
+        resource: ResourceId,
         info: &RequestInfo,
         caller: &Caller,
         wait: Duration,
     ) -> Result<Callback, Problem> {
         let deadline = Instant::now() + wait;
         let class = if wait.is_zero() { Class::Background } else { Class::Waiting };
-        let slot = if self.draining.is_cancelled() { None } else { self.worker.free_slot(class) };
+        let may_start = !self.draining.is_cancelled() && !resource.repeated;
+        let slot = if may_start { self.worker.free_slot(class) } else { None };
         let due_at = if slot.is_some() { self.worker.lease_end() } else { info.arrived_at };
-        let callback = new_callback(wish, id, info, i32::from(slot.is_some()), due_at);
-        let mut waiter = self.waiting.wait_for(id);
+        let callback = new_callback(wish, resource.id, info, i32::from(slot.is_some()), due_at);
+        let waiter = self.waiting.wait_for(callback.id);
         let entry = self.accepted_entry(&callback, caller);
-        let inserted = self.store.insert(vec![(&callback, entry)]).await?.remove(&id);
-        match inserted {
+        let inserted = self.store.insert(vec![(&callback, entry)]).await;
+        if inserted.is_err() && slot.is_some() {
+            self.give_back(&callback);
+        }
+        match inserted?.remove(&callback.id) {
             Some(Inserted::Duplicate(existing)) => return Err(duplicate(existing)),
-            Some(Inserted::New) => {
+            // `Before`, under an id that is new: a try whose answer was lost has kept it.
+            Some(Inserted::New | Inserted::Before) if !resource.repeated => {
                 metrics::counter!("ringback_callbacks_total", "status" => "accepted").increment(1);
                 match slot {
                     Some(slot) => self.worker.start(callback.clone(), class, slot),
                     None => self.worker.wake(),
                 }
+                if wait.is_zero() {
+                    return Ok(callback);
+                }
             }
-            Some(Inserted::Before) | None => {}
+            Some(Inserted::New | Inserted::Before) | None => self.worker.wake(),
         }
+        Ok(self.outcome_of(callback, waiter, deadline).await)
+    }
+
+    /// The callback may be kept all the same, with a claim of this replica, which will not work on it.
+    fn give_back(&self, callback: &Callback) {
+        let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
+        let (id, attempts) = (callback.id, callback.attempts);
+        give_back(move || {
+            let (store, now) = (Arc::clone(&store), clock.now());
+            async move { store.release(id, attempts, now).await }
+        });
+    }
+
+    /// The callback as it is when there is news of it, or when its caller waits no longer. It is kept: where Postgres
+    /// cannot be asked, it is answered as it was known.
+    async fn outcome_of(&self, callback: Callback, mut waiter: Waiter, deadline: Instant) -> Callback {
         let news = async {
             // The sender lives as long as the waiter does.
             while waiter.news.changed().await.is_ok() {
@@ -332,17 +365,17 @@ impl Callbacks {
             }
             None
         };
+        let news = async { if callback.due_at.is_none() { Some(callback.clone()) } else { news.await } };
         let news = tokio::select! {
             news = news => news,
             () = tokio::time::sleep_until(deadline) => None,
             () = self.draining.cancelled() => None,
             () = self.nothing_can_come() => None,
         };
-        Ok(match news {
+        match news {
             Some(news) => news,
-            None if wait.is_zero() && inserted == Some(Inserted::New) => callback,
-            None => self.store.find(id).await?.unwrap_or(callback),
-        })
+            None => self.store.find(callback.id).await.ok().flatten().unwrap_or(callback),
+        }
     }
 
     /// Returns at once where CXone is not asked at all now, else never.
@@ -363,7 +396,7 @@ impl Callbacks {
     async fn accept_batch(
         &self,
         items: Vec<Value>,
-        batch: Uuid,
+        batch: ResourceId,
         info: &RequestInfo,
         caller: &Caller,
     ) -> Result<Vec<BatchResult>, Problem> {
@@ -377,21 +410,23 @@ impl Callbacks {
             })
             .collect();
         let settings = self.settings_of(read.iter().flatten().filter_map(Read::campaign_id)).await?;
-        let callbacks: Vec<Result<Callback, Problem>> = read
-            .into_iter()
-            .enumerate()
-            .map(|(index, read)| {
-                // The same request again finds the same ids.
-                let id = Uuid::new_v5(&batch, &index.to_be_bytes());
-                Ok(new_callback(read?.finish(&settings)?, id, info, 0, info.arrived_at))
-            })
-            .collect();
-        let new = callbacks.iter().flatten().map(|callback| (callback, self.accepted_entry(callback, caller)));
+        // The same request again finds the same ids, and what it has made under them.
+        let ids: Vec<Uuid> = (0..read.len()).map(|index| Uuid::new_v5(&batch.id, &index.to_be_bytes())).collect();
+        let made = if batch.repeated { self.store.existing(&ids).await? } else { HashSet::new() };
+        let to_keep = |(&id, read): (&Uuid, Result<Read, Problem>)| {
+            Ok(new_callback(read?.finish(&settings)?, id, info, 0, info.arrived_at))
+        };
+        let callbacks: Vec<Result<Callback, Problem>> = ids.iter().zip(read).map(to_keep).collect();
+        let new = callbacks.iter().flatten().filter(|callback| !made.contains(&callback.id));
+        let new = new.map(|callback| (callback, self.accepted_entry(callback, caller)));
         let inserted = self.store.insert(new.collect()).await?;
         self.worker.wake();
         let accepted = inserted.values().filter(|inserted| **inserted == Inserted::New).count();
         metrics::counter!("ringback_callbacks_total", "status" => "accepted").increment(accepted as u64);
-        let results = callbacks.into_iter().enumerate().map(|(index, callback)| {
+        let results = callbacks.into_iter().zip(ids).enumerate().map(|(index, (callback, id))| {
+            if made.contains(&id) {
+                return BatchResult { index, id: Some(id), problem: None };
+            }
             let kept = callback.and_then(|callback| match inserted.get(&callback.id) {
                 Some(Inserted::Duplicate(existing)) => Err(duplicate(*existing)),
                 Some(Inserted::New | Inserted::Before) | None => Ok(callback.id),

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 use serde_json::{Value, json};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use super::attempt::CallbackRepository;
 use super::model::{Callback, Confirmation, Failure, SkipReason, Status};
 use crate::audit::Entry;
 use crate::campaigns::{PlacementRules, SettingsStore};
-use crate::db::is_transient;
+use crate::db::{Db, is_transient, repeated};
 use crate::http::{Page, PageRequest, Position, begin_planned};
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
@@ -82,7 +82,7 @@ pub struct Claimable {
 /// The table of callbacks. Clones are the same one.
 #[derive(Clone)]
 pub struct CallbackStore {
-    pool: PgPool,
+    pool: Db,
     campaigns: SettingsStore,
     // Those who place at the same time queue here, and not with a connection each at the lock in Postgres.
     placing: Arc<Mutex<()>>,
@@ -179,7 +179,7 @@ struct NewRow<'a> {
 
 impl CallbackStore {
     /// Over this database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Db) -> Self {
         Self { campaigns: SettingsStore::new(pool.clone()), pool, placing: Arc::default() }
     }
 
@@ -198,7 +198,9 @@ impl CallbackStore {
         // What stood in the way may be gone by the time that it is looked up: then there is room, and it is tried again.
         while results.len() < ids.len() {
             let missing: Vec<Uuid> = ids.iter().copied().filter(|id| !results.contains_key(id)).collect();
-            let kept = self.insert_rows(&rows, &missing).await?;
+            // Under their own ids: what a try has committed whose answer was lost is found.
+            let jitter = missing.first().map_or(0, |id| id.as_u64_pair().1);
+            let kept = repeated(jitter, || self.insert_rows(&rows, &missing)).await?;
             results.extend(kept.iter().map(|id| (*id, Inserted::New)));
             if results.len() < ids.len() {
                 let kept: HashSet<Uuid> = kept.into_iter().collect();
@@ -269,6 +271,15 @@ impl CallbackStore {
         row.fetch_optional(&self.pool).await?.map(Callback::try_from).transpose()
     }
 
+    /// Which of these are kept.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn existing(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, sqlx::Error> {
+        let found = sqlx::query_scalar!("select id from callbacks where id = any($1)", ids);
+        Ok(found.fetch_all(&self.pool).await?.into_iter().collect())
+    }
+
     /// One page of the callbacks that pass the filter, newest first.
     ///
     /// # Errors
@@ -295,7 +306,7 @@ impl CallbackStore {
             page.after.as_ref().map(|after| after.id),
             page.limit + 1
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         let callbacks = rows.into_iter().map(Callback::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::of(callbacks, page.limit, |callback| Newest { created_at: callback.created_at, id: callback.id }))
@@ -398,7 +409,7 @@ impl CallbackRepository for CallbackStore {
             "select pg_advisory_xact_lock(hashtextextended('dispatch ' || $1, 0))",
             callback.campaign_id.as_str()
         )
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         let counts = sqlx::query_scalar!(
             r#"select (
@@ -413,12 +424,12 @@ impl CallbackRepository for CallbackStore {
             callback.id,
             json!(hours)
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         let counts: Vec<u32> = counts.into_iter().map(|count| u32::try_from(count).unwrap_or(u32::MAX)).collect();
         let Some(at) = decide(&counts) else { return Ok(true) };
         callback.placed(at);
-        let ours = save(&mut *transaction, callback, None).await?;
+        let ours = save(&mut transaction, callback, None).await?;
         transaction.commit().await?;
         Ok(ours)
     }

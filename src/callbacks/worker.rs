@@ -118,7 +118,7 @@ impl Worker {
 
     /// Claims what is due and starts on it, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        stop.run_until_cancelled(self.claim_and_start()).await;
+        self.claim_and_start(&stop).await;
     }
 
     /// Lets what runs finish, and releases what does not in time. Nothing may be started any more.
@@ -131,11 +131,20 @@ impl Worker {
         }
     }
 
-    async fn claim_and_start(self: &Arc<Self>) {
+    /// A claim is never cut off in the middle: Postgres might carry it out all the same, for nobody.
+    async fn claim_and_start(self: &Arc<Self>, stop: &CancellationToken) {
         loop {
             // The semaphore is never closed.
-            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
+            let slot = stop.run_until_cancelled(Arc::clone(&self.slots).acquire_owned()).await;
+            let Some(Ok(slot)) = slot else { return };
             let pause = match self.claim_next().await {
+                Ok(Next::Work(callback)) if stop.is_cancelled() => {
+                    let released = self.store().release(callback.id, callback.attempts, self.attempts.clock.now()).await;
+                    if let Err(error) = released {
+                        tracing::error!(error = %error, "a claim could not be released; it ends with its lease");
+                    }
+                    return;
+                }
                 Ok(Next::Work(callback)) => {
                     self.start(*callback, Class::Background, slot);
                     continue;
@@ -148,7 +157,7 @@ impl Worker {
             };
             drop(slot);
             // Until someone wakes it, or it is time to look again; a timeout is as good as a call.
-            let _ = tokio::time::timeout(pause, self.wake.notified()).await;
+            let _ = tokio::time::timeout(pause, stop.run_until_cancelled(self.wake.notified())).await;
         }
     }
 

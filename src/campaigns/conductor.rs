@@ -21,6 +21,7 @@ use super::store::CampaignStore;
 use crate::audit::{Entry, Outcome};
 use crate::clock::Clock;
 use crate::cxone::CampaignState;
+use crate::db::give_back;
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
 
@@ -37,13 +38,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const POLL: Duration = Duration::from_millis(400);
 /// Campaigns that one replica works on at once by itself. Commands do not count.
 const SLOTS: usize = 32;
-/// After SIGTERM, work may go on for so long. What is unfinished then is free when its lease ends.
+/// After SIGTERM, work may go on for so long. What is unfinished then is free at once.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Whose turn it is with a campaign in this replica; those who wait in another find its lease taken.
 type Turns = HashMap<CampaignId, Weak<tokio::sync::Mutex<()>>>;
 /// What is known of a command that is kept, while CXone is being told.
 type Kept = (Campaign, Option<CampaignState>);
+
+/// How a look at a campaign went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    /// The lease is given back, or somebody else's.
+    Ended,
+    /// In the middle.
+    Stopped,
+}
 
 /// Works on campaigns: commands, and whatever is due.
 pub struct Conductor {
@@ -87,7 +97,16 @@ impl Conductor {
         let (sender, ended) = oneshot::channel();
         let (conductor, task_id, task_order) = (Arc::clone(self), id.clone(), order.clone());
         let work = async move {
-            let _ = sender.send(conductor.work_on_command(&task_id, &task_order, deadline, &kept_sender).await);
+            let lease = conductor.clock().new_id();
+            let work = conductor.work_on_command(&task_id, &task_order, lease, deadline, &kept_sender);
+            let worked = conductor.give_up.run_until_cancelled(work).await;
+            let has_stopped = worked.as_ref().is_none_or(|worked| matches!(worked, Err(Halt::Database(_))));
+            if let Some(worked) = worked {
+                let _ = sender.send(worked);
+            }
+            if has_stopped {
+                conductor.end_lease(lease).await;
+            }
         };
         self.running.spawn(work.in_current_span());
         let overdue = async {
@@ -116,15 +135,14 @@ impl Conductor {
         &self,
         id: &CampaignId,
         order: &Order,
+        lease: Uuid,
         deadline: Instant,
         kept: &watch::Sender<Option<Kept>>,
     ) -> Result<Report, Halt> {
         let turn = tokio::time::timeout_at(deadline, self.turn(id)).await.ok();
-        let lease = match &turn {
-            Some(_) => self.claim(id, deadline).await?,
-            None => None,
-        };
-        let Some(lease) = lease else { return self.command_later(id, order).await };
+        if turn.is_none() || !self.claim(id, lease, deadline).await? {
+            return self.command_later(id, order).await;
+        }
         let already_kept = || kept.borrow().clone();
         let kept = |campaign: &Campaign, previous| {
             kept.send_replace(Some((campaign.clone(), previous)));
@@ -182,19 +200,34 @@ impl Conductor {
         Some(order.entry(id, ending, outcome, detail, self.clock()))
     }
 
-    /// The lease of a campaign; none where someone else has it until the deadline.
-    async fn claim(&self, id: &CampaignId, deadline: Instant) -> Result<Option<Uuid>, sqlx::Error> {
-        let lease = self.clock().new_id();
+    /// Takes the lease of a campaign. False where someone else has it until the deadline.
+    async fn claim(&self, id: &CampaignId, lease: Uuid, deadline: Instant) -> Result<bool, sqlx::Error> {
         loop {
             let now = self.clock().now();
             if self.store().claim(id, now, now + LEASE, lease).await? {
-                return Ok(Some(lease));
+                return Ok(true);
             }
             if Instant::now() + LOOK_EVERY > deadline {
-                return Ok(None);
+                return Ok(false);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Ends a lease that may be held and whose work has stopped: at once, and again in a moment, where Postgres is away.
+    async fn end_lease(&self, lease: Uuid) {
+        if self.store().end_lease(lease).await.is_err() {
+            self.end_lost_lease(lease);
+        }
+    }
+
+    /// Ends a lease whose claim was not answered.
+    fn end_lost_lease(&self, lease: Uuid) {
+        let store = self.store().clone();
+        give_back(move || {
+            let store = store.clone();
+            async move { store.end_lease(lease).await }
+        });
     }
 
     async fn turn(&self, id: &CampaignId) -> OwnedMutexGuard<()> {
@@ -235,18 +268,24 @@ impl Conductor {
 
     /// Looks after what is due, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        stop.run_until_cancelled(self.claim_and_start()).await;
+        self.claim_and_start(&stop).await;
     }
 
-    async fn claim_and_start(self: &Arc<Self>) {
+    /// A claim is never cut off in the middle: Postgres might carry it out all the same, for nobody.
+    async fn claim_and_start(self: &Arc<Self>, stop: &CancellationToken) {
         loop {
             // The semaphore is never closed.
-            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
+            let slot = stop.run_until_cancelled(Arc::clone(&self.slots).acquire_owned()).await;
+            let Some(Ok(slot)) = slot else { return };
             match self.claim_due().await {
+                Ok(Some((_, lease))) if stop.is_cancelled() => return self.end_lease(lease).await,
                 Ok(Some((id, lease))) => {
                     let conductor = Arc::clone(self);
                     self.running.spawn(async move {
-                        conductor.give_up.run_until_cancelled(conductor.look_after(&id, lease)).await;
+                        let looked = conductor.give_up.run_until_cancelled(conductor.look_after(&id, lease)).await;
+                        if looked != Some(Looked::Ended) {
+                            conductor.end_lease(lease).await;
+                        }
                         drop(slot);
                     });
                     continue;
@@ -257,17 +296,20 @@ impl Conductor {
             drop(slot);
             let pause = self.clock().between(POLL / 2, POLL);
             // A timeout is as good as a call.
-            let _ = tokio::time::timeout(pause, self.wake.notified()).await;
+            let _ = tokio::time::timeout(pause, stop.run_until_cancelled(self.wake.notified())).await;
         }
     }
 
     async fn claim_due(&self) -> Result<Option<(CampaignId, Uuid)>, sqlx::Error> {
         let (now, lease) = (self.clock().now(), self.clock().new_id());
-        let claimed = self.store().claim_due(now, now + LEASE, lease).await?;
-        Ok(claimed.map(|id| (id, lease)))
+        let claimed = self.store().claim_due(now, now + LEASE, lease).await;
+        if claimed.is_err() {
+            self.end_lost_lease(lease);
+        }
+        Ok(claimed?.map(|id| (id, lease)))
     }
 
-    async fn look_after(&self, id: &CampaignId, lease: Uuid) {
+    async fn look_after(&self, id: &CampaignId, lease: Uuid) -> Looked {
         let trace = Traceparent::root(lease);
         let span = tracing::info_span!("campaign", campaign.id = %id, trace.id = trace.trace_id());
         let work = async {
@@ -276,19 +318,22 @@ impl Conductor {
                 Err(Halt::LeaseLost) => tracing::info!("another replica has the campaign now"),
                 Err(Halt::Refused(_)) => {}
                 Err(Halt::Database(error)) => {
-                    tracing::error!(error = %error, "the work stops here; it is taken up again when its lease is over");
+                    tracing::error!(error = %error, "the work stops here; it is taken up again");
+                    return Looked::Stopped;
                 }
             }
+            Looked::Ended
         };
-        work.instrument(span).await;
+        work.instrument(span).await
     }
 
-    /// Lets what runs finish. Nothing may be started any more.
+    /// Lets what runs finish, and gives back the leases of what does not in time. Nothing may be started any more.
     pub async fn drain(&self) {
         self.running.close();
         if tokio::time::timeout(DRAIN, self.running.wait()).await.is_err() {
             tracing::warn!(campaigns = self.running.len(), "leaving campaigns that did not finish in time");
             self.give_up.cancel();
+            self.running.wait().await;
         }
     }
 }

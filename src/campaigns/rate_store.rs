@@ -6,14 +6,16 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 use serde_json::json;
-use sqlx::PgPool;
 
 use super::answer_rate::{Counts, Guard, Step};
 use super::settings::CampaignSettings;
+use crate::db::{Db, purge_in_steps};
 use crate::types::CampaignId;
 
 /// Far beyond what any dialer does in a window, and two of them fit a bigint.
 const MOST: i64 = 1 << 61;
+/// Steps that one statement deletes.
+const PURGE_STEP: u64 = 5_000;
 
 /// What is watched of a campaign.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,7 +38,7 @@ pub struct Shared {
 /// The table of steps.
 #[derive(Clone, Debug)]
 pub struct RateStore {
-    pool: PgPool,
+    pool: Db,
 }
 
 #[derive(Serialize)]
@@ -52,7 +54,7 @@ struct Addition<'a> {
 
 impl RateStore {
     /// Over this database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Db) -> Self {
         Self { pool }
     }
 
@@ -162,12 +164,20 @@ impl RateStore {
     /// Deletes the steps that no longer count.
     ///
     /// # Errors
-    /// Where Postgres refuses.
-    pub async fn purge(&self, now: Timestamp) -> Result<(), sqlx::Error> {
-        sqlx::query!("delete from answer_rate_buckets where counts_until <= $1", now.to_sqlx() as _)
-            .execute(&self.pool)
-            .await
-            .map(drop)
+    /// Where Postgres refuses; what was deleted before stays so.
+    pub async fn purge(&self, now: Timestamp) -> Result<u64, sqlx::Error> {
+        purge_in_steps(PURGE_STEP, |limit| async move {
+            let purged = sqlx::query!(
+                "delete from answer_rate_buckets where ctid = any(array(
+                     select ctid from answer_rate_buckets where counts_until <= $1 order by counts_until limit $2
+                     for update skip locked
+                 ))",
+                now.to_sqlx() as _,
+                limit
+            );
+            Ok(purged.execute(&self.pool).await?.rows_affected())
+        })
+        .await
     }
 }
 

@@ -160,6 +160,7 @@ impl AnswerRates {
 
     /// Tells Postgres what was counted, learns what others have, and pauses what has to be.
     async fn share(self: &Arc<Self>, purge_at: &mut Timestamp) -> Result<(), sqlx::Error> {
+        self.purge(purge_at);
         let (fresh, ids) = self.take_fresh();
         if ids.is_empty() {
             return Ok(());
@@ -174,11 +175,22 @@ impl AnswerRates {
             let rates = Arc::clone(self);
             tokio::spawn(async move { rates.throttle(id, guard, counts, now).await });
         }
-        if *purge_at <= now {
-            *purge_at = now + PURGE_EVERY;
-            self.store.purge(now).await?;
-        }
         Ok(())
+    }
+
+    /// Beside the sharing, which must not wait for it.
+    fn purge(&self, purge_at: &mut Timestamp) {
+        let now = self.clock.now();
+        if now < *purge_at {
+            return;
+        }
+        *purge_at = now + PURGE_EVERY;
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.purge(now).await {
+                tracing::warn!(error = %error, "old steps of answer rates were not deleted");
+            }
+        });
     }
 
     fn take_fresh(&self) -> (Vec<(CampaignId, Watching, Step)>, Vec<CampaignId>) {

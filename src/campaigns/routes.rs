@@ -253,7 +253,10 @@ fn problem(halt: Halt) -> Problem {
     let refusal = match halt {
         Halt::Refused(refusal) => refusal,
         Halt::Database(error) => return error.into(),
-        Halt::LeaseLost => return Problem::new(ProblemKind::Internal, "the work on the command has stopped"),
+        Halt::LeaseLost => {
+            let detail = "the work on the command has stopped";
+            return Problem::new(ProblemKind::Unavailable, detail).retry_after(LOOK_AGAIN_AFTER.into());
+        }
     };
     match refusal {
         Refusal::Unknown => Problem::not_found("campaign in CXone"),

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde_json::json;
-use sqlx::PgPool;
 
 use super::settings::CampaignSettings;
 use crate::audit::Entry;
+use crate::db::Db;
 use crate::types::CampaignId;
 
 /// What became of settings that were to be kept.
@@ -22,12 +22,12 @@ pub enum Saved {
 /// The table of settings.
 #[derive(Clone, Debug)]
 pub struct SettingsStore {
-    pool: PgPool,
+    pool: Db,
 }
 
 impl SettingsStore {
     /// Over this database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Db) -> Self {
         Self { pool }
     }
 

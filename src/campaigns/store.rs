@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::answer_rate::Counts;
@@ -12,6 +11,7 @@ use super::campaign::{Campaign, Changes, Failure};
 use super::control::Book;
 use crate::audit::Entry;
 use crate::cxone::CampaignState;
+use crate::db::Db;
 use crate::http::{Page, PageRequest, Position, begin_planned};
 use crate::types::CampaignId;
 
@@ -35,7 +35,7 @@ impl Position for Newest {
 /// The tables of campaigns and holds.
 #[derive(Clone, Debug)]
 pub struct CampaignStore {
-    pool: PgPool,
+    pool: Db,
 }
 
 /// A campaign's row, its settings, and its holds that are not lifted.
@@ -92,7 +92,7 @@ fn decode<T: DeserializeOwned>(kept: Value) -> Result<T, sqlx::Error> {
 
 impl CampaignStore {
     /// Over this database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Db) -> Self {
         Self { pool }
     }
 
@@ -175,6 +175,17 @@ impl CampaignStore {
         .execute(&self.pool)
         .await
         .map(drop)
+    }
+
+    /// Ends a lease whose work has stopped, whichever campaign it is of.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn end_lease(&self, lease: Uuid) -> Result<(), sqlx::Error> {
+        sqlx::query!("update campaigns set leased_by = null, leased_until = null where leased_by = $1", lease)
+            .execute(&self.pool)
+            .await
+            .map(drop)
     }
 
     /// Writes an entry of its own.
@@ -266,7 +277,7 @@ impl CampaignStore {
             page.after.as_ref().map(|after| after.id.as_str()),
             page.limit + 1
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         let campaigns = rows.into_iter().map(Campaign::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::of(campaigns, page.limit, |campaign| Newest {

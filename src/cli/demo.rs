@@ -26,7 +26,7 @@ use crate::simulator::{self, Campaign};
 use crate::telemetry::{self, LogFormat};
 use crate::types::{PhoneNumber, Region, Zone};
 use crate::webhooks::{Reach, SigningSecret, WebhookSettings};
-use crate::{app, shutdown};
+use crate::{app, db, shutdown};
 
 const CAMPAIGN: &str = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8";
 /// Campaigns that are paused and resumed have UUIDs.
@@ -83,20 +83,20 @@ impl Demo {
         // The demo's own lines say what happens; the logs only what goes wrong.
         telemetry::start_logging(LogFormat::Pretty, "error");
         let stop = shutdown::on_signal()?;
-        let pool = app::connect(options).await.context("Postgres cannot be reached")?;
-        app::migrate(&pool).await.context("the schema could not be brought up to date")?;
+        let db = db::connect(&options).await.context("Postgres cannot be reached")?;
+        db::migrate(&options).await.context("the schema could not be brought up to date")?;
 
         let simulator = start_simulator(stop.clone()).await?;
         let (receiver, webhooks) = start_receiver(stop.clone()).await?;
         let clock = Clock::system();
         let settings = settings(simulator, receiver)?;
-        app::configure(&pool, &settings, &clock).await.context("the webhook could not be kept")?;
-        let service = app::build(&settings, pool.clone(), clock.clone(), stop.clone())?;
+        app::configure(&db, &settings, &clock).await.context("the webhook could not be kept")?;
+        let service = app::build(&settings, db.clone(), clock.clone(), stop.clone())?;
         let listener = listen(self.listen_addr).await?;
         let address = listener.local_addr()?;
         let service = tokio::spawn(service.run(listener));
 
-        let store = KeyStore::new(pool.clone());
+        let store = KeyStore::new(db.clone());
         let key = keys::create(&store, &clock, Actor::system("demo"), "demo".into(), Scope::ALL.to_vec(), None).await?;
         let (base_url, key) = (format!("http://{address}"), key.reveal().to_owned());
         let mut ivr = Ivr { http: Client::new(), base_url, key, webhooks };
@@ -112,7 +112,7 @@ impl Demo {
         stop.cancelled().await;
         anstream::println!("\n{DIM}stopping …{DIM:#}");
         service.await.context("the service panicked")??;
-        pool.close().await;
+        db.close().await;
         Ok(())
     }
 }

@@ -6,10 +6,10 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::app;
 use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::config::DatabaseArgs;
+use crate::db;
 use crate::http::Scope;
 use crate::keys::{KeyRecord, KeySecret, KeyStore, NewKey};
 
@@ -47,9 +47,10 @@ enum Action {
 impl Keys {
     /// Does what was asked for.
     pub async fn run(self) -> anyhow::Result<()> {
-        let pool = app::connect(self.database.options()?).await.context("Postgres cannot be reached")?;
-        app::migrate(&pool).await.context("the schema could not be brought up to date")?;
-        let (store, clock) = (KeyStore::new(pool.clone()), Clock::system());
+        let database = self.database.options()?;
+        let db = db::connect(&database).await.context("Postgres cannot be reached")?;
+        db::migrate(&database).await.context("the schema could not be brought up to date")?;
+        let (store, clock) = (KeyStore::new(db.clone()), Clock::system());
         match self.action {
             Action::Create { name, scopes, expires_in } => {
                 let expires_at = expires_in.map(|span| after(clock.now(), span)).transpose()?;
@@ -67,7 +68,7 @@ impl Keys {
                 }
             }
         }
-        pool.close().await;
+        db.close().await;
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 
-use crate::app;
 use crate::config::DatabaseArgs;
+use crate::db;
 
 #[derive(clap::Args)]
 pub struct Migrate {
@@ -14,9 +14,6 @@ pub struct Migrate {
 impl Migrate {
     /// Brings the schema up to date and exits.
     pub async fn run(self) -> anyhow::Result<()> {
-        let pool = app::connect(self.database.options()?).await.context("Postgres cannot be reached")?;
-        app::migrate(&pool).await.context("the schema could not be brought up to date")?;
-        pool.close().await;
-        Ok(())
+        db::migrate(&self.database.options()?).await.context("the schema could not be brought up to date")
     }
 }

@@ -5,7 +5,7 @@ use tokio::net::TcpListener;
 
 use crate::clock::Clock;
 use crate::config::ServiceArgs;
-use crate::{app, shutdown, telemetry};
+use crate::{app, db, shutdown, telemetry};
 
 #[derive(clap::Args)]
 pub struct Serve {
@@ -20,16 +20,16 @@ impl Serve {
         let database = self.service.database.options()?;
         telemetry::start_logging(self.service.log_format, telemetry::DEFAULT_FILTER);
         let stop = shutdown::on_signal()?;
-        let pool = app::connect(database).await.context("Postgres cannot be reached")?;
-        app::migrate(&pool).await.context("the schema could not be brought up to date")?;
-        app::configure(&pool, &settings, &Clock::system()).await.context("the configured webhook cannot be kept")?;
-        let app = app::build(&settings, pool.clone(), Clock::system(), stop)?;
+        let db = db::connect(&database).await.context("Postgres cannot be reached")?;
+        db::migrate(&database).await.context("the schema could not be brought up to date")?;
+        app::configure(&db, &settings, &Clock::system()).await.context("the configured webhook cannot be kept")?;
+        let app = app::build(&settings, db.clone(), Clock::system(), stop)?;
         let listener = TcpListener::bind(settings.listen_addr)
             .await
             .with_context(|| format!("cannot listen on {} (LISTEN_ADDR)", settings.listen_addr))?;
         tracing::info!(listen_addr = %listener.local_addr()?, "ready");
         app.run(listener).await.context("serving failed")?;
-        pool.close().await;
+        db.close().await;
         tracing::info!("stopped");
         Ok(())
     }

@@ -171,7 +171,7 @@ async fn within_deadline(request: Request, next: Next) -> Response {
     })
 }
 
-fn panicked(cause: Box<dyn Any + Send>) -> Response {
+pub(super) fn panicked(cause: Box<dyn Any + Send>) -> Response {
     let text = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
     tracing::error!(panic = text.unwrap_or("of no known kind"), "a request panicked");
     Problem::new(ProblemKind::Internal, "the request could not be worked on").into_response()

@@ -1,9 +1,11 @@
 //! `Idempotency-Key`: the same request again is answered as the first one was, and done once.
 //!
-//! The first request with a key claims it, with the id that whatever it makes will have. A request that crashes leaves
-//! its claim behind; once the lease is over, the next one with the key takes the claim on under the same id, finds what
-//! the first had made under it, and so makes nothing twice.
+//! The first run of a request with a key claims it, with the id that whatever it makes will have, and renews its lease
+//! while it works. A run that crashes, or is answered with a 5xx, leaves the key and its id behind: the next one takes them
+//! on, finds what was made under that id, and so makes nothing twice. Only a request that certainly did nothing frees its
+//! key. Each write names the run that it belongs to.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -11,24 +13,28 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use jiff_sqlx::ToSqlx as _;
+use futures::FutureExt as _;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use sqlx::PgPool;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::caller::Caller;
-use super::edge::{RequestInfo, rendered};
+use super::edge::{RequestInfo, panicked, rendered};
+use super::idempotency_store::{Claim, Found, KeptAnswer, KeyedAnswers, LEASE};
 use super::input::read_body;
 use super::problem::{Problem, ProblemKind};
 use crate::clock::Clock;
+use crate::db::Db;
 use crate::types::Fault;
 
-/// How long answers are kept (the contract's 7 days).
-const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Longer than any request may run, so that two never run under one key.
-const LEASE: Duration = Duration::from_secs(45);
+/// A run renews its lease so often.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// An answer waits so long for what is written about it; the writing goes on behind it.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(500);
+/// Between two tries to write.
+const WRITE_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// What a client that meets a request still running should wait, in seconds.
 const IN_USE_RETRY_AFTER: u64 = 2;
 /// The headers that belong to an answer; the others belong to the exchange.
@@ -53,16 +59,19 @@ pub struct KeptBody(pub Bytes);
 /// Who keeps the answers.
 #[derive(Clone, Debug)]
 pub struct Idempotency {
-    pool: PgPool,
+    answers: KeyedAnswers,
     clock: Clock,
 }
 
-/// What a key turns out to be.
-enum Claim {
-    Ours(ResourceId),
-    Answered(Response),
-    Running,
-    OfAnotherRequest,
+/// What becomes of a key after a run.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// Its request is answered so from now on.
+    Kept(KeptAnswer),
+    /// The run certainly did nothing.
+    Freed,
+    /// It may have done something: the next request goes on under the same resource id.
+    Open,
 }
 
 /// Runs a POST once for each key.
@@ -89,23 +98,25 @@ pub async fn idempotent(
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let hash = request_hash(target, &body);
 
-    match idempotency.claim(caller.key_id, &key, &hash).await? {
-        Claim::Answered(answer) => Ok(answer),
-        Claim::Running => Err(in_use()),
-        Claim::OfAnotherRequest => Err(Problem::new(
+    let claim = idempotency.answers.new_claim(caller.key_id, key);
+    match idempotency.claim(&claim, &hash).await? {
+        Found::Answered(answer) => Ok(replayed(answer)),
+        Found::Running => Err(in_use()),
+        Found::OfAnotherRequest => Err(Problem::new(
             ProblemKind::IdempotencyKeyReused,
             "this key came with another body, or to another route, before",
         )),
-        Claim::Ours(resource) => {
+        Found::Ours(resource) => {
             parts.extensions.insert(resource);
             // In a task of its own: a caller that hangs up finds the answer when it comes back with the key.
             let answered = async move {
-                let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-                idempotency.settle(caller.key_id, &key, rendered(response, &info)).await
+                let run = AssertUnwindSafe(next.run(Request::from_parts(parts, Body::from(body)))).catch_unwind();
+                let response = idempotency.renewing(&claim, run).await.unwrap_or_else(panicked);
+                idempotency.settle(claim, rendered(response, &info), resource.repeated).await
             };
             tokio::spawn(answered.in_current_span())
                 .await
-                .map_err(|_| Problem::new(ProblemKind::Internal, "the request could not be worked on"))?
+                .map_err(|_| Problem::new(ProblemKind::Internal, "the request could not be worked on"))
         }
     }
 }
@@ -132,107 +143,95 @@ fn request_hash(target: &str, body: &[u8]) -> [u8; 32] {
 
 impl Idempotency {
     /// Over this database.
-    pub fn new(pool: PgPool, clock: Clock) -> Self {
-        Self { pool, clock }
+    pub fn new(pool: Db, clock: Clock) -> Self {
+        Self { answers: KeyedAnswers::new(pool, clock.clone()), clock }
     }
 
-    async fn claim(&self, caller: Uuid, key: &str, hash: &[u8; 32]) -> Result<Claim, sqlx::Error> {
-        let now = self.clock.now();
-        let fresh = self.clock.new_id();
-        // Takes the key where nobody has it, where its answer is too old, or where its first request has crashed.
-        let claimed = sqlx::query!(
-            "insert into idempotency_keys as kept
-                 (api_key_id, key, request_hash, resource_id, leased_until, created_at)
-             values ($1, $2, $3, $4, $5, $6)
-             on conflict (api_key_id, key) do update set
-                 request_hash = excluded.request_hash,
-                 resource_id = case when kept.created_at < $7 then excluded.resource_id else kept.resource_id end,
-                 leased_until = excluded.leased_until,
-                 created_at = excluded.created_at,
-                 answer_status = null, answer_headers = null, answer_body = null
-             where kept.created_at < $7
-                or (kept.answer_status is null and kept.leased_until < $6
-                    and kept.request_hash = excluded.request_hash)
-             returning resource_id",
-            caller,
-            key,
-            hash,
-            fresh,
-            (now + LEASE).to_sqlx() as _,
-            now.to_sqlx() as _,
-            (now - KEPT_FOR).to_sqlx() as _
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        if let Some(row) = claimed {
-            let repeated = row.resource_id != fresh;
-            return Ok(Claim::Ours(ResourceId { id: row.resource_id, repeated }));
-        }
-        let kept = sqlx::query!(
-            "select request_hash, answer_status, answer_headers, answer_body from idempotency_keys
-             where api_key_id = $1 and key = $2",
-            caller,
-            key
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(match kept {
-            None => Claim::Running,
-            Some(kept) if kept.request_hash != hash => Claim::OfAnotherRequest,
-            Some(kept) => match (kept.answer_status, kept.answer_headers, kept.answer_body) {
-                (Some(status), Some(headers), Some(body)) => Claim::Answered(replayed(status, &headers, body)),
-                _ => Claim::Running,
-            },
-        })
-    }
-
-    /// Keeps the answer, or frees the key where the request did nothing.
-    async fn settle(&self, caller: Uuid, key: &str, response: Response) -> Result<Response, Problem> {
-        if !is_kept(&response) {
-            sqlx::query!("delete from idempotency_keys where api_key_id = $1 and key = $2", caller, key)
-                .execute(&self.pool)
-                .await?;
-            return Ok(response);
-        }
-        let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-        let kept = parts.extensions.get::<KeptBody>().map_or(&body, |kept| &kept.0);
-        sqlx::query!(
-            "update idempotency_keys set answer_status = $3, answer_headers = $4, answer_body = $5
-             where api_key_id = $1 and key = $2",
-            caller,
-            key,
-            i16::try_from(parts.status.as_u16()).unwrap_or(200),
-            kept_headers(&parts.headers),
-            &kept[..]
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(Response::from_parts(parts, Body::from(body)))
-    }
-
-    /// Deletes what is older than it need be kept; a bounded piece at a time.
+    /// Deletes what is older than it need be kept.
     ///
     /// # Errors
     /// Where Postgres refuses.
     pub async fn purge(&self) -> Result<u64, sqlx::Error> {
-        let purged = sqlx::query!(
-            "delete from idempotency_keys where (api_key_id, key) in
-                 (select api_key_id, key from idempotency_keys where created_at < $1 limit 10000)",
-            (self.clock.now() - KEPT_FOR).to_sqlx() as _
-        );
-        Ok(purged.execute(&self.pool).await?.rows_affected())
+        self.answers.purge().await
+    }
+
+    async fn claim(&self, claim: &Claim, hash: &[u8; 32]) -> Result<Found, sqlx::Error> {
+        let found = self.answers.claim(claim, hash).await;
+        if found.is_err() {
+            // The key may be taken, by a run that there will never be.
+            self.write(claim.clone(), Fate::Open);
+        }
+        found
+    }
+
+    async fn renewing<T>(&self, claim: &Claim, run: impl Future<Output = T>) -> T {
+        let renew = async || -> std::convert::Infallible {
+            loop {
+                sleep(RENEW_EVERY).await;
+                if let Err(error) = self.answers.renew(claim).await {
+                    tracing::warn!(error = %error, "the lease of an idempotency key could not be renewed");
+                }
+            }
+        };
+        tokio::select! {
+            response = run => response,
+            never = renew() => match never {},
+        }
+    }
+
+    /// The answer is given whatever becomes of the key.
+    async fn settle(&self, claim: Claim, response: Response, repeated: bool) -> Response {
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+        let kept = parts.extensions.get::<KeptBody>().map_or(&body, |kept| &kept.0);
+        let kind = parts.extensions.get::<Problem>().map(|problem| problem.kind);
+        let fate = match is_final(parts.status, kind) {
+            Some(true) => Fate::Kept(KeptAnswer {
+                status: i16::try_from(parts.status.as_u16()).unwrap_or(200),
+                headers: kept_headers(&parts.headers),
+                body: kept.to_vec(),
+            }),
+            // What an earlier run made is still to be found.
+            Some(false) if !repeated => Fate::Freed,
+            Some(false) | None => Fate::Open,
+        };
+        let _ = timeout(WRITTEN_WITHIN, self.write(claim, fate)).await;
+        Response::from_parts(parts, Body::from(body))
+    }
+
+    /// Writes what becomes of a key, again and again until the lease is over by itself.
+    fn write(&self, claim: Claim, fate: Fate) -> tokio::task::JoinHandle<()> {
+        let answers = self.answers.clone();
+        let give_up_at = Instant::now() + LEASE;
+        let writing = async move {
+            loop {
+                let written = match &fate {
+                    Fate::Kept(answer) => answers.keep(&claim, answer).await,
+                    Fate::Freed => answers.free(&claim).await,
+                    Fate::Open => answers.end(&claim).await,
+                };
+                let Err(error) = written else { return };
+                if Instant::now() >= give_up_at {
+                    tracing::error!(error = %error, "what became of an idempotency key could not be written");
+                    return;
+                }
+                sleep(WRITE_AGAIN_AFTER).await;
+            }
+        };
+        tokio::spawn(writing.in_current_span())
     }
 }
 
-/// What the request brought about is kept, good or bad; what was refused before anything was done is not, nor is what
-/// failed in the service itself.
-fn is_kept(response: &Response) -> bool {
-    let kind = response.extensions().get::<Problem>().map(|problem| problem.kind);
-    match response.status() {
-        StatusCode::CONFLICT => true,
-        StatusCode::UNPROCESSABLE_ENTITY => kind != Some(ProblemKind::InvalidRequest),
-        status => status.is_success(),
+/// Whether an answer is final: true, where the request brought it about, good or bad; false, where the request was refused
+/// before anything was done. None, where it is unknown what was done.
+fn is_final(status: StatusCode, kind: Option<ProblemKind>) -> Option<bool> {
+    match status {
+        StatusCode::CONFLICT => Some(true),
+        StatusCode::UNPROCESSABLE_ENTITY => Some(kind != Some(ProblemKind::InvalidRequest)),
+        status if status.is_success() => Some(true),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => None,
+        status if status.is_client_error() => Some(false),
+        _ => None,
     }
 }
 
@@ -244,7 +243,8 @@ fn kept_headers(headers: &HeaderMap) -> Value {
     Value::Object(kept.collect::<Map<_, _>>())
 }
 
-fn replayed(status: i16, headers: &Value, body: Vec<u8>) -> Response {
+fn replayed(answer: KeptAnswer) -> Response {
+    let KeptAnswer { status, headers, body } = answer;
     let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let mut response = (status.unwrap_or(StatusCode::OK), Bytes::from(body)).into_response();
     let kept = KEPT_HEADERS.into_iter().filter_map(|name| {
@@ -254,4 +254,25 @@ fn replayed(status: i16, headers: &Value, body: Vec<u8>) -> Response {
     response.headers_mut().extend(kept);
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_kept_by_what_was_done_freed_by_what_was_not_and_left_open_by_what_is_unknown() {
+        let final_of = |status: u16, kind| is_final(StatusCode::from_u16(status).unwrap(), kind);
+        for status in [200, 201, 202, 204, 409] {
+            assert_eq!(final_of(status, None), Some(true), "{status}");
+        }
+        assert_eq!(final_of(422, Some(ProblemKind::CxoneRejected)), Some(true));
+        assert_eq!(final_of(422, Some(ProblemKind::InvalidRequest)), Some(false));
+        for status in [400, 401, 403, 404, 405, 413, 415] {
+            assert_eq!(final_of(status, None), Some(false), "{status}");
+        }
+        for status in [408, 429, 500, 502, 503, 504] {
+            assert_eq!(final_of(status, None), None, "{status}");
+        }
+    }
 }

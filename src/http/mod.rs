@@ -3,6 +3,7 @@
 mod caller;
 mod edge;
 mod idempotency;
+mod idempotency_store;
 mod input;
 mod openapi;
 mod operations;

@@ -11,7 +11,6 @@ use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
-use sqlx::PgPool;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -19,6 +18,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::input::Segment;
 use super::problem::{Problem, ProblemKind};
+use crate::db::Db;
 
 /// A probe that waits longer than this for Postgres learns nothing more by waiting.
 const READY_WITHIN: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ const READY_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Operations {
     /// The database that readiness depends on.
-    pub pool: PgPool,
+    pub pool: Db,
     /// Everything that was measured.
     pub metrics: PrometheusHandle,
     /// Ends when the service begins to drain: it then takes no more work.

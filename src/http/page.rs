@@ -3,10 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use sqlx::{PgPool, Postgres, Transaction};
 use utoipa::ToSchema;
 
 use super::input::Query;
+use crate::db::{Db, Transaction};
 use crate::types::Fault;
 
 const DEFAULT_LIMIT: i64 = 50;
@@ -51,9 +51,9 @@ fn parse_limit(text: &str) -> Result<i64, Fault> {
 ///
 /// # Errors
 /// Where Postgres cannot be asked.
-pub async fn begin_planned(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    sqlx::query!("set local plan_cache_mode = force_custom_plan").execute(&mut *transaction).await?;
+pub async fn begin_planned(db: &Db) -> Result<Transaction, sqlx::Error> {
+    let mut transaction = db.begin().await?;
+    sqlx::query!("set local plan_cache_mode = force_custom_plan").execute(&mut transaction).await?;
     Ok(transaction)
 }
 

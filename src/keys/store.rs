@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{KeySecret, hash};
 use crate::audit::Entry;
+use crate::db::Db;
 use crate::http::Scope;
 
 /// A key to be made.
@@ -64,12 +64,12 @@ impl From<Row> for KeyRecord {
 /// The table of keys.
 #[derive(Clone, Debug)]
 pub struct KeyStore {
-    pool: PgPool,
+    pool: Db,
 }
 
 impl KeyStore {
     /// Over this database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Db) -> Self {
         Self { pool }
     }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::address::Reach;
 use super::endpoint::{DeliveryStatus, Endpoint, SealedSecrets};
 use super::event::EventType;
-use super::secret::{Seal, SigningSecret};
+use super::secret::{Seal, SecretError, SigningSecret};
 use super::store::{Delivery, Redelivered, WebhookStore};
 use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
@@ -168,7 +168,12 @@ async fn post(
     endpoint.secrets.current = Some(webhooks.sealed(endpoint.id, &secret)?);
     let detail = json!({ "webhookId": endpoint.id, "url": endpoint.url });
     let entry = webhooks.entry("webhook.created", &allowed.caller, &info, detail);
-    webhooks.store.insert(&endpoint, entry).await?;
+    if webhooks.store.insert(&endpoint, entry).await? {
+        return shown_once(StatusCode::CREATED, endpoint.into(), &secret);
+    }
+    // An earlier run of this request has made it, and was not answered: its secret is still to be shown.
+    let endpoint = webhooks.find(resource.id).await?;
+    let secret = webhooks.opened(&endpoint)?;
     shown_once(StatusCode::CREATED, endpoint.into(), &secret)
 }
 
@@ -412,6 +417,14 @@ impl Webhooks {
         self.seal.as_ref().ok_or_else(no_key)?.close(endpoint, secret).map_err(|error| internal(&error))
     }
 
+    fn opened(&self, endpoint: &Endpoint) -> Result<SigningSecret, Problem> {
+        let opened = match (&self.seal, &endpoint.secrets.current) {
+            (Some(seal), Some(sealed)) => seal.open(endpoint.id, sealed),
+            (None, _) | (_, None) => Err(SecretError::NoKey),
+        };
+        opened.map_err(|error| internal(&error))
+    }
+
     fn entry(&self, action: &str, caller: &Caller, info: &RequestInfo, detail: Value) -> Entry {
         Entry {
             request_id: Some(info.request_id.clone()),
@@ -421,7 +434,7 @@ impl Webhooks {
     }
 }
 
-fn internal(error: &super::secret::SecretError) -> Problem {
+fn internal(error: &SecretError) -> Problem {
     tracing::error!(error = %error, "a webhook secret could not be made");
     Problem::new(ProblemKind::Internal, "a secret could not be made")
 }

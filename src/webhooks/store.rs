@@ -3,13 +3,16 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::endpoint::{Attempt, Claimed, DeliveryStatus, Endpoint, SealedSecrets, Verdict};
 use super::event::EventType;
 use crate::audit::Entry;
+use crate::db::Db;
 use crate::http::{Page, PageRequest, Position, begin_planned};
+
+/// Events that one statement deletes, with their deliveries and attempts.
+const PURGE_STEP: i64 = 1_000;
 
 /// A delivery as it is shown, with its attempts.
 #[derive(Clone, Debug)]
@@ -60,7 +63,7 @@ impl Position for Newest {
 /// The tables of endpoints, events and deliveries.
 #[derive(Clone, Debug)]
 pub struct WebhookStore {
-    pool: PgPool,
+    pool: Db,
 }
 
 struct EndpointRow {
@@ -97,22 +100,23 @@ impl From<EndpointRow> for Endpoint {
 
 impl WebhookStore {
     /// Over this database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Db) -> Self {
         Self { pool }
     }
 
-    /// Keeps a new endpoint, with its entry; once, also where it is asked for again.
+    /// Keeps a new endpoint, with its entry. False where an earlier run of the same request has made it; it is left as it
+    /// is then.
     ///
     /// # Errors
     /// Where Postgres refuses.
-    pub async fn insert(&self, endpoint: &Endpoint, entry: Entry) -> Result<(), sqlx::Error> {
+    pub async fn insert(&self, endpoint: &Endpoint, entry: Entry) -> Result<bool, sqlx::Error> {
         let events: Option<Vec<String>> =
             endpoint.events.as_ref().map(|events| events.iter().map(|event| event.as_str().to_owned()).collect());
-        sqlx::query!(
+        let kept = sqlx::query!(
             "with kept as (
                  insert into webhook_endpoints (id, url, events, description, secret, created_at)
                  values ($1, $2, $3, $4, $5, $6)
-                 on conflict (id) do update set secret = excluded.secret
+                 on conflict (id) do nothing
                  returning id
              )
              select audit_record($7) as id from kept",
@@ -123,10 +127,8 @@ impl WebhookStore {
             endpoint.secrets.current,
             endpoint.created_at.to_sqlx() as _,
             entry.into_json()
-        )
-        .fetch_one(&self.pool)
-        .await
-        .map(drop)
+        );
+        Ok(kept.fetch_optional(&self.pool).await?.is_some())
     }
 
     /// The endpoint of the configuration is this one, and no other; none, where absent.
@@ -141,7 +143,7 @@ impl WebhookStore {
             url,
             now.to_sqlx() as _
         )
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         if let Some(url) = url {
             sqlx::query!(
@@ -154,7 +156,7 @@ impl WebhookStore {
                 url,
                 now.to_sqlx() as _
             )
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         }
         sqlx::query!(
@@ -163,7 +165,7 @@ impl WebhookStore {
                and endpoint_id in (select id from webhook_endpoints where is_configured and deleted_at is not null)",
             now.to_sqlx() as _
         )
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         transaction.commit().await
     }
@@ -315,7 +317,7 @@ impl WebhookStore {
             page.after.as_ref().map(|after| after.0),
             page.limit + 1
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         let deliveries = rows.into_iter().map(|row| Delivery {
             id: row.id,
@@ -483,6 +485,7 @@ impl WebhookStore {
                  update webhook_deliveries set status = $3, due_at = $4, attempts = attempts + 1, updated_at = $5
                  -- What was given up while it was on its way, and was taken all the same, is delivered.
                  where id = $1 and claims = $2 and (status = 'pending' or $3 = 'succeeded')
+                   and not exists (select from webhook_attempts where delivery_id = $1 and at = $5)
                  returning id, endpoint_id
              ),
              noted as (
@@ -542,24 +545,56 @@ impl WebhookStore {
         .map(drop)
     }
 
-    /// Deletes events from before a moment that nobody is still to be told of, with all that is known of them; a bounded
-    /// piece at a time.
+    /// Gives back what a claim took whose answer was lost. No other delivery is due at the very microsecond of its lease's
+    /// end.
     ///
     /// # Errors
     /// Where Postgres refuses.
+    pub async fn release_lost(&self, lease_end: Timestamp, now: Timestamp) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "update webhook_deliveries set due_at = $2 where due_at = $1 and status = 'pending'",
+            lease_end.to_sqlx() as _,
+            now.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// Deletes events from before a moment that nobody is still to be told of, with all that is known of them. Those that
+    /// somebody is still to be told of are passed once, and not once for each step.
+    ///
+    /// # Errors
+    /// Where Postgres refuses; what was deleted before stays so.
     pub async fn purge(&self, before: Timestamp) -> Result<u64, sqlx::Error> {
-        let deleted = sqlx::query!(
-            "delete from webhook_events where seq in (
-                 select e.seq from webhook_events as e
-                 where e.created_at < $1 and not exists (
+        let (mut after, mut purged) = ((Timestamp::UNIX_EPOCH, 0), 0);
+        loop {
+            let old = sqlx::query!(
+                "select seq, created_at from webhook_events
+                 where created_at < $1 and created_at >= $2 and (created_at, seq) > ($2, $3)
+                 order by created_at, seq limit $4",
+                before.to_sqlx() as _,
+                after.0.to_sqlx() as _,
+                after.1,
+                PURGE_STEP
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            let seqs: Vec<i64> = old.iter().map(|event| event.seq).collect();
+            let deleted = sqlx::query!(
+                "delete from webhook_events as e where e.seq = any($1) and not exists (
                      select from webhook_deliveries as d join webhook_endpoints as p on p.id = d.endpoint_id
                      where d.event_seq = e.seq and d.status = 'pending' and p.deleted_at is null
-                 )
-                 order by e.created_at limit 5000
-             )",
-            before.to_sqlx() as _
-        );
-        Ok(deleted.execute(&self.pool).await?.rows_affected())
+                 )",
+                &seqs
+            );
+            purged += deleted.execute(&self.pool).await?.rows_affected();
+            let is_last = i64::try_from(old.len()).unwrap_or(i64::MAX) < PURGE_STEP;
+            match old.last().filter(|_| !is_last) {
+                Some(last) => after = (last.created_at.to_jiff(), last.seq),
+                None => return Ok(purged),
+            }
+        }
     }
 }
 

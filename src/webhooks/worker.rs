@@ -18,6 +18,7 @@ use super::secret::{Seal, SecretError, SigningSecret};
 use super::store::WebhookStore;
 use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
+use crate::db::{give_back, repeated};
 use crate::types::parse_retry_after;
 
 /// A receiver that has not answered by then has failed (Standard Webhooks suggests 15 to 30 s).
@@ -43,6 +44,8 @@ const MOST_KEPT: usize = 1024;
 /// How long events and their deliveries can be looked up and delivered again.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// After a failure.
+const PURGE_AGAIN_AFTER: Duration = Duration::from_secs(15);
 
 /// How webhooks are sent.
 #[derive(Clone, Debug)]
@@ -101,16 +104,22 @@ impl DeliveryWorker {
 
     /// Delivers what is due, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        stop.run_until_cancelled(async { tokio::join!(self.claim_and_start(), self.purge()) }).await;
+        tokio::join!(self.claim_and_start(&stop), stop.run_until_cancelled(self.purge()));
     }
 
-    async fn claim_and_start(self: &Arc<Self>) {
+    /// A claim is never cut off in the middle: Postgres might carry it out all the same, for nobody.
+    async fn claim_and_start(self: &Arc<Self>, stop: &CancellationToken) {
         loop {
             // The semaphore is never closed.
-            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
-            let now = self.clock.now();
-            let configured = self.settings.configured.as_ref().map(|(url, _)| url.as_str());
-            match self.store.claim(now, now + LEASE, &self.saturated(), configured).await {
+            let slot = stop.run_until_cancelled(Arc::clone(&self.slots).acquire_owned()).await;
+            let Some(Ok(slot)) = slot else { return };
+            match self.claim().await {
+                Ok(Some(claimed)) if stop.is_cancelled() => {
+                    if let Err(error) = self.store.release(&claimed, self.clock.now()).await {
+                        tracing::error!(error = %error, "a delivery could not be released; it is due when its lease ends");
+                    }
+                    return;
+                }
                 Ok(Some(claimed)) => {
                     let worker = Arc::clone(self);
                     worker.occupy(&claimed);
@@ -125,8 +134,23 @@ impl DeliveryWorker {
                 Err(error) => tracing::error!(error = %error, "webhook deliveries cannot be claimed"),
             }
             drop(slot);
-            tokio::time::sleep(self.clock.between(POLL / 2, POLL)).await;
+            stop.run_until_cancelled(tokio::time::sleep(self.clock.between(POLL / 2, POLL))).await;
         }
+    }
+
+    async fn claim(&self) -> Result<Option<Claimed>, sqlx::Error> {
+        let now = self.clock.now();
+        let lease_end = now + LEASE;
+        let configured = self.settings.configured.as_ref().map(|(url, _)| url.as_str());
+        let claimed = self.store.claim(now, lease_end, &self.saturated(), configured).await;
+        if claimed.is_err() {
+            let (store, clock) = (self.store.clone(), self.clock.clone());
+            give_back(move || {
+                let (store, now) = (store.clone(), clock.now());
+                async move { store.release_lost(lease_end, now).await }
+            });
+        }
+        claimed
     }
 
     async fn purge(&self) {
@@ -135,6 +159,7 @@ impl DeliveryWorker {
             timer.tick().await;
             if let Err(error) = self.store.purge(self.clock.now() - KEPT_FOR).await {
                 tracing::error!(error = %error, "old webhook events were not deleted");
+                timer.reset_after(PURGE_AGAIN_AFTER);
             }
         }
     }
@@ -185,6 +210,11 @@ impl DeliveryWorker {
         };
         if let Err(error) = written {
             tracing::error!(error = %error, "an attempt was not written down; it is made again");
+            let (store, clock, claimed) = (self.store.clone(), self.clock.clone(), claimed.clone());
+            give_back(move || {
+                let (store, claimed, now) = (store.clone(), claimed.clone(), clock.now());
+                async move { store.release(&claimed, now).await }
+            });
         }
     }
 
@@ -216,7 +246,9 @@ impl DeliveryWorker {
             Verdict::Disabled(reason) => Some(self.disabled_entry(claimed, reason)),
             Verdict::Succeeded | Verdict::Again(_) | Verdict::Dead => None,
         };
-        if self.store.settle(claimed, &attempt, &verdict, entry).await? {
+        // A try whose answer was lost has settled it; the next finds nothing to do.
+        let jitter = claimed.id.as_u64_pair().1;
+        if repeated(jitter, || self.store.settle(claimed, &attempt, &verdict, entry.clone())).await? {
             count(claimed, &verdict);
         }
         Ok(())

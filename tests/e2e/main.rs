@@ -21,6 +21,7 @@ mod intake;
 mod operations;
 mod outcomes;
 mod outages;
+mod postgres_faults;
 mod programs;
 mod recovery;
 mod requests;

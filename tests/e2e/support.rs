@@ -3,6 +3,7 @@
 mod answer;
 mod campaign;
 mod load;
+mod postgres;
 mod receiver;
 
 use std::future::Future;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 pub use answer::{Answer, instant, payload_from};
 pub use campaign::{in_ms, pause, pause_with, window};
 pub use load::{caller, received_at, tally, text};
+pub use postgres::Postgres;
 pub use receiver::{ENCRYPTION_KEY, Received, Receiver, Reply};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use ringback::simulator::{self, Campaign, CampaignState};
@@ -230,6 +232,12 @@ impl Service {
     /// SIGKILL: nothing is finished, nothing is said.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// Sends a signal, such as `-STOP`.
+    pub async fn signal(&self, signal: &str) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
     }
 
     /// SIGTERM; gives the exit status and how long it took.

@@ -47,6 +47,15 @@ impl Database {
         sqlx::raw_sql(statement).execute(&self.pool).await.unwrap();
     }
 
+    /// Returns once a `from … where …` finds a row.
+    pub async fn when(&self, of: &str) {
+        eventually(of, async || {
+            let found = self.count(of).await;
+            if found > 0 { Ok(()) } else { Err("nothing".to_owned()) }
+        })
+        .await;
+    }
+
     /// How many rows a `from … where …` finds.
     pub async fn count(&self, of: &str) -> i64 {
         let query = sqlx::AssertSqlSafe(format!("select count(*) {of}"));

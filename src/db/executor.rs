@@ -1,0 +1,76 @@
+//! Statements on the pool, each watched over.
+
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr};
+use tokio::time::Instant;
+
+use super::Db;
+use super::held::Held;
+use super::watch::LONGEST;
+
+impl Db {
+    /// One piece of work on a connection of the pool.
+    async fn run<T>(&self, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>) -> Result<T, Error> {
+        let mut held: Option<Held> = None;
+        let on_connection = async { work(held.insert(self.acquire().await?).get()?).await };
+        match self.watch.over(Instant::now() + LONGEST, on_connection).await {
+            Ok(done) => done,
+            Err(given_up) => {
+                if let Some(mut held) = held.take() {
+                    held.give_up();
+                }
+                Err(given_up.into())
+            }
+        }
+    }
+}
+
+impl<'p> Executor<'p> for &'_ Db {
+    type Database = Postgres;
+
+    /// All rows are read before the first is handed on: whoever reads them slowly keeps no connection.
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let db = self.clone();
+        let rows =
+            async move { db.run(async move |connection| connection.fetch_many(query).try_collect().await).await };
+        rows_of(rows)
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let db = self.clone();
+        Box::pin(async move { db.run(async move |connection| connection.fetch_optional(query).await).await })
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, Error>>
+    where
+        'p: 'e,
+    {
+        let db = self.clone();
+        Box::pin(async move { db.run(async move |connection| connection.prepare_with(sql, parameters).await).await })
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
+    where
+        'p: 'e,
+    {
+        let db = self.clone();
+        Box::pin(async move { db.run(async move |connection| connection.describe(sql).await).await })
+    }
+}
+
+/// The rows as a stream.
+pub(super) fn rows_of<'e>(
+    rows: impl Future<Output = Result<Vec<Either<PgQueryResult, PgRow>>, Error>> + Send + 'e,
+) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, Error>> {
+    stream::once(rows).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
+}
