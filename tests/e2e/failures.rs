@@ -83,7 +83,7 @@ async fn a_429_on_any_route_is_waited_out_and_nothing_is_doubled() {
 #[tokio::test]
 async fn a_5xx_is_tried_again_later_and_meanwhile_said() {
     let world = World::start().await;
-    for (index, (route, status)) in [("forecast", 503), ("contact", 500), ("message", 502)].into_iter().enumerate() {
+    for (index, (route, status)) in [("forecast", 503), ("contact", 500), ("message", 503)].into_iter().enumerate() {
         world.cxone.fault(json!({"route": route, "kind": "status", "status": status, "times": 1})).await;
         let asked = payload_with(json!({"phoneNumber": format!("+1202555012{index}")}));
 
