@@ -14,6 +14,7 @@ use jiff::{Timestamp, Zoned};
 use jiff_icu::{ConvertFrom, ConvertTryFrom};
 use uuid::Uuid;
 
+use super::gsm7::{SEGMENT, in_gsm7, septets};
 use crate::types::{Language, Zone};
 
 fluent_templates::static_loader! {
@@ -21,8 +22,7 @@ fluent_templates::static_loader! {
     static TEXTS = {
         locales: "./src/callbacks/texts",
         fallback_language: "en",
-        // The marks around a value serve right-to-left text, which none of the texts is, and are
-        // not in GSM-7.
+        // The marks around a value serve right-to-left text, which none of the texts is.
         customise: |bundle| bundle.set_use_isolating(false),
     };
 }
@@ -33,10 +33,18 @@ fluent_templates::static_loader! {
 /// `at` is shown to the minute in `zone`, as the language's region writes dates and times, in the
 /// Gregorian calendar. The zone is named by its abbreviation where that region uses one and by its
 /// offset from UTC otherwise (`GMT-5`).
+///
+/// It is one segment of GSM-7: characters that the alphabet lacks are written in their closest
+/// form, and where that is not enough, all of it is in plain English.
 pub fn confirmation_text(language: &Language, zone: &Zone, at: Timestamp, reference: Uuid) -> String {
     let at = at.to_zoned(zone.tz().clone());
     let locale = locale_with_text(language);
-    localized(&locale, &at, reference).unwrap_or_else(|| plain_english(&at, reference))
+    let text = localized(&locale, &at, reference).and_then(in_one_segment);
+    text.unwrap_or_else(|| plain_english(&at, reference))
+}
+
+fn in_one_segment(text: String) -> Option<String> {
+    in_gsm7(&text).filter(|plain| septets(plain) <= SEGMENT)
 }
 
 fn locale_with_text(language: &Language) -> Locale {
@@ -67,7 +75,7 @@ fn local_time(locale: &Locale, at: &Zoned) -> Option<String> {
         .with_offset(UtcOffset::convert_try_from(at.offset()).ok())
         .at_date_time(DateTime { date, time });
     let formatted = formatter.format(&ZonedDateTime { date, time, zone });
-    Some(in_plain_characters(&formatted.to_string()))
+    Some(formatted.to_string())
 }
 
 /// Of a caller's locale, what a message in Latin script can follow: not its script, calendar or
@@ -82,21 +90,8 @@ fn preferences(locale: &Locale) -> DateTimeFormatterPreferences {
     preferences
 }
 
-/// ICU sets times with narrow no-break spaces and offsets with a true minus. Neither is in the
-/// GSM-7 alphabet of text messages, and one character outside of it turns the whole message into
-/// UCS-2: 70 characters to a part instead of 160.
-fn in_plain_characters(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\u{202f}' | '\u{a0}' | '\u{2009}' => ' ',
-            '\u{2212}' => '-',
-            other => other,
-        })
-        .collect()
-}
-
-/// Without ICU and Fluent, for the day one of them fails: a confirmation in plain English is worth
-/// more than none.
+/// Without ICU and Fluent, for the day one of them fails or needs more than a segment: a confirmation
+/// in plain English is worth more than none.
 fn plain_english(at: &Zoned, reference: Uuid) -> String {
     let time = at.strftime("%b %-d, %Y, %-I:%M %p %Z");
     format!("Your callback is confirmed for {time}. Reference: {reference}")
@@ -209,14 +204,84 @@ mod tests {
         ] {
             let text = text(language, zone, at);
             assert_eq!(text, format!("{expected}{ID}"));
-            assert!(text.chars().all(is_gsm_7), "{text}");
-            assert!(text.chars().count() <= 160, "{text}");
+            assert!(segment_septets(&text).is_some(), "{text}");
         }
     }
 
-    /// 3GPP TS 23.038, section 6.2.1, of which these are the characters that occur.
-    fn is_gsm_7(c: char) -> bool {
-        c.is_ascii_alphanumeric() || " .,:/+-".contains(c) || "éèàùìòñäöüßÄÖÜÉÑ".contains(c)
+    /// Septets, by the code points of 3GPP TS 23.038, section 6.2.1. None where a character is not in
+    /// the tables, or where the text needs more than one segment.
+    fn segment_septets(text: &str) -> Option<u32> {
+        let cost = |c: char| match u32::from(c) {
+            0x5b..=0x5e | 0x7b..=0x7e | 0x20ac => Some(2),
+            0x0a | 0x0d | 0x20..=0x5a | 0x5f | 0x61..=0x7a => Some(1),
+            0xa1 | 0xa3 | 0xa4 | 0xa5 | 0xa7 | 0xbf | 0xc4..=0xc7 | 0xc9 | 0xd1 | 0xd6 | 0xd8 | 0xdc | 0xdf => Some(1),
+            0xe0 | 0xe4..=0xe6 | 0xe8 | 0xe9 | 0xec | 0xf1 | 0xf2 | 0xf6 | 0xf8 | 0xf9 | 0xfc => Some(1),
+            0x393 | 0x394 | 0x398 | 0x39b | 0x39e | 0x3a0 | 0x3a3 | 0x3a6 | 0x3a8 | 0x3a9 => Some(1),
+            _ => None,
+        };
+        text.chars().map(cost).sum::<Option<u32>>().filter(|septets| *septets <= 160)
+    }
+
+    /// Every region and every language that has a text.
+    fn languages_by_region() -> Vec<Language> {
+        let letters = || 'A'..='Z';
+        let regions = letters().flat_map(|first| letters().map(move |second| format!("-{first}{second}")));
+        let regions: Vec<_> = regions.chain(["", "-419", "-150", "-001"].map(str::to_owned)).collect();
+        let tags = TEXTS.locales().flat_map(|text| regions.iter().map(move |region| format!("{text}{region}")));
+        tags.filter_map(|tag| Language::parse(&tag).ok()).collect()
+    }
+
+    #[test]
+    fn each_sms_fits_one_segment_in_every_language_region_and_month() {
+        let zone = Zone::parse("America/New_York").unwrap();
+        let languages = languages_by_region();
+        assert!(languages.len() > 5 * 200, "{}", languages.len());
+        for language in &languages {
+            for month in 1..=12 {
+                let at: Timestamp = format!("2026-{month:02}-28T23:59:00Z").parse().unwrap();
+                let text = confirmation_text(language, &zone, at, REFERENCE);
+                assert!(segment_septets(&text).is_some() && text.ends_with(ID), "{language}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_sms_fits_one_segment_in_every_language_and_zone() {
+        let zones = jiff::tz::db().available().map(|name| name.to_string());
+        let zones: Vec<_> = zones.filter_map(|name| Zone::parse(&name).ok()).collect();
+        assert!(zones.len() > 400, "{}", zones.len());
+        for (language, zone) in TEXTS.locales().flat_map(|text| zones.iter().map(move |zone| (text, zone))) {
+            let language = Language::parse(&language.to_string()).unwrap();
+            for at in [WINTER, SUMMER] {
+                let at: Timestamp = at.parse().unwrap();
+                let text = confirmation_text(&language, zone, at, REFERENCE);
+                assert!(segment_septets(&text).is_some(), "{language} {zone}: {text}");
+                let english = plain_english(&at.to_zoned(zone.tz().clone()), REFERENCE);
+                assert!(segment_septets(&english).is_some(), "{zone}: {english}");
+            }
+        }
+    }
+
+    #[test]
+    fn months_outside_of_the_alphabet_are_written_without_their_marks() {
+        for (language, at, time) in [
+            ("fr-FR", "2026-08-20T15:30:00Z", "20 aout 2026, 17:30 UTC+2"),
+            ("fr-FR", "2026-02-20T15:30:00Z", "20 févr. 2026, 16:30 UTC+1"),
+            ("fr-CA", "2026-12-20T15:30:00Z", "20 déc. 2026, 16 h 30 UTC+1"),
+        ] {
+            assert_eq!(
+                text(language, "Europe/Paris", at),
+                format!("Votre rappel est confirmé pour le {time}. Référence : {ID}")
+            );
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_one_segment_is_refused() {
+        assert_eq!(in_one_segment("û".repeat(160)), Some("u".repeat(160)));
+        for text in ["a".repeat(161), "€".repeat(81), "дек.".to_owned()] {
+            assert_eq!(in_one_segment(text), None);
+        }
     }
 
     #[test]
@@ -237,8 +302,12 @@ mod tests {
         }
     }
 
+    /// Whatever callers send: regions, scripts, variants, calendars, numerals and clocks.
     fn languages() -> impl Strategy<Value = Language> {
-        prop_oneof!["(en|es|fr|de|pt)(-[A-Z]{2})?", "[a-z]{2}"]
+        let with_text = "(en|es|fr|de|pt)(-(Latn|Cyrl|Arab|Shaw))?(-([A-Z]{2}|419|150))?(-(1996|1901|oxendict))?\
+            (-u(-ca-(buddhist|hebrew|islamic|japanese|roc))?(-hc-h(11|12|23|24))?(-nu-(arab|deva|thai|latn))?\
+            (-rg-(gb|us|ca|th|sa)zzzz)?)?";
+        prop_oneof![4 => with_text, 1 => "[a-z]{2}(-[A-Z]{2})?"]
             .prop_filter_map("unknown language", |tag| Language::parse(&tag).ok())
     }
 
@@ -249,7 +318,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_whole_and_plain(
+        fn each_sms_is_whole_and_fits_one_segment(
             language in languages(),
             zone in zones(),
             second in 946_684_800_i64..4_133_980_799,
@@ -257,9 +326,7 @@ mod tests {
             let at = Timestamp::from_second(second).unwrap();
             let text = confirmation_text(&language, &zone, at, REFERENCE);
             prop_assert!(text.ends_with(ID));
-            prop_assert!(text.chars().count() <= 160, "{}", text);
-            let is_plain = !text.contains(['\u{2068}', '\u{2069}', '\u{202f}', '\u{a0}', '\u{2009}', '\u{2212}']);
-            prop_assert!(is_plain, "{:?}", text);
+            prop_assert!(segment_septets(&text).is_some(), "{:?}", text);
             // The year, and a zone: an abbreviation or an offset.
             let year = at.to_zoned(zone.tz().clone()).year().to_string();
             prop_assert!(text.contains(&year), "{}", text);

@@ -1,10 +1,12 @@
 //! Callbacks: a caller's wish to be called back, from the POST to the text that confirms it.
 //!
 //! `routes` read and answer, `intake` decides what is accepted, `dispatch` picks the moment, `worker` carries it out
-//! against CXone, `retry` says what follows from CXone's failures, `model` holds the states, `store` keeps them.
+//! against CXone, `retry` says what follows from CXone's failures, `model` holds the states, `store` keeps them,
+//! `confirmation_text` words the text message and `gsm7` its characters.
 
 mod confirmation_text;
 mod dispatch;
+mod gsm7;
 mod intake;
 mod model;
 mod retry;

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Fault;
@@ -93,6 +93,14 @@ impl PhoneNumber {
     /// In E.164, such as `+12025550198`. For dialling and storing, never for logs.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether its range is one of fixed lines only, which take no text messages. False where the
+    /// country's numbers do not tell fixed lines and mobiles apart, as in North America.
+    pub fn is_certainly_fixed_line(&self) -> bool {
+        PHONE_NUMBER_UTIL
+            .parse(&self.0, None)
+            .is_ok_and(|number| PHONE_NUMBER_UTIL.get_number_type(&number) == PhoneNumberType::FixedLine)
     }
 
     /// `+1202•••0198`: the first and the last four digits, or fewer of a short number, of which at
@@ -258,6 +266,32 @@ mod tests {
         }
         for text in ["", "U", "us", "USA", "ZZ", "001", "World", "ÜS", "U\0"] {
             assert_eq!(Region::parse(text).unwrap_err().code, "not-a-region");
+        }
+    }
+
+    #[test]
+    fn only_a_range_of_fixed_lines_is_certainly_one() {
+        for (e164, expected) in [
+            ("+442079460958", true),
+            ("+4930123456", true),
+            ("+390669812345", true),
+            ("+33142685300", true),
+            ("+447911123456", false),
+            ("+4915123456789", false),
+            ("+12025550198", false),
+            ("+18005550199", false),
+            ("+5215512345678", false),
+            // Voice over IP, premium rate, satellite.
+            ("+445612345678", false),
+            ("+449098790123", false),
+            ("+881612345678", false),
+            // Not assigned, too short, a country that does not exist.
+            ("+442012345", false),
+            ("+12345", false),
+            ("+999123456789", false),
+        ] {
+            let number = PhoneNumber::from_stored(e164.to_owned()).unwrap();
+            assert_eq!(number.is_certainly_fixed_line(), expected, "{e164}");
         }
     }
 
