@@ -23,6 +23,7 @@ pub struct Settled {
 /// Waits until every callback has its final state and every campaign is as its holds say, at most so long.
 pub async fn settle(client: &Client, cxone: &Cxone, campaigns: &[&str], within: Duration) -> anyhow::Result<Settled> {
     let started_at = Instant::now();
+    let mut said = (0, 0);
     loop {
         let callbacks = client.read_all("/v1/callbacks").await?;
         let campaigns = look_at_campaigns(client, cxone, campaigns).await?;
@@ -34,7 +35,10 @@ pub async fn settle(client: &Client, cxone: &Cxone, campaigns: &[&str], within: 
         if callbacks_are_done && campaigns_are_done {
             return Ok(Settled { callbacks, campaigns });
         }
-        println!("{:>5} s  settling: {open} callbacks and {divided} campaigns are not done", waited.as_secs());
+        if said != (open, divided) {
+            said = (open, divided);
+            println!("{:>5} s  settling: {open} callbacks and {divided} campaigns are not done", waited.as_secs());
+        }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

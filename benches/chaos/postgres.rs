@@ -17,7 +17,7 @@ use super::processes::{children, signal};
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// Reached by a socket in its directory. Killed when it is dropped.
+/// Reached by a socket in its directory. Killed and removed when it is dropped.
 pub struct Postgres {
     pub url: String,
     directory: PathBuf,
@@ -105,9 +105,7 @@ impl Postgres {
 
     /// Stops the server and removes all of it.
     pub async fn end(mut self) -> anyhow::Result<()> {
-        self.kill().await?;
-        fs::remove_dir_all(&self.directory)?;
-        Ok(())
+        self.kill().await
     }
 
     async fn make_cluster(&self) -> anyhow::Result<()> {
@@ -143,6 +141,16 @@ impl Postgres {
 
     fn log(&self) -> PathBuf {
         self.directory.join("log")
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(server) = &mut self.server {
+            // Its other processes end when they see that it is gone.
+            let _ = server.start_kill();
+        }
+        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
