@@ -4,7 +4,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WITH_POSTGRES := scripts/with-postgres
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt sqlx openapi bench image clean
+.PHONY: help demo test check fmt sqlx openapi bench chaos image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,14 @@ openapi: ## Write openapi/ringback.json anew
 bench: ## Run the benchmarks, with a Postgres that syncs to disk; ARGS='name' runs some
 	cargo bench --locked --bench callbacks --bench answer_rate --no-run
 	WITH_POSTGRES_DURABLE=1 $(WITH_POSTGRES) cargo bench --locked --bench callbacks --bench answer_rate -- $(ARGS)
+
+# With a Postgres of its own, which it kills: of with-postgres it needs the programs in PATH. CHAOS_BINARY runs another
+# ringback than the release build. The program runs without cargo, so that its exit status and Ctrl-C are its own.
+chaos: ## Run replicas amid failures and check every promise; CHAOS_SECONDS, CHAOS_KILLS, CHAOS_SEED; ARGS=--help
+	cargo bench --locked --bench chaos --no-run
+	@chaos=$$(cargo bench --locked --bench chaos --no-run --message-format=json 2>/dev/null | \
+		sed -n 's/.*"executable":"\([^"]*\/chaos-[^"]*\)".*/\1/p') && \
+		env -u DATABASE_URL $(WITH_POSTGRES) "$$chaos" $(ARGS)
 
 image: ## Build the container image ringback
 	docker build --tag ringback .

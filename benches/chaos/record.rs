@@ -1,0 +1,85 @@
+//! What clients were told, kept apart from the service.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::verdict::{Ack, AckedHold, Intent, Kind, Violation};
+
+/// A request's place in the record.
+#[derive(Clone, Copy)]
+pub struct Place(usize);
+
+/// Shared by all clients; clones are the same record.
+#[derive(Clone, Default)]
+pub struct Record(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+pub struct Kept {
+    pub intents: Vec<Intent>,
+    pub holds: Vec<AckedHold>,
+    /// What was wrong with an answer.
+    pub violations: Vec<Violation>,
+    /// Answers by what was asked and the status; 0 for none.
+    pub answers: BTreeMap<(&'static str, u16), u64>,
+    /// Successful answers: the replica, and when.
+    pub successes: Vec<(usize, Instant)>,
+}
+
+impl Record {
+    pub fn wants(&self, intent: Intent) -> Place {
+        let mut kept = self.kept();
+        kept.intents.push(intent);
+        Place(kept.intents.len() - 1)
+    }
+
+    pub fn acknowledged(&self, place: Place, ack: Ack) {
+        self.change(place, |intent| intent.acks.push(ack));
+    }
+
+    pub fn change(&self, place: Place, change: impl FnOnce(&mut Intent)) {
+        if let Some(intent) = self.kept().intents.get_mut(place.0) {
+            change(intent);
+        }
+    }
+
+    pub fn hold(&self, hold: AckedHold) {
+        self.kept().holds.push(hold);
+    }
+
+    pub fn wrong(&self, what: &str, details: Value) {
+        self.kept().violations.push(Violation::new(Kind::Wrong, what, details));
+    }
+
+    /// Counts an answer. With a 500 the service says itself that something is wrong; 503 is for what passes.
+    pub fn answered(&self, what: &'static str, replica: usize, status: u16, body: &Value) {
+        *self.kept().answers.entry((what, status)).or_default() += 1;
+        if status >= 500 && status != 503 {
+            self.wrong(&format!("an answer of status {status}"), json!({ "request": what, "answer": body }));
+        }
+        if status < 500 {
+            self.kept().successes.push((replica, Instant::now()));
+        }
+    }
+
+    pub fn unanswered(&self, what: &'static str) {
+        *self.kept().answers.entry((what, 0)).or_default() += 1;
+    }
+
+    /// Callbacks that were acknowledged.
+    pub fn acknowledgements(&self) -> usize {
+        self.kept().intents.iter().filter(|intent| !intent.acks.is_empty()).count()
+    }
+
+    /// What was promised to clients.
+    pub fn promises(&self) -> (Vec<Intent>, Vec<AckedHold>) {
+        let kept = self.kept();
+        (kept.intents.clone(), kept.holds.clone())
+    }
+
+    pub fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,159 @@
+//! Replicas of the service, each a process of its own at an address that stays.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use reqwest::Client;
+use ringback::simulator;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+
+use super::processes::signal;
+
+/// A start waits for Postgres, which may be down for some seconds.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A request to a CXone that hangs ends after this.
+const CXONE_TIMEOUT_MS: &str = "3000";
+
+/// What all replicas have in common.
+#[derive(Clone)]
+pub struct Launch {
+    pub binary: PathBuf,
+    pub database_url: String,
+    pub quota: u32,
+    /// For the replicas' logs.
+    pub logs: PathBuf,
+}
+
+/// One replica. Killed when it is dropped.
+pub struct Replica {
+    pub index: usize,
+    pub url: String,
+    address: String,
+    cxone_url: String,
+    launch: Launch,
+    process: Option<Child>,
+    http: Client,
+}
+
+impl Replica {
+    /// Chooses its address; `serve` starts it.
+    pub async fn new(index: usize, cxone_url: &str, launch: &Launch) -> anyhow::Result<Self> {
+        let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string();
+        File::create(launch.logs.join(format!("replica-{index}.log")))?;
+        Ok(Self {
+            index,
+            url: format!("http://{address}"),
+            address,
+            cxone_url: cxone_url.to_owned(),
+            launch: launch.clone(),
+            process: None,
+            http: Client::builder().timeout(Duration::from_secs(1)).build()?,
+        })
+    }
+
+    /// Starts it, as often as it takes; gives the moment at which the process started that became ready.
+    pub async fn serve(&mut self) -> anyhow::Result<Instant> {
+        let deadline = Instant::now() + START_PATIENCE;
+        while Instant::now() < deadline {
+            let started_at = Instant::now();
+            let mut process = self.spawn()?;
+            if self.becomes_ready(&mut process, deadline).await? {
+                self.process = Some(process);
+                return Ok(started_at);
+            }
+        }
+        bail!("replica {} does not become ready", self.index)
+    }
+
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        let mut process = self.process.take().context("the replica is not running")?;
+        Ok(process.kill().await?)
+    }
+
+    /// Stops it where it is, for so long.
+    pub async fn freeze(&self, lasting: Duration) -> anyhow::Result<()> {
+        let id = self.process.as_ref().and_then(Child::id).context("the replica is not running")?;
+        signal("STOP", &[id]).await?;
+        tokio::time::sleep(lasting).await;
+        signal("CONT", &[id]).await
+    }
+
+    /// SIGTERM; none where it has not ended in time, and is killed.
+    pub async fn drain(&mut self, within: Duration) -> anyhow::Result<Option<ExitStatus>> {
+        let mut process = self.process.take().context("the replica is not running")?;
+        signal("TERM", &[process.id().context("the replica has ended")?]).await?;
+        match tokio::time::timeout(within, process.wait()).await {
+            Ok(status) => Ok(Some(status?)),
+            Err(_) => {
+                process.kill().await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// How it ended, where nobody ended it.
+    pub fn ended_by_itself(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        let Some(process) = &mut self.process else { return Ok(None) };
+        let status = process.try_wait()?;
+        if status.is_some() {
+            self.process = None;
+        }
+        Ok(status)
+    }
+
+    fn spawn(&self) -> anyhow::Result<Child> {
+        let known = simulator::Settings::default();
+        let log = self.launch.logs.join(format!("replica-{}.log", self.index));
+        let child = Command::new(&self.launch.binary)
+            .arg("serve")
+            .env("DATABASE_URL", &self.launch.database_url)
+            .env("LISTEN_ADDR", &self.address)
+            .env("CXONE_BASE_URL", &self.cxone_url)
+            .env("CXONE_CLIENT_ID", known.client_id)
+            .env("CXONE_CLIENT_SECRET", known.client_secret)
+            .env("CXONE_REQUESTS_PER_MINUTE", self.launch.quota.to_string())
+            .env("CXONE_TIMEOUT_MS", CXONE_TIMEOUT_MS)
+            .env("LOG_FORMAT", "json")
+            .env("RUST_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::options().append(true).open(log)?)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok(child)
+    }
+
+    /// False where it ends instead, as it may while Postgres is away.
+    async fn becomes_ready(&self, process: &mut Child, deadline: Instant) -> anyhow::Result<bool> {
+        while Instant::now() < deadline {
+            if process.try_wait()?.is_some() {
+                tokio::time::sleep(LOOK_EVERY).await;
+                return Ok(false);
+            }
+            let answer = self.http.get(format!("{}/readyz", self.url)).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(true);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(false)
+    }
+}
+
+/// A key with all that clients need, made by the program itself.
+pub async fn create_key(launch: &Launch) -> anyhow::Result<String> {
+    let mut command = Command::new(&launch.binary);
+    command.env("DATABASE_URL", &launch.database_url).args(["keys", "create", "--name", "chaos"]);
+    for scope in ["callbacks:write", "callbacks:read", "campaigns:write", "campaigns:read", "audit:read"] {
+        command.args(["--scope", scope]);
+    }
+    let output = command.output().await?;
+    ensure!(output.status.success(), "no key: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+}
