@@ -24,7 +24,7 @@ use super::store::{CallbackStore, Filter, Inserted};
 use super::waiting::Waiting;
 use super::worker::Worker;
 use crate::audit::{Actor, Entry, Outcome};
-use crate::campaigns::{CampaignSettings, SettingsStore};
+use crate::campaigns::{PlacementRules, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::Class;
 use crate::http::{
@@ -145,7 +145,8 @@ impl From<&Callback> for CallbackView {
         (status = 202, description = "Kept; work on it goes on", body = CallbackView,
             headers(("Location" = String), ("Retry-After" = u32))),
         (status = 409, description = "`duplicate-callback`, with `existingId`"),
-        (status = 422, description = "Bad input, `cxone-rejected` or `no-forecast`")))]
+        (status = 422, description = "Bad input, `cxone-rejected` or `no-forecast`; `campaign-held` or \
+            `outside-regulatory-window`, with `earliestStart`")))]
 async fn post(
     State(callbacks): State<Callbacks>,
     allowed: Allowed<required::CallbacksWrite>,
@@ -155,8 +156,8 @@ async fn post(
     JsonBody(request): JsonBody<CallbackRequest>,
 ) -> Result<Response, Problem> {
     let read = request.read(&callbacks.region, callbacks.clock.now());
-    let settings = callbacks.settings_of(read.campaign_id()).await?;
-    let wish = read.finish(&settings)?;
+    let rules = callbacks.rules_of(read.campaign_id()).await?;
+    let wish = read.finish(&rules)?;
     let preferred = preferred_wait(&headers);
     let wait = preferred.unwrap_or(callbacks.default_wait);
     let callback = callbacks.accept(wish, resource.id, &info, &allowed.caller, wait).await?;
@@ -281,14 +282,17 @@ async fn post_batch(
 }
 
 impl Callbacks {
-    async fn settings_of(
+    async fn rules_of(
         &self,
         campaigns: impl IntoIterator<Item = &CampaignId>,
-    ) -> Result<HashMap<String, CampaignSettings>, sqlx::Error> {
+    ) -> Result<HashMap<String, PlacementRules>, sqlx::Error> {
         let mut campaigns: Vec<_> = campaigns.into_iter().collect();
         campaigns.sort_unstable();
         campaigns.dedup();
-        if campaigns.is_empty() { Ok(HashMap::new()) } else { self.campaigns.of_each(&campaigns).await }
+        if campaigns.is_empty() {
+            return Ok(HashMap::new());
+        }
+        self.campaigns.placement_rules_of_each(&campaigns).await
     }
 
     /// Keeps a callback, starts on it, and waits for its outcome as long as its caller wants to.
@@ -373,14 +377,14 @@ impl Callbacks {
                     .map_err(|_| Problem::fault("", Fault::new("wrong-type", "must be a JSON object")))
             })
             .collect();
-        let settings = self.settings_of(read.iter().flatten().filter_map(Read::campaign_id)).await?;
+        let rules = self.rules_of(read.iter().flatten().filter_map(Read::campaign_id)).await?;
         let callbacks: Vec<Result<Callback, Problem>> = read
             .into_iter()
             .enumerate()
             .map(|(index, read)| {
                 // The same request again finds the same ids.
                 let id = Uuid::new_v5(&batch, &index.to_be_bytes());
-                Ok(new_callback(read?.finish(&settings)?, id, info, 0, info.arrived_at))
+                Ok(new_callback(read?.finish(&rules)?, id, info, 0, info.arrived_at))
             })
             .collect();
         let new = callbacks.iter().flatten().map(|callback| (callback, self.accepted_entry(callback, caller)));

@@ -228,10 +228,11 @@ impl Idempotency {
 /// What the request brought about is kept, good or bad; what was refused before anything was done is not, nor is what
 /// failed in the service itself.
 fn is_kept(response: &Response) -> bool {
-    let kind = response.extensions().get::<Problem>().map(|problem| problem.kind);
     match response.status() {
         StatusCode::CONFLICT => true,
-        StatusCode::UNPROCESSABLE_ENTITY => kind != Some(ProblemKind::InvalidRequest),
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            !response.extensions().get::<Problem>().is_some_and(Problem::leaves_nothing)
+        }
         status => status.is_success(),
     }
 }
