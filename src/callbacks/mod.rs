@@ -3,6 +3,7 @@
 //! `routes` read and answer, `intake` decides what is accepted, `dispatch` picks the moment, `worker` carries it out
 //! against CXone, `retry` says what follows from CXone's failures, `model` holds the states, `store` keeps them.
 
+mod at_risk;
 mod confirmation_text;
 mod dispatch;
 mod intake;
@@ -13,6 +14,7 @@ mod store;
 mod waiting;
 mod worker;
 
+pub use at_risk::RiskMarker;
 pub use dispatch::{HourLoad, dispatch};
 pub use model::{Callback, Confirmation, Failure, Status};
 pub use routes::{Callbacks, routes};

@@ -90,6 +90,7 @@ mod tests {
             confirmation: Confirmation::Pending,
             confirmation_started_at: None,
             sms_session_id: None,
+            at_risk: false,
             failure: None,
             attempts,
             due_at: Some(start),

@@ -85,6 +85,8 @@ struct CallbackView {
     /// CXone's contact, once it is there.
     contact_id: Option<Uuid>,
     confirmation: ConfirmationView,
+    /// A hold of the campaign covers the time at which CXone is to call.
+    at_risk: bool,
     /// Why it ended, or what the last attempt met with.
     failure: Option<Failure>,
     /// Attempts so far.
@@ -122,6 +124,7 @@ impl From<&Callback> for CallbackView {
                 status: callback.confirmation,
                 sms_session_id: callback.sms_session_id.clone(),
             },
+            at_risk: callback.at_risk,
             failure: callback.failure.clone(),
             attempts: callback.attempts,
             next_attempt_at: callback.due_at,
@@ -456,6 +459,7 @@ fn new_callback(wish: Wish, id: Uuid, info: &RequestInfo, attempts: i32, due_at:
         confirmation: Confirmation::Pending,
         confirmation_started_at: None,
         sms_session_id: None,
+        at_risk: false,
         failure: None,
         attempts,
         due_at: Some(due_at),

@@ -16,6 +16,8 @@ use crate::http::{Page, PageRequest, Position, begin_planned};
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
 
+mod at_risk;
+
 /// What a reader asks for. An absent part lets everything through.
 #[derive(Debug, Default)]
 pub struct Filter {
@@ -87,6 +89,7 @@ struct Row {
     traceparent: Option<String>,
     created_at: jiff_sqlx::Timestamp,
     updated_at: jiff_sqlx::Timestamp,
+    at_risk: bool,
 }
 
 impl TryFrom<Row> for Callback {
@@ -112,6 +115,7 @@ impl TryFrom<Row> for Callback {
             confirmation: confirmation.map(|(known, _)| known).ok_or_else(|| corrupt("confirmation"))?,
             confirmation_started_at: at(row.confirmation_started_at),
             sms_session_id: row.sms_session_id,
+            at_risk: row.at_risk,
             failure: row.failure_code.zip(row.failure_detail).map(|(code, detail)| Failure { code, detail }),
             attempts: row.attempts,
             due_at: at(row.due_at),

@@ -155,6 +155,7 @@ mod tests {
             max_agents: None,
             regulatory_window: None,
             request_id: None,
+            affected_callbacks: None,
         }
     }
 
