@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::audit::{self, AuditStore};
-use crate::callbacks::{self, Attempts, CallbackStore, Callbacks, Waiting, Worker};
+use crate::callbacks::{self, Attempts, CallbackStore, Callbacks, RiskMarker, Waiting, Worker};
 use crate::campaigns::{
     self, AnswerRates, CampaignStore, Campaigns, Conductor, CxoneDialer, RateStore, SettingsRoutes, SettingsStore,
 };
@@ -46,6 +46,7 @@ pub struct App {
     worker: Arc<Worker>,
     conductor: Arc<Conductor>,
     rates: Arc<AnswerRates>,
+    risk_marker: RiskMarker,
     deliveries: Arc<DeliveryWorker>,
     idempotency: Idempotency,
     stop: CancellationToken,
@@ -71,8 +72,14 @@ pub fn build(settings: &ServiceSettings, db: Db, clock: Clock, stop: Cancellatio
     }));
     let campaign_store = CampaignStore::new(db.clone());
     let dialer = CxoneDialer(Arc::clone(&cxone));
-    let conductor =
-        Arc::new(Conductor::new(campaign_store.clone(), dialer.clone(), clock.clone(), settings.campaign_check));
+    let conductor = Arc::new(Conductor::new(
+        campaign_store.clone(),
+        dialer.clone(),
+        Arc::<CallbackStore>::clone(&store),
+        clock.clone(),
+        settings.campaign_check,
+    ));
+    let risk_marker = RiskMarker::new(Arc::clone(&store), campaign_store.clone(), clock.clone());
     let rate_store = RateStore::new(db.clone());
     let rates = Arc::new(AnswerRates::new(rate_store.clone(), Arc::clone(&conductor), clock.clone()));
     let webhook_store = WebhookStore::new(db.clone());
@@ -125,7 +132,7 @@ pub fn build(settings: &ServiceSettings, db: Db, clock: Clock, stop: Cancellatio
         .layer(from_fn_with_state((KeyStore::new(db.clone()), clock.clone()), authenticate));
     let (router, _) = v1.merge(Operations::routes().with_state(operations)).split_for_parts();
     let router = http::wrap(router.merge(http::docs(openapi_text()?)), clock);
-    Ok(App { router, worker, conductor, rates, deliveries, idempotency, stop })
+    Ok(App { router, worker, conductor, rates, risk_marker, deliveries, idempotency, stop })
 }
 
 /// The OpenAPI document as it is committed, printed and served.
@@ -160,6 +167,7 @@ impl App {
         let conductor = tokio::spawn(Arc::clone(&self.conductor).run(self.stop.clone()));
         let deliveries = tokio::spawn(Arc::clone(&self.deliveries).run(self.stop.clone()));
         let rates = tokio::spawn(self.rates.run(self.stop.clone()));
+        let marking = tokio::spawn(self.risk_marker.run(self.stop.clone()));
         let purge = tokio::spawn(purge(self.idempotency, self.stop.clone()));
         let upkeep = tokio::spawn(keep_metrics_small(self.stop.clone()));
         let stop = self.stop.clone();
@@ -181,7 +189,7 @@ impl App {
         self.stop.cancel();
         // Only now: a request that was still running may have started on a callback.
         tokio::join!(self.worker.drain(), self.conductor.drain(), self.deliveries.drain());
-        for task in [worker, conductor, rates, deliveries, purge, upkeep] {
+        for task in [worker, conductor, rates, marking, deliveries, purge, upkeep] {
             if task.await.is_err() {
                 tracing::error!("a task of the service panicked");
             }

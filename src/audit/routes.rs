@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use super::model::{Entry, Outcome};
 use super::store::{AuditStore, Filter};
 use crate::http::{Allowed, Page, PageRequest, Problem, Query, required};
-use crate::types::{Fault, parse_instant, parse_uuid};
+use crate::types::{CampaignId, Fault, parse_instant, parse_uuid};
 
 /// The longest text that a filter can match.
 const MAX_FILTER: usize = 200;
@@ -38,7 +38,7 @@ async fn list(
     mut query: Query,
 ) -> Result<Json<Page<Entry>>, Problem> {
     let filter = Filter {
-        campaign_id: query.take("campaignId", bounded),
+        campaign_id: query.take("campaignId", CampaignId::parse),
         callback_id: query.take("callbackId", parse_uuid),
         action: query.take("action", bounded),
         actor: query.take("actor", bounded),

@@ -7,11 +7,12 @@ use uuid::Uuid;
 use super::model::{Actor, Entry, Outcome};
 use crate::db::Db;
 use crate::http::{Page, PageRequest, Position, begin_planned};
+use crate::types::CampaignId;
 
 /// What a reader asks for. An absent part lets everything through.
 #[derive(Debug, Default)]
 pub struct Filter {
-    pub campaign_id: Option<String>,
+    pub campaign_id: Option<CampaignId>,
     pub callback_id: Option<Uuid>,
     pub action: Option<String>,
     /// An actor's id or name.
@@ -120,7 +121,7 @@ impl AuditStore {
                  and ($8::bigint is null or seq < $8)
                order by seq desc
                limit $9"#,
-            filter.campaign_id.as_deref(),
+            filter.campaign_id.as_ref().map(CampaignId::as_str),
             filter.callback_id,
             filter.action.as_deref(),
             filter.actor.as_deref(),

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::campaigns::CampaignSettings;
-use crate::http::{Faults, Member, Problem, Unknown};
+use crate::campaigns::{PlacementRefusal, PlacementRules};
+use crate::http::{Faults, Member, Problem, ProblemKind, Unknown};
 use crate::types::{CampaignId, Fault, Language, PhoneNumber, Region, TimeWindow, Zone, parse_instant};
 
 /// A window that ends sooner than this leaves no room to dial.
@@ -68,6 +68,7 @@ pub struct Read {
     language: Option<Language>,
     timezone: Option<Zone>,
     faults: Faults,
+    now: Timestamp,
 }
 
 impl CallbackRequest {
@@ -82,7 +83,7 @@ impl CallbackRequest {
         let language = faults.required("language", &self.language, |text| Language::parse(text));
         let timezone = faults.optional("timezone", &self.timezone, |text| Zone::parse(text));
         faults.unknown(&self.unknown);
-        Read { phone_number, campaign_id, window, language, timezone, faults }
+        Read { phone_number, campaign_id, window, language, timezone, faults, now }
     }
 }
 
@@ -99,24 +100,25 @@ fn read_window(start: Timestamp, end: Timestamp, now: Timestamp, faults: &mut Fa
 }
 
 impl Read {
-    /// The campaign that was named, for its settings.
+    /// The campaign that was named, for its rules.
     pub fn campaign_id(&self) -> Option<&CampaignId> {
         self.campaign_id.as_ref()
     }
 
-    /// The wish, where nothing is wrong with it, with the settings of those campaigns that have any.
+    /// The wish, where nothing is wrong with it, with the rules of those campaigns that have any.
     ///
     /// # Errors
-    /// A 422 with every fault.
-    pub fn finish(mut self, settings: &HashMap<String, CampaignSettings>) -> Result<Wish, Problem> {
-        let settings = self.campaign_id.as_ref().and_then(|id| settings.get(id.as_str()));
-        let hours = settings.and_then(|settings| settings.business_hours.as_ref());
+    /// A 422: with every fault, or where the campaign's restrictions leave nothing of the window.
+    pub fn finish(mut self, rules: &HashMap<String, PlacementRules>) -> Result<Wish, Problem> {
+        let rules = self.campaign_id.as_ref().and_then(|id| rules.get(id.as_str()));
+        let hours = rules.and_then(|rules| rules.settings.business_hours.as_ref());
         if let (Some(window), Some(hours)) = (&self.window, hours)
             && !hours.contain(window)
         {
             let detail = format!("the window must lie inside the campaign's business hours ({})", hours.zone.name());
             self.faults.add("requestedStart", Fault::new("outside-business-hours", detail));
         }
+        let now = self.now;
         let wish = self.phone_number.zip(self.campaign_id).zip(self.window).zip(self.language).map(
             |(((phone_number, campaign_id), window), language)| Wish {
                 phone_number,
@@ -126,8 +128,28 @@ impl Read {
                 timezone: self.timezone,
             },
         );
-        self.faults.finish(wish)
+        let wish = self.faults.finish(wish)?;
+        match rules.and_then(|rules| rules.restrictions.refusal(&wish.window, now)) {
+            Some(refusal) => Err(refused(refusal)),
+            None => Ok(wish),
+        }
     }
+}
+
+fn refused(refusal: PlacementRefusal) -> Problem {
+    let (kind, detail, earliest_start) = match refusal {
+        PlacementRefusal::CampaignHeld { earliest_start } => (
+            ProblemKind::CampaignHeld,
+            "a compliance hold leaves no moment of the requested window in which the campaign may call",
+            earliest_start,
+        ),
+        PlacementRefusal::OutsideRegulatoryWindow { earliest_start } => (
+            ProblemKind::OutsideRegulatoryWindow,
+            "the campaign may not call at any moment of the requested window",
+            earliest_start,
+        ),
+    };
+    Problem::unprocessable(kind, detail).with("earliestStart", earliest_start)
 }
 
 #[cfg(test)]
@@ -135,6 +157,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::campaigns::CampaignSettings;
 
     fn now() -> Timestamp {
         "2026-11-20T14:00:00Z".parse().unwrap()
@@ -157,8 +180,8 @@ mod tests {
     /// `pointer code` of each fault.
     fn faults(payload: &Value) -> Vec<String> {
         let request: CallbackRequest = serde_json::from_value(payload.clone()).unwrap();
-        let settings = HashMap::from([("weekdays".to_owned(), weekdays())]);
-        match request.read(&Region::parse("US").unwrap(), now()).finish(&settings) {
+        let rules = HashMap::from([("weekdays".to_owned(), PlacementRules::new(weekdays(), []))]);
+        match request.read(&Region::parse("US").unwrap(), now()).finish(&rules) {
             Ok(_) => Vec::new(),
             Err(problem) => problem.body(None, None)["errors"]
                 .as_array()

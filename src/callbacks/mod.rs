@@ -5,6 +5,7 @@
 //! `store` keeps them, `confirmation_text` words the SMS and `gsm7` its characters.
 
 mod attempt;
+mod at_risk;
 mod confirmation_text;
 mod dispatch;
 mod gsm7;
@@ -19,6 +20,7 @@ mod waiting;
 mod worker;
 
 pub use attempt::{AttemptSettings, Attempts, WithoutForecast};
+pub use at_risk::RiskMarker;
 pub use model::{Callback, Confirmation, Failure, Status};
 pub use routes::{Callbacks, routes};
 pub use store::CallbackStore;

@@ -164,6 +164,8 @@ pub struct Callback {
     /// Set, and committed, before the text is sent.
     pub confirmation_started_at: Option<Timestamp>,
     pub sms_session_id: Option<String>,
+    /// A hold of its campaign covers the time at which CXone is to call.
+    pub at_risk: bool,
     pub failure: Option<Failure>,
     /// Claims so far. Each write names the claim it belongs to, and does nothing where a newer one exists.
     pub attempts: i32,

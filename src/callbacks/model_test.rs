@@ -555,6 +555,7 @@ fn callback(start: Timestamp, now: Timestamp) -> Callback {
         skip_reason: None,
         confirmation_started_at: None,
         sms_session_id: None,
+        at_risk: false,
         failure: None,
         attempts: 0,
         due_at: Some(now),

@@ -24,7 +24,7 @@ use super::store::{CallbackStore, Filter, Inserted};
 use super::waiting::{Waiter, Waiting};
 use super::worker::Worker;
 use crate::audit::{Actor, Entry, Outcome};
-use crate::campaigns::{CampaignSettings, SettingsStore};
+use crate::campaigns::{PlacementRules, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::Class;
 use crate::db::give_back;
@@ -86,6 +86,8 @@ struct CallbackView {
     /// CXone's contact, once it is there.
     contact_id: Option<Uuid>,
     confirmation: ConfirmationView,
+    /// A hold of the campaign covers the time at which CXone is to call.
+    at_risk: bool,
     /// Why it ended, or what the last attempt met with.
     failure: Option<Failure>,
     /// Attempts so far.
@@ -126,6 +128,7 @@ impl From<&Callback> for CallbackView {
                 reason: callback.skip_reason,
                 sms_session_id: callback.sms_session_id.clone(),
             },
+            at_risk: callback.at_risk,
             failure: callback.failure.clone(),
             attempts: callback.attempts,
             next_attempt_at: callback.due_at,
@@ -149,7 +152,8 @@ impl From<&Callback> for CallbackView {
         (status = 202, description = "Kept; work on it goes on", body = CallbackView,
             headers(("Location" = String), ("Retry-After" = u32))),
         (status = 409, description = "`duplicate-callback`, with `existingId`"),
-        (status = 422, description = "Bad input, `cxone-rejected` or `no-forecast`")))]
+        (status = 422, description = "Bad input, `cxone-rejected` or `no-forecast`; `campaign-held` or \
+            `outside-regulatory-window`, with `earliestStart`")))]
 async fn post(
     State(callbacks): State<Callbacks>,
     allowed: Allowed<required::CallbacksWrite>,
@@ -169,8 +173,8 @@ async fn post(
         return answer(&callback, preferred);
     }
     let read = request.read(&callbacks.region, callbacks.clock.now());
-    let settings = callbacks.settings_of(read.campaign_id()).await?;
-    let wish = read.finish(&settings)?;
+    let rules = callbacks.rules_of(read.campaign_id()).await?;
+    let wish = read.finish(&rules)?;
     let callback = callbacks.accept(wish, resource, &info, &allowed.caller, wait).await?;
     answer(&callback, preferred)
 }
@@ -293,14 +297,17 @@ async fn post_batch(
 }
 
 impl Callbacks {
-    async fn settings_of(
+    async fn rules_of(
         &self,
         campaigns: impl IntoIterator<Item = &CampaignId>,
-    ) -> Result<HashMap<String, CampaignSettings>, sqlx::Error> {
+    ) -> Result<HashMap<String, PlacementRules>, sqlx::Error> {
         let mut campaigns: Vec<_> = campaigns.into_iter().collect();
         campaigns.sort_unstable();
         campaigns.dedup();
-        if campaigns.is_empty() { Ok(HashMap::new()) } else { self.campaigns.of_each(&campaigns).await }
+        if campaigns.is_empty() {
+            return Ok(HashMap::new());
+        }
+        self.campaigns.placement_rules_of_each(&campaigns).await
     }
 
     /// Keeps a callback, starts on it, and waits for its outcome as long as its caller wants to.
@@ -409,12 +416,12 @@ impl Callbacks {
                     .map_err(|_| Problem::fault("", Fault::new("wrong-type", "must be a JSON object")))
             })
             .collect();
-        let settings = self.settings_of(read.iter().flatten().filter_map(Read::campaign_id)).await?;
+        let rules = self.rules_of(read.iter().flatten().filter_map(Read::campaign_id)).await?;
         // The same request again finds the same ids, and what it has made under them.
         let ids: Vec<Uuid> = (0..read.len()).map(|index| Uuid::new_v5(&batch.id, &index.to_be_bytes())).collect();
         let made = if batch.repeated { self.store.existing(&ids).await? } else { HashSet::new() };
         let to_keep = |(&id, read): (&Uuid, Result<Read, Problem>)| {
-            Ok(new_callback(read?.finish(&settings)?, id, info, 0, info.arrived_at))
+            Ok(new_callback(read?.finish(&rules)?, id, info, 0, info.arrived_at))
         };
         let callbacks: Vec<Result<Callback, Problem>> = ids.iter().zip(read).map(to_keep).collect();
         let new = callbacks.iter().flatten().filter(|callback| !made.contains(&callback.id));
@@ -491,6 +498,7 @@ fn new_callback(wish: Wish, id: Uuid, info: &RequestInfo, attempts: i32, due_at:
         skip_reason: None,
         confirmation_started_at: None,
         sms_session_id: None,
+        at_risk: false,
         failure: None,
         attempts,
         due_at: Some(due_at),

@@ -22,6 +22,8 @@ use crate::http::{Page, PageRequest, Position, begin_planned};
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
 
+mod at_risk;
+
 /// A save is tried again for so long while Postgres is away …
 const SAVE_WITHIN: Duration = Duration::from_secs(15);
 /// … after a pause of so long.
@@ -112,6 +114,7 @@ struct Row {
     traceparent: Option<String>,
     created_at: jiff_sqlx::Timestamp,
     updated_at: jiff_sqlx::Timestamp,
+    at_risk: bool,
 }
 
 impl TryFrom<Row> for Callback {
@@ -142,6 +145,7 @@ impl TryFrom<Row> for Callback {
                 .map(|(known, _)| known),
             confirmation_started_at: at(row.confirmation_started_at),
             sms_session_id: row.sms_session_id,
+            at_risk: row.at_risk,
             failure: row.failure_code.zip(row.failure_detail).map(|(code, detail)| Failure { code, detail }),
             attempts: row.attempts,
             due_at: at(row.due_at),

@@ -43,6 +43,8 @@ pub struct Cause {
     pub counts: Counts,
     /// Whether the answer rate caused the pause, also one that is being ended.
     pub by_answer_rate: bool,
+    /// Scheduled callbacks that a pause covered when it was asked for.
+    pub affected_callbacks: Option<u32>,
 }
 
 /// What Ringback told CXone last. While it is kept, the campaign's pause is Ringback's own.
@@ -231,6 +233,7 @@ impl Campaign {
             max_agents: None,
             regulatory_window: None,
             request_id: None,
+            affected_callbacks: None,
         };
         self.place(hold, changes, clock);
     }
@@ -248,6 +251,7 @@ impl Campaign {
             request_id: hold.request_id.clone(),
             detail: json!({
                 "holdId": hold.id, "pauseReason": hold.reason, "endsAt": hold.ends_at, "maxAgents": hold.max_agents,
+                "affectedCallbacks": hold.affected_callbacks,
             }),
             ..self.entry("hold.placed", hold.placed_by.clone(), Outcome::Succeeded, clock)
         });
@@ -467,9 +471,11 @@ impl Campaign {
             overrode: Vec::new(),
             counts: self.counts,
             by_answer_rate: hold.triggered_by == Trigger::SlidingWindowThrottle,
+            affected_callbacks: hold.affected_callbacks,
         };
         if changed_outside {
-            return Some(Cause { by: Actor::system("reconciler"), request_id: None, since: now, ..cause });
+            let by = Actor::system("reconciler");
+            return Some(Cause { by, request_id: None, since: now, affected_callbacks: None, ..cause });
         }
         Some(cause)
     }
@@ -487,6 +493,7 @@ impl Campaign {
                 overrode: resume.overrode.clone(),
                 counts,
                 by_answer_rate,
+                affected_callbacks: None,
             };
         }
         let last = self.holds.iter().max_by_key(|hold| hold.ends_at);
@@ -496,7 +503,17 @@ impl Campaign {
         };
         let since = last.and_then(|hold| hold.ends_at).unwrap_or(now);
         let by = Actor::system("reconciler");
-        Cause { by, triggered_by, request_id: None, since, previous, overrode: Vec::new(), counts, by_answer_rate }
+        Cause {
+            by,
+            triggered_by,
+            request_id: None,
+            since,
+            previous,
+            overrode: Vec::new(),
+            counts,
+            by_answer_rate,
+            affected_callbacks: None,
+        }
     }
 
     /// CXone has done what it was told.
@@ -578,6 +595,16 @@ impl Campaign {
         let is_pause = told.state == CampaignState::Paused;
         let action = if is_pause { "campaign.paused" } else { "campaign.resumed" };
         let holds: Vec<_> = self.in_force(now).map(|hold| hold.id).collect();
+        let mut detail = json!({
+            "pauseReason": told.reason,
+            "scheduledResumeTime": told.until.filter(|_| is_pause),
+            "holds": holds,
+            "overrode": told.cause.overrode,
+            "byAnswerRate": told.cause.by_answer_rate,
+        });
+        if let Some(affected) = told.cause.affected_callbacks {
+            detail["affectedCallbacks"] = json!(affected);
+        }
         announced(Entry {
             previous_state: Some(told.cause.previous.as_str().into()),
             new_state: Some(told.state.as_str().into()),
@@ -588,13 +615,7 @@ impl Campaign {
             answer_rate: told.cause.counts.rate(),
             // It is confirmed only now.
             call_volume_after: Some(0),
-            detail: json!({
-                "pauseReason": told.reason,
-                "scheduledResumeTime": told.until.filter(|_| is_pause),
-                "holds": holds,
-                "overrode": told.cause.overrode,
-                "byAnswerRate": told.cause.by_answer_rate,
-            }),
+            detail,
             ..self.entry(action, told.cause.by.clone(), Outcome::Succeeded, clock)
         })
     }

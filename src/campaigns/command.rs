@@ -187,16 +187,28 @@ impl Campaign {
     pub fn order_entry(&self, order: &Order, ending: &str, outcome: Outcome, clock: &Clock) -> Entry {
         let state = self.seen.map(|(state, _)| state.as_str().to_owned());
         let holds: Vec<_> = self.in_force(clock.now()).map(|hold| hold.id).collect();
+        let mut detail = json!({ "holds": holds });
+        if let Some(affected) = order.affected_callbacks() {
+            detail["affectedCallbacks"] = json!(affected);
+        }
         Entry {
             previous_state: state.clone(),
             new_state: state,
             compliance_hold: Some(self.in_force(clock.now()).any(|hold| hold.compliance)),
-            ..order.entry(&self.id, ending, outcome, json!({ "holds": holds }), clock)
+            ..order.entry(&self.id, ending, outcome, detail, clock)
         }
     }
 }
 
 impl Order {
+    /// Scheduled callbacks that the hold of a pause covers.
+    pub fn affected_callbacks(&self) -> Option<u32> {
+        match &self.command {
+            Command::Pause(hold) => hold.affected_callbacks,
+            Command::Resume { .. } => None,
+        }
+    }
+
     /// An entry about this command.
     pub fn entry(&self, campaign: &CampaignId, ending: &str, outcome: Outcome, detail: Value, clock: &Clock) -> Entry {
         let now = clock.now();

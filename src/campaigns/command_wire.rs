@@ -123,6 +123,7 @@ impl PauseRequest {
                 max_agents,
                 regulatory_window: window,
                 request_id: Some(placing.request_id),
+                affected_callbacks: None,
             }),
         });
         faults.finish(pause)
@@ -176,22 +177,16 @@ impl ResumeRequest {
 /// # Errors
 /// `not-a-uuid` for anything else.
 pub fn parse_campaign_uuid(text: &str) -> Result<CampaignId, Fault> {
-    let is_uuid = text.len() == uuid::fmt::Hyphenated::LENGTH && Uuid::try_parse(text).is_ok();
-    let fault = || Fault::new("not-a-uuid", "must be a UUID such as 0192f0c4-1111-7000-8000-000000000001");
-    if is_uuid { parse_campaign_id(text).map_err(|_| fault()) } else { Err(fault()) }
-}
-
-/// Reads the id of a campaign. A UUID is one in either case: no hold is left behind under another spelling.
-///
-/// # Errors
-/// `not-a-campaign-id`.
-pub fn parse_campaign_id(text: &str) -> Result<CampaignId, Fault> {
-    if Uuid::try_parse(text).is_ok() { CampaignId::parse(&text.to_ascii_lowercase()) } else { CampaignId::parse(text) }
+    CampaignId::parse(text)
+        .ok()
+        .filter(CampaignId::is_uuid)
+        .ok_or_else(|| Fault::new("not-a-uuid", "must be a UUID such as 0192f0c4-1111-7000-8000-000000000001"))
 }
 
 fn check_campaign(member: &Member<String>, path: &str, faults: &mut Faults) {
     faults.optional("campaignId", member, |text| {
-        if text.eq_ignore_ascii_case(path) {
+        let (named, of_path) = (CampaignId::parse(text).ok(), CampaignId::parse(path).ok());
+        if named.is_some() && named == of_path {
             return Ok(());
         }
         Err(Fault::new("another-campaign", "must be the campaign of the path"))
@@ -262,6 +257,8 @@ pub struct CommandView {
     scheduled_resume_time: Option<Timestamp>,
     /// What was asked for, where the regulatory window is closed then.
     resume_deferred_from: Option<Timestamp>,
+    /// Callbacks that are scheduled for a time from now on that the hold of this pause covers; null for a resume.
+    affected_callbacks: Option<u32>,
     /// From the command's arrival to CXone's confirmation, or to this answer.
     latency_ms: i64,
     /// The entry of the audit log.
@@ -270,9 +267,16 @@ pub struct CommandView {
     failure: Option<Failure>,
 }
 
+/// What is to be said of a command beside what came of it.
+pub struct Commanded {
+    pub arrived_at: Timestamp,
+    pub resume_deferred_from: Option<Timestamp>,
+    pub affected_callbacks: Option<u32>,
+}
+
 impl CommandView {
     /// From what the work on a command has come to.
-    pub fn of(report: &Report, deferred_from: Option<Timestamp>, arrived_at: Timestamp, now: Timestamp) -> Self {
+    pub fn of(report: &Report, about: &Commanded, now: Timestamp) -> Self {
         let campaign = &report.campaign;
         let status = match report.ending {
             Ending::Applied => CommandStatus::Applied,
@@ -286,8 +290,9 @@ impl CommandView {
             status,
             holds: campaign.in_force(now).map(HoldView::from).collect(),
             scheduled_resume_time: campaign.resumes_at(now),
-            resume_deferred_from: deferred_from,
-            latency_ms: now.duration_since(arrived_at).as_millis().try_into().unwrap_or(i64::MAX),
+            resume_deferred_from: about.resume_deferred_from,
+            affected_callbacks: about.affected_callbacks,
+            latency_ms: now.duration_since(about.arrived_at).as_millis().try_into().unwrap_or(i64::MAX),
             audit_id: report.audit_id,
             failure: campaign.failure.clone(),
         }

@@ -13,8 +13,9 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::affected::ScheduledCallbacks;
 use super::campaign::Campaign;
-use super::command::{Order, Refusal};
+use super::command::{Command, Order, Refusal};
 use super::control::{Book as _, Commanded, Control, Ending, Halt, Report};
 use super::dialer::CxoneDialer;
 use super::store::CampaignStore;
@@ -58,6 +59,7 @@ enum Looked {
 /// Works on campaigns: commands, and whatever is due.
 pub struct Conductor {
     control: Control<CampaignStore, CxoneDialer>,
+    callbacks: Arc<dyn ScheduledCallbacks>,
     turns: Mutex<Turns>,
     wake: Notify,
     slots: Arc<Semaphore>,
@@ -67,9 +69,16 @@ pub struct Conductor {
 
 impl Conductor {
     /// With nothing to do yet.
-    pub fn new(store: CampaignStore, dialer: CxoneDialer, clock: Clock, check_every: Duration) -> Self {
+    pub fn new(
+        store: CampaignStore,
+        dialer: CxoneDialer,
+        callbacks: Arc<dyn ScheduledCallbacks>,
+        clock: Clock,
+        check_every: Duration,
+    ) -> Self {
         Self {
             control: Control { book: store, dialer, clock, check_every },
+            callbacks,
             turns: Mutex::default(),
             wake: Notify::new(),
             slots: Arc::new(Semaphore::new(SLOTS)),
@@ -84,6 +93,23 @@ impl Conductor {
 
     fn clock(&self) -> &Clock {
         &self.control.clock
+    }
+
+    /// The same order; that of a pause with the number of scheduled callbacks that its hold covers.
+    ///
+    /// # Errors
+    /// Where Postgres is away.
+    pub async fn with_affected_callbacks(&self, id: &CampaignId, mut order: Order) -> Result<Order, sqlx::Error> {
+        if let Command::Pause(hold) = &mut order.command {
+            let of_settings = match &hold.regulatory_window {
+                Some(_) => None,
+                None => self.store().find(id).await?.and_then(|campaign| campaign.settings.regulatory_window),
+            };
+            let now = self.clock().now();
+            let until = hold.end(now, of_settings.as_ref());
+            hold.affected_callbacks = Some(self.callbacks.count(id, now, until).await?);
+        }
+        Ok(order)
     }
 
     /// Carries out a command, and says how far it has come when the wait is over. It goes on where its caller does not

@@ -16,12 +16,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer_rate::Counts;
-use super::command_wire::parse_campaign_id;
 use super::rates::{AnswerRates, Happening};
 use crate::http::{
     Allowed, Faults, JsonBytes, Member, Problem, ProblemKind, RequestInfo, Segment, Unknown, parse_json, required,
 };
-use crate::types::{Fault, parse_instant};
+use crate::types::{CampaignId, Fault, parse_instant};
 
 /// The contract's largest request.
 const MOST_EVENTS: usize = 10_000;
@@ -88,7 +87,7 @@ async fn post_events(
     Segment(campaign): Segment<String>,
     JsonBytes(body): JsonBytes,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let id = parse_campaign_id(&campaign);
+    let id = CampaignId::parse(&campaign);
     let happened = match read_fast(&body, info.arrived_at) {
         Some(happened) if id.is_ok() => happened,
         _ => return Err(all_faults(&body, id.as_ref().err(), info.arrived_at)),

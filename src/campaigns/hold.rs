@@ -93,6 +93,8 @@ pub struct Hold {
     #[serde(with = "regulatory_window::kept")]
     pub regulatory_window: Option<DailyWindow>,
     pub request_id: Option<String>,
+    /// Scheduled callbacks that it covered when it was asked for; absent where nobody counted.
+    pub affected_callbacks: Option<u32>,
 }
 
 impl Hold {
@@ -143,6 +145,7 @@ mod tests {
             max_agents: None,
             regulatory_window: None,
             request_id: None,
+            affected_callbacks: None,
         };
         for (now, in_force, end) in [
             ("2026-11-20T19:59:59.999Z", true, "2026-11-20T20:00:00Z"),

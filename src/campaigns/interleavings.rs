@@ -330,6 +330,7 @@ impl Run {
                 max_agents: None,
                 regulatory_window: None,
                 request_id: None,
+                affected_callbacks: None,
             }))
         } else {
             Command::Resume {

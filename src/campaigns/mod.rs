@@ -1,5 +1,6 @@
 //! Campaigns: the holds that keep them from dialing, and what CXone is told of it.
 
+mod affected;
 mod answer_rate;
 mod business_hours;
 mod campaign;
@@ -23,6 +24,7 @@ mod settings_store;
 mod settings_wire;
 mod store;
 
+pub use affected::ScheduledCallbacks;
 pub use answer_rate::{Counts, Window};
 pub use business_hours::BusinessHours;
 pub use conductor::Conductor;
@@ -30,9 +32,9 @@ pub use dialer::CxoneDialer;
 pub use events::routes as event_routes;
 pub use rate_store::RateStore;
 pub use rates::AnswerRates;
-pub use restrictions::{PlacementRules, Restrictions};
+pub use restrictions::{PlacementRefusal, PlacementRules, Restrictions};
 pub use routes::{Campaigns, routes};
 pub use settings::CampaignSettings;
 pub use settings_routes::{SettingsRoutes, settings_routes};
 pub use settings_store::SettingsStore;
-pub use store::CampaignStore;
+pub use store::{CampaignStore, Claimed, HeldTime};

@@ -251,6 +251,7 @@ impl AnswerRates {
             max_agents: None,
             regulatory_window: None,
             request_id: None,
+            affected_callbacks: None,
         };
         let order = Order {
             trace: Traceparent::root(hold.id),
@@ -262,7 +263,11 @@ impl AnswerRates {
         };
         tracing::warn!(campaign.id = %id, campaign.attempts = counts.attempts, campaign.answers = counts.answers,
             "the answer rate has fallen under its floor");
-        match self.conductor.command(&id, order, PAUSE_WAIT).await {
+        let commanded = match self.conductor.with_affected_callbacks(&id, order).await {
+            Ok(order) => self.conductor.command(&id, order, PAUSE_WAIT).await,
+            Err(error) => Err(error.into()),
+        };
+        match commanded {
             Ok(report) => report_on(&report),
             Err(Halt::Refused(refusal)) => {
                 tracing::info!(campaign.id = %id, reason = refusal.slug(), "the campaign is not throttled");

@@ -15,8 +15,7 @@ use utoipa_axum::routes;
 use super::campaign::Campaign;
 use super::command::{Command, Order, Refusal};
 use super::command_wire::{
-    CampaignView, CommandStatus, CommandView, PauseRequest, Placing, ResumeRequest, parse_campaign_id,
-    parse_campaign_uuid,
+    CampaignView, CommandStatus, CommandView, Commanded, PauseRequest, Placing, ResumeRequest, parse_campaign_uuid,
 };
 use super::conductor::{Conductor, report_on};
 use super::control::{Dialer as _, Halt, Urgency};
@@ -133,7 +132,7 @@ async fn get(
     Extension(info): Extension<RequestInfo>,
     Segment(path): Segment<String>,
 ) -> Result<Json<CampaignView>, Problem> {
-    let id = parse_campaign_id(&path).map_err(|fault| Problem::fault("/campaignId", fault))?;
+    let id = CampaignId::parse(&path).map_err(|fault| Problem::fault("/campaignId", fault))?;
     let campaign = campaigns.live(&id, &info).await?;
     Ok(Json(CampaignView::of(&campaign, campaigns.clock.now())))
 }
@@ -210,11 +209,16 @@ impl Campaigns {
         deferred_from: Option<Timestamp>,
     ) -> Result<Response, Problem> {
         let id = id.ok_or_else(|| Problem::not_found("campaign"))?;
-        let arrived_at = order.arrived_at;
+        let order = self.conductor.with_affected_callbacks(&id, order).await?;
+        let about = Commanded {
+            arrived_at: order.arrived_at,
+            resume_deferred_from: deferred_from,
+            affected_callbacks: order.affected_callbacks(),
+        };
         let wait = preferred_wait(headers).unwrap_or(COMMAND_WAIT);
         let report = self.conductor.command(&id, order, wait).await.map_err(problem)?;
         report_on(&report);
-        let view = CommandView::of(&report, deferred_from, arrived_at, self.clock.now());
+        let view = CommandView::of(&report, &about, self.clock.now());
         if !matches!(view.status, CommandStatus::Pending) {
             return Ok(Json(view).into_response());
         }

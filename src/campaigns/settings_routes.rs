@@ -10,7 +10,6 @@ use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::command_wire::parse_campaign_id;
 use super::conductor::Conductor;
 use super::settings::CampaignSettings;
 use super::settings_store::{Saved, SettingsStore};
@@ -91,7 +90,7 @@ async fn put_settings(
 }
 
 fn campaign_id(text: &str) -> Result<CampaignId, Problem> {
-    parse_campaign_id(text).map_err(|fault| Problem::fault("/campaignId", fault))
+    CampaignId::parse(text).map_err(|fault| Problem::fault("/campaignId", fault))
 }
 
 fn answer(settings: &CampaignSettings, version: i64) -> Response {

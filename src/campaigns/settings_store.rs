@@ -4,8 +4,11 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::hold::Hold;
+use super::restrictions::PlacementRules;
 use super::settings::CampaignSettings;
 use crate::audit::Entry;
 use crate::db::Db;
@@ -36,28 +39,45 @@ impl SettingsStore {
     /// # Errors
     /// Where Postgres cannot be asked.
     pub async fn of(&self, campaign: &CampaignId) -> Result<CampaignSettings, sqlx::Error> {
-        Ok(self.of_each(&[campaign]).await?.remove(campaign.as_str()).unwrap_or_default())
+        self.with_version(campaign).await.map(|(settings, _)| settings)
     }
 
-    /// What a placement needs to know of a campaign.
+    /// What placing a callback of one campaign depends on.
     ///
     /// # Errors
     /// Where Postgres cannot be asked.
-    pub async fn placement_rules(&self, campaign: &CampaignId) -> Result<super::PlacementRules, sqlx::Error> {
-        Ok(super::PlacementRules { settings: self.of(campaign).await?, ..Default::default() })
+    pub async fn placement_rules(&self, campaign: &CampaignId) -> Result<PlacementRules, sqlx::Error> {
+        Ok(self.placement_rules_of_each(&[campaign]).await?.remove(campaign.as_str()).unwrap_or_default())
     }
 
-    /// The settings of those campaigns that have any, by their id.
+    /// What placing callbacks depends on, of those campaigns that have settings or compliance holds, by their id.
     ///
     /// # Errors
     /// Where Postgres cannot be asked.
-    pub async fn of_each(&self, campaigns: &[&CampaignId]) -> Result<HashMap<String, CampaignSettings>, sqlx::Error> {
+    pub async fn placement_rules_of_each(
+        &self,
+        campaigns: &[&CampaignId],
+    ) -> Result<HashMap<String, PlacementRules>, sqlx::Error> {
         let ids: Vec<String> = campaigns.iter().map(ToString::to_string).collect();
-        let rows =
-            sqlx::query!("select campaign_id, settings from campaign_settings where campaign_id = any($1)", &ids)
-                .fetch_all(&self.pool)
-                .await?;
-        rows.into_iter().map(|row| Ok((row.campaign_id, decode(row.settings)?))).collect()
+        let rows = sqlx::query!(
+            r#"select named.campaign_id as "campaign_id!", s.settings as "settings?", left_over.holds as "holds?"
+               from unnest($1::text[]) as named(campaign_id)
+               left join campaign_settings as s using (campaign_id)
+               cross join lateral (
+                   select jsonb_agg(to_jsonb(h)) as holds from campaign_holds as h
+                   where h.campaign_id = named.campaign_id and h.lifted_at is null and h.compliance
+               ) as left_over
+               where s.settings is not null or left_over.holds is not null"#,
+            &ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let rules = rows.into_iter().map(|row| {
+            let settings = row.settings.map(decode).transpose()?.unwrap_or_default();
+            let holds: Vec<Hold> = row.holds.map(decode).transpose()?.unwrap_or_default();
+            Ok((row.campaign_id, PlacementRules::new(settings, holds)))
+        });
+        rules.collect()
     }
 
     /// The settings of one campaign, and their version; 0 where none were ever set.
@@ -117,6 +137,6 @@ impl SettingsStore {
     }
 }
 
-fn decode(settings: serde_json::Value) -> Result<CampaignSettings, sqlx::Error> {
-    serde_json::from_value(settings).map_err(|error| sqlx::Error::Decode(error.into()))
+fn decode<T: DeserializeOwned>(kept: serde_json::Value) -> Result<T, sqlx::Error> {
+    serde_json::from_value(kept).map_err(|error| sqlx::Error::Decode(error.into()))
 }

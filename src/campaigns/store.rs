@@ -1,9 +1,12 @@
 //! Campaigns and their holds in Postgres.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::answer_rate::Counts;
@@ -14,6 +17,10 @@ use crate::cxone::CampaignState;
 use crate::db::Db;
 use crate::http::{Page, PageRequest, Position, begin_planned};
 use crate::types::CampaignId;
+
+mod held;
+
+pub use held::{Claimed, HeldTime};
 
 /// A place in the list, newest first.
 pub struct Newest {
@@ -36,6 +43,7 @@ impl Position for Newest {
 #[derive(Clone, Debug)]
 pub struct CampaignStore {
     pool: Db,
+    holds_changed: Arc<Notify>,
 }
 
 /// A campaign's row, its settings, and its holds that are not lifted.
@@ -93,7 +101,12 @@ fn decode<T: DeserializeOwned>(kept: Value) -> Result<T, sqlx::Error> {
 impl CampaignStore {
     /// Over this database.
     pub fn new(pool: Db) -> Self {
-        Self { pool }
+        Self { pool, holds_changed: Arc::default() }
+    }
+
+    /// Wakes one waiter whenever this replica has placed or lifted a hold.
+    pub fn holds_changed(&self) -> &Notify {
+        &self.holds_changed
     }
 
     /// Takes the lease of a campaign, which is made where it is not there yet. False where someone else has it.
@@ -305,6 +318,7 @@ impl Book for CampaignStore {
         release: bool,
     ) -> Result<bool, sqlx::Error> {
         let at = |at: Option<Timestamp>| at.map(|at| at.to_sqlx());
+        let holds_change = !changes.placed.is_empty() || !changes.lifted.is_empty();
         let entries: Vec<Value> = changes.entries.into_iter().map(Entry::into_json).collect();
         let saved = sqlx::query!(
             r#"with kept as (
@@ -312,6 +326,7 @@ impl Book for CampaignStore {
                      failures = $8, failure_code = $9, failure_detail = $10, due_at = $11, revision = revision + 1,
                      leased_by = case when $13 and leased_by = $12 then null else leased_by end,
                      leased_until = case when $13 and leased_by = $12 then null else leased_until end, counted_from = $17,
+                     risk_due_at = case when $18 then clock_timestamp() else risk_due_at end,
                      updated_at = clock_timestamp()
                  where campaign_id = $1 and revision = $2 and ($12::uuid is null or leased_by = $12)
                  returning campaign_id
@@ -322,13 +337,14 @@ impl Book for CampaignStore {
              -- A hold that ended before it could be kept is lifted as it is placed.
              placed as (
                  insert into campaign_holds (id, campaign_id, reason, compliance, triggered_by, placed_by, placed_at,
-                     ends_at, max_agents, regulatory_window, request_id, lifted_at, lifted_by)
+                     ends_at, max_agents, regulatory_window, request_id, affected_callbacks, lifted_at, lifted_by)
                  select h.id, kept.campaign_id, h.reason, h.compliance, h.triggered_by, h.placed_by, h.placed_at,
-                     h.ends_at, h.max_agents, h.regulatory_window, h.request_id, lifted.at, lifted.by
+                     h.ends_at, h.max_agents, h.regulatory_window, h.request_id, h.affected_callbacks, lifted.at,
+                     lifted.by
                  from kept
                  cross join jsonb_to_recordset($14) as h(id uuid, reason text, compliance boolean, triggered_by text,
                      placed_by jsonb, placed_at timestamptz, ends_at timestamptz, max_agents bigint,
-                     regulatory_window jsonb, request_id text)
+                     regulatory_window jsonb, request_id text, affected_callbacks bigint)
                  left join lifted using (id)
                  on conflict (id) do nothing
              ),
@@ -355,9 +371,14 @@ impl Book for CampaignStore {
             json!(changes.placed),
             json!(changes.lifted),
             json!(entries),
-            at(campaign.counted_from) as _
+            at(campaign.counted_from) as _,
+            holds_change
         );
-        Ok(saved.fetch_optional(&self.pool).await?.is_some())
+        let saved = saved.fetch_optional(&self.pool).await?.is_some();
+        if saved && holds_change {
+            self.holds_changed.notify_one();
+        }
+        Ok(saved)
     }
 
     async fn release(&self, id: &CampaignId, lease: Uuid, entry: Option<Entry>) -> Result<(), sqlx::Error> {

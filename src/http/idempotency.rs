@@ -184,8 +184,8 @@ impl Idempotency {
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
         let kept = parts.extensions.get::<KeptBody>().map_or(&body, |kept| &kept.0);
-        let kind = parts.extensions.get::<Problem>().map(|problem| problem.kind);
-        let fate = match is_final(parts.status, kind) {
+        let leaves_nothing = parts.extensions.get::<Problem>().is_some_and(Problem::leaves_nothing);
+        let fate = match is_final(parts.status, leaves_nothing) {
             Some(true) => Fate::Kept(KeptAnswer {
                 status: i16::try_from(parts.status.as_u16()).unwrap_or(200),
                 headers: kept_headers(&parts.headers),
@@ -224,10 +224,10 @@ impl Idempotency {
 
 /// Whether an answer is final: true, where the request brought it about, good or bad; false, where the request was refused
 /// before anything was done. None, where it is unknown what was done.
-fn is_final(status: StatusCode, kind: Option<ProblemKind>) -> Option<bool> {
+fn is_final(status: StatusCode, leaves_nothing: bool) -> Option<bool> {
     match status {
         StatusCode::CONFLICT => Some(true),
-        StatusCode::UNPROCESSABLE_ENTITY => Some(kind != Some(ProblemKind::InvalidRequest)),
+        StatusCode::UNPROCESSABLE_ENTITY => Some(!leaves_nothing),
         status if status.is_success() => Some(true),
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => None,
         status if status.is_client_error() => Some(false),
@@ -262,17 +262,17 @@ mod tests {
 
     #[test]
     fn a_key_is_kept_by_what_was_done_freed_by_what_was_not_and_left_open_by_what_is_unknown() {
-        let final_of = |status: u16, kind| is_final(StatusCode::from_u16(status).unwrap(), kind);
+        let final_of = |status: u16| is_final(StatusCode::from_u16(status).unwrap(), false);
         for status in [200, 201, 202, 204, 409] {
-            assert_eq!(final_of(status, None), Some(true), "{status}");
+            assert_eq!(final_of(status), Some(true), "{status}");
         }
-        assert_eq!(final_of(422, Some(ProblemKind::CxoneRejected)), Some(true));
-        assert_eq!(final_of(422, Some(ProblemKind::InvalidRequest)), Some(false));
+        assert_eq!(final_of(422), Some(true));
+        assert_eq!(is_final(StatusCode::UNPROCESSABLE_ENTITY, true), Some(false));
         for status in [400, 401, 403, 404, 405, 413, 415] {
-            assert_eq!(final_of(status, None), Some(false), "{status}");
+            assert_eq!(final_of(status), Some(false), "{status}");
         }
         for status in [408, 429, 500, 502, 503, 504] {
-            assert_eq!(final_of(status, None), None, "{status}");
+            assert_eq!(final_of(status), None, "{status}");
         }
     }
 }

@@ -31,6 +31,7 @@ pub enum ProblemKind {
     PayloadTooLarge,
     UnsupportedMediaType,
     InvalidRequest,
+    CampaignHeld,
     CxoneRejected,
     NoForecast,
     IdempotencyKeyReused,
@@ -40,7 +41,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds, for the pages under `/problems/`.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::MalformedJson,
         Self::Unauthorized,
         Self::Forbidden,
@@ -61,6 +62,7 @@ impl ProblemKind {
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidRequest,
+        Self::CampaignHeld,
         Self::CxoneRejected,
         Self::NoForecast,
         Self::IdempotencyKeyReused,
@@ -150,8 +152,9 @@ impl ProblemKind {
                 "outside-regulatory-window",
                 StatusCode::CONFLICT,
                 "The regulatory window is closed",
-                "Wait for `nextOpening`. To start the campaign before send `\"force\": true` with a key that has the \
-                 scope `campaigns:override`.",
+                "A resume (409): wait for `nextOpening`, or send `\"force\": true` with a key that has the scope \
+                 `campaigns:override` to start the campaign before. A callback (422): nothing was kept; ask for a window \
+                 that reaches past `earliestStart`.",
             ),
             Self::NoEncryptionKey => (
                 "no-encryption-key",
@@ -195,6 +198,13 @@ impl ProblemKind {
                 "The request has faults",
                 "`errors` lists every fault: where it is, a code, and what would be right.",
             ),
+            Self::CampaignHeld => (
+                "campaign-held",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The campaign is held during the requested window",
+                "A compliance hold keeps the campaign from calling. Nothing was kept; ask for a window that reaches past \
+                 `earliestStart`.",
+            ),
             Self::CxoneRejected => (
                 "cxone-rejected",
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -236,7 +246,7 @@ impl ProblemKind {
         self.facts().0
     }
 
-    /// The status it is answered with.
+    /// The status it is answered with, unless the problem itself has another.
     pub fn status(self) -> StatusCode {
         self.facts().1
     }
@@ -270,6 +280,7 @@ pub struct FieldFault {
 pub struct Problem {
     /// What went wrong.
     pub kind: ProblemKind,
+    status: StatusCode,
     detail: String,
     errors: Vec<FieldFault>,
     extensions: Vec<(String, Value)>,
@@ -279,7 +290,13 @@ pub struct Problem {
 impl Problem {
     /// A problem of this kind, with what is particular to this case.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), extensions: Vec::new(), retry_after: None }
+        let (status, detail) = (kind.status(), detail.into());
+        Self { kind, status, detail, errors: Vec::new(), extensions: Vec::new(), retry_after: None }
+    }
+
+    /// A problem of this kind with what was sent, also where the kind is a conflict elsewhere: a 422.
+    pub fn unprocessable(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, ..Self::new(kind, detail) }
     }
 
     /// Bad input, with every fault in it.
@@ -299,6 +316,12 @@ impl Problem {
     /// Nothing under this id.
     pub fn not_found(what: &str) -> Self {
         Self::new(ProblemKind::NotFound, format!("no such {what}"))
+    }
+
+    /// Whether the request was refused before anything was done: the same request may be allowed later.
+    pub fn leaves_nothing(&self) -> bool {
+        let refused = [ProblemKind::InvalidRequest, ProblemKind::CampaignHeld, ProblemKind::OutsideRegulatoryWindow];
+        self.status == StatusCode::UNPROCESSABLE_ENTITY && refused.contains(&self.kind)
     }
 
     /// Where the faults are and what they are, without the words for people.
@@ -325,7 +348,7 @@ impl Problem {
         let mut body = Map::new();
         body.insert("type".into(), json!(format!("/problems/{}", self.kind.slug())));
         body.insert("title".into(), json!(self.kind.title()));
-        body.insert("status".into(), json!(self.kind.status().as_u16()));
+        body.insert("status".into(), json!(self.status.as_u16()));
         body.insert("detail".into(), json!(self.detail));
         let known = [("instance", instance), ("requestId", request_id)];
         body.extend(known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))));
@@ -339,7 +362,7 @@ impl Problem {
     /// The whole answer.
     pub fn render(&self, instance: &str, request_id: &str) -> Response {
         let body = self.body(Some(instance), Some(request_id)).to_string();
-        let mut response = (self.kind.status(), body).into_response();
+        let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.kind == ProblemKind::Unauthorized {
@@ -355,7 +378,7 @@ impl Problem {
 /// Carries the problem to the edge, which knows the request and renders it.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.kind.status().into_response();
+        let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
         response
     }

@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::Fault;
 
 const LONGEST: usize = 64;
+/// The lengths of the parts of a UUID, in hexadecimal digits.
+const UUID_PARTS: [usize; 5] = [8, 4, 4, 4, 12];
 
-/// The name of a campaign: 1 to 64 of `A-Z a-z 0-9 _ -`, compared with case.
+/// The name of a campaign: 1 to 64 of `A-Z a-z 0-9 _ -`.
 ///
-/// It looks like a UUID in most systems but need not be one.
+/// It need not be a UUID. One that is, in its form with hyphens, is the same in either case, and kept in lower case; all
+/// others are compared with case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct CampaignId(String);
@@ -23,7 +26,12 @@ impl CampaignId {
                 "must be 1 to 64 letters (A-Z, a-z), digits, hyphens or underscores",
             ));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(if is_uuid(text) { text.to_ascii_lowercase() } else { text.to_owned() }))
+    }
+
+    /// Whether it is a UUID in its form with hyphens.
+    pub fn is_uuid(&self) -> bool {
+        is_uuid(&self.0)
     }
 
     pub fn as_str(&self) -> &str {
@@ -33,6 +41,11 @@ impl CampaignId {
 
 fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+fn is_uuid(text: &str) -> bool {
+    let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    text.split('-').map(str::len).eq(UUID_PARTS) && text.split('-').all(is_hex)
 }
 
 impl TryFrom<String> for CampaignId {
@@ -64,6 +77,28 @@ mod tests {
     }
 
     #[test]
+    fn a_uuid_is_the_same_in_either_case_and_nothing_else_is() {
+        let (upper, lower) = ("0192F0C4-ABCD-7000-8000-00000000BEEF", "0192f0c4-abcd-7000-8000-00000000beef");
+        for text in [upper, lower, "0192F0c4-abcD-7000-8000-00000000bEEF"] {
+            let id = CampaignId::parse(text).unwrap();
+            assert_eq!((id.as_str(), id.is_uuid()), (lower, true));
+            assert_eq!(serde_json::from_str::<CampaignId>(&format!("{text:?}")).unwrap(), id);
+        }
+        let no_uuids = [
+            "A1B2C3D4-E5F6-7890-G1H2-I3J4K5L6M7N8",
+            "0192F0C4ABCD70008000-00000000BEEF",
+            "0192F0C4ABCD7000800000000000BEEF",
+            "0192F0C4-ABCD-7000-8000-00000000BEE",
+            "0192F0C4_ABCD_7000_8000_00000000BEEF",
+            "ABCD",
+        ];
+        for text in no_uuids {
+            let id = CampaignId::parse(text).unwrap();
+            assert_eq!((id.as_str(), id.is_uuid()), (text, false));
+        }
+    }
+
+    #[test]
     fn refuses_everything_else() {
         let too_long = "x".repeat(65);
         for text in ["", " ", "a b", "a/b", "..", "é", "a\0", "a\n", &too_long] {
@@ -82,6 +117,13 @@ mod tests {
         #[test]
         fn never_panics(text in any::<String>()) {
             let _ = CampaignId::parse(&text);
+        }
+
+        #[test]
+        fn a_uuid_is_one_in_any_case(text in "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}") {
+            let id = CampaignId::parse(&text).unwrap();
+            prop_assert_eq!(id.as_str(), text.to_lowercase());
+            prop_assert_eq!(CampaignId::parse(&text.to_uppercase()).unwrap(), id);
         }
     }
 }

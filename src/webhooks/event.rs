@@ -24,10 +24,12 @@ pub enum EventType {
     CallbackExpired,
     #[serde(rename = "callback.cancelled")]
     CallbackCancelled,
+    #[serde(rename = "callback.at_risk")]
+    CallbackAtRisk,
 }
 
 impl EventType {
-    const ALL: [(Self, &'static str, &'static str); 7] = [
+    const ALL: [(Self, &'static str, &'static str); 8] = [
         (Self::CampaignPaused, "campaign.paused", "CAMPAIGN_PAUSED"),
         (Self::CampaignResumed, "campaign.resumed", "CAMPAIGN_RESUMED"),
         (Self::CallbackScheduled, "callback.scheduled", "CALLBACK_SCHEDULED"),
@@ -35,6 +37,7 @@ impl EventType {
         (Self::CallbackFailed, "callback.failed", "CALLBACK_FAILED"),
         (Self::CallbackExpired, "callback.expired", "CALLBACK_EXPIRED"),
         (Self::CallbackCancelled, "callback.cancelled", "CALLBACK_CANCELLED"),
+        (Self::CallbackAtRisk, "callback.at_risk", "CALLBACK_AT_RISK"),
     ];
 
     /// # Errors

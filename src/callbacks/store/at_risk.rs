@@ -1,0 +1,117 @@
+//! Callbacks whose time a hold covers: how many there are, which they are, and the mark that each of them has.
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Callback, CallbackStore, Row};
+use crate::audit::Entry;
+use crate::campaigns::{HeldTime, ScheduledCallbacks};
+use crate::types::CampaignId;
+
+/// Callbacks that are marked together.
+const AT_ONCE: i64 = 200;
+
+impl ScheduledCallbacks for CallbackStore {
+    fn count<'a>(
+        &'a self,
+        campaign: &'a CampaignId,
+        from: Timestamp,
+        until: Option<Timestamp>,
+    ) -> BoxFuture<'a, Result<u32, sqlx::Error>> {
+        async move {
+            let count = sqlx::query_scalar!(
+                r#"select count(*) as "count!" from callbacks
+                   where campaign_id = $1 and status = 'scheduled' and dispatch_time >= $2
+                     and dispatch_time < coalesce($3::timestamptz, 'infinity')"#,
+                campaign.as_str(),
+                from.to_sqlx() as _,
+                until.map(|at| at.to_sqlx()) as _
+            );
+            Ok(u32::try_from(count.fetch_one(&self.pool).await?).unwrap_or(u32::MAX))
+        }
+        .boxed()
+    }
+}
+
+impl CallbackStore {
+    /// Some of the scheduled callbacks that lie in a held time and are not marked; none where all are.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn newly_at_risk(&self, held: &[HeldTime]) -> Result<Vec<Callback>, sqlx::Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"select c.* from jsonb_to_recordset($1) as h(campaign_id text, "from" timestamptz, until timestamptz)
+               cross join lateral (
+                   select * from callbacks
+                   where campaign_id = h.campaign_id and status = 'scheduled' and not at_risk
+                     and dispatch_time >= h."from" and dispatch_time < coalesce(h.until, 'infinity')
+                   limit $2
+               ) as c
+               limit $2"#,
+            json!(held),
+            AT_ONCE
+        );
+        let mut rows = rows.fetch_all(&self.pool).await?;
+        // Two holds may cover the same one.
+        rows.sort_by_key(|row| row.id);
+        rows.dedup_by_key(|row| row.id);
+        rows.into_iter().map(Callback::try_from).collect()
+    }
+
+    /// Some of the marked callbacks of these campaigns that lie in no held time; none where none is left.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn no_longer_at_risk(
+        &self,
+        campaigns: &[String],
+        held: &[HeldTime],
+    ) -> Result<Vec<Callback>, sqlx::Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"select * from callbacks
+               where campaign_id = any($1) and at_risk and not exists (
+                   select from jsonb_to_recordset($2) as h(campaign_id text, "from" timestamptz, until timestamptz)
+                   where h.campaign_id = callbacks.campaign_id and callbacks.dispatch_time >= h."from"
+                     and callbacks.dispatch_time < coalesce(h.until, 'infinity')
+               )
+               limit $3"#,
+            campaigns,
+            json!(held),
+            AT_ONCE
+        );
+        rows.fetch_all(&self.pool).await?.into_iter().map(Callback::try_from).collect()
+    }
+
+    /// Marks callbacks, or takes the mark away, each with its entry. What is so already stays, and has no new entry.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn mark(&self, at_risk: bool, entries: Vec<(Uuid, Entry)>, now: Timestamp) -> Result<u64, sqlx::Error> {
+        let given: Vec<_> =
+            entries.into_iter().map(|(id, entry)| json!({ "id": id, "entry": entry.into_json() })).collect();
+        // In one order everywhere, so that replicas wait for each other and never lock each other.
+        let marked = sqlx::query!(
+            "with given as (select * from jsonb_to_recordset($1) as g(id uuid, entry jsonb)),
+             locked as (
+                 select c.id from callbacks as c
+                 where c.id in (select id from given) and c.at_risk <> $2 and (c.status = 'scheduled' or not $2)
+                 order by c.id for update
+             ),
+             marked as (
+                 update callbacks set at_risk = $2, updated_at = $3 from locked where callbacks.id = locked.id
+                 returning callbacks.id
+             )
+             select audit_record(given.entry) as id from given join marked using (id)",
+            json!(given),
+            at_risk,
+            now.to_sqlx() as _
+        );
+        Ok(marked.fetch_all(&self.pool).await?.len() as u64)
+    }
+}
