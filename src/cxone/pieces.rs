@@ -45,12 +45,12 @@ mod tests {
     #[test]
     fn classes_that_take_turns_use_all_of_a_large_quota() {
         let (mut pieces, mut ledger, now) = (Pieces::default(), Ledger::default(), Instant::now());
-        let (quota, piece) = (600_000, 100);
+        let (quota, piece, at) = (600_000, 100, Timestamp::from_second(1_800_000_000).unwrap());
         let mut sent = 0;
         'all: loop {
             for class in [Class::Control, Class::Waiting, Class::Background] {
                 if !pieces.use_one(class, now) {
-                    let decision = ledger.take(class, Endpoint::Contacts, piece, quota, Timestamp::UNIX_EPOCH);
+                    let decision = ledger.take(class, Endpoint::Contacts, piece, quota, at);
                     if decision != Decision::Granted {
                         break 'all;
                     }

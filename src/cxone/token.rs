@@ -80,6 +80,9 @@ impl TokenCache {
         class: Class,
         refused: Option<&SecretString>,
     ) -> Result<SecretString, CxoneError> {
+        if refused.is_some() {
+            self.current().take_if(|token| token.is(refused));
+        }
         if let Some(token) = self.usable(refused) {
             if self.clock.now() >= token.fresh_until
                 && let Ok(refreshing) = Arc::clone(&self.refreshing).try_lock_owned()

@@ -93,13 +93,11 @@ async fn a_bad_forecast_answer_places_nothing_and_is_asked_for_again() {
         forecast(json!([null])),
         forecast(json!([[at, 3, 1]])),
         forecast(json!([hour(&at, json!(-1), json!(0))])),
-        forecast(json!([hour(&at, json!(2.5), json!(0))])),
         forecast(json!([hour(&at, json!(1e300), json!(0))])),
         forecast(json!([hour(&at, json!("3"), json!(0))])),
         forecast(json!([hour(&at, json!(null), json!(0))])),
         forecast(json!([hour(&at, json!(3), json!(-0.5))])),
         forecast(json!([hour(&at, json!(3), json!(1e300))])),
-        forecast(json!([hour(&at, json!(3), json!(0)), hour(&at, json!(4), json!(0))])),
         forecast(json!([hour("soon", json!(3), json!(0))])),
         forecast(json!([hour("2026-11-20T15:00:00", json!(3), json!(0))])),
         forecast(json!([hour("+999999-01-01T00:00:00Z", json!(3), json!(0))])),
@@ -288,7 +286,7 @@ async fn each_status_of_each_call_has_its_meaning() {
         (400, "cxone-rejected", true),
         (403, "cxone-forbidden", true),
         (404, "cxone-rejected", true),
-        (418, "cxone-rejected", true),
+        (418, "cxone-outcome-unknown", false),
         (422, "cxone-rejected", true),
         (500, "cxone-unavailable", false),
         (501, "cxone-unavailable", false),
@@ -316,7 +314,7 @@ async fn each_status_of_each_call_has_its_meaning() {
         }
     }
     table.world.all_settled_without_delay().await;
-    assert_eq!(table.world.cxone.contacts().await.len(), 10, "one for each callback that could be tried again");
+    assert_eq!(table.world.cxone.contacts().await.len(), 12, "one for each callback that could be tried again");
 
     for (status, expected, confirmation) in [
         (400, "cxone-rejected", "failed"),
@@ -356,8 +354,9 @@ async fn whatever_retry_after_says_the_wait_is_neither_none_nor_for_ever() {
         (Some("1e300".to_owned()), 2, 601),
         (Some(date(now + 87_600.hours())), 2, 601),
     ];
-    let mut table = Table::start().await;
     for (index, (said, least, most)) in cases.iter().enumerate() {
+        // The 429 of each is its own.
+        let mut table = Table::start().await;
         let route = ["forecast", "contact"][index % 2];
         let mut fault = json!({"kind": "status", "status": 429});
         if let Some(said) = said {
@@ -372,13 +371,12 @@ async fn whatever_retry_after_says_the_wait_is_neither_none_nor_for_ever() {
         let wait = next.duration_since(before);
         let bounds = SignedDuration::from_millis(least * 1000 - 50)..SignedDuration::from_millis(most * 1000 + 950);
         assert!(bounds.contains(&wait), "{said:?}: a wait of {wait:#}");
-        // The next row's 429 is its own.
-        let rest = "update callbacks set due_at = requested_end where status = 'accepted'";
-        table.world.sql(&format!("update cxone_ledger set ledger = '{{}}'; {rest}")).await;
+        if most < &5 {
+            table.world.all_settled().await;
+            table.world.assert_each_done_once(1).await;
+        }
+        table.world.end().await;
     }
-    table.world.all_settled_without_delay().await;
-    table.world.assert_each_done_once(cases.len()).await;
-    table.world.end().await;
 }
 
 #[tokio::test]

@@ -16,6 +16,11 @@ fn payload_until(n: usize, end: i64) -> Value {
     }))
 }
 
+/// Whether the breaker of an endpoint is open.
+async fn breaker_of(world: &World, endpoint: &str) -> Option<f64> {
+    world.metric(&format!("ringback_cxone_breaker_open{{endpoint=\"{endpoint}\"}}")).await
+}
+
 /// A service that has made a callback, and since then has found that CXone is down.
 async fn world_with_an_open_breaker(fault: Value) -> World {
     let world = World::with(&[("CXONE_TIMEOUT_MS", "1000")]).await;
@@ -24,7 +29,7 @@ async fn world_with_an_open_breaker(fault: Value) -> World {
     let last = join_all((1..=5).map(async |n| world.ask(&payload_until(n, 239)).await)).await;
     assert!(last.iter().all(|(status, _)| *status == 202), "{last:?}");
     // Those have their own time to come back; until then they are not in the way.
-    assert_eq!(world.metric("ringback_cxone_breaker_open").await, Some(1.0));
+    assert_eq!(breaker_of(&world, "contacts").await, Some(1.0));
     world.sql("update callbacks set due_at = requested_end where status = 'accepted'").await;
     world
 }
@@ -50,7 +55,7 @@ async fn while_cxone_is_down_probes_are_few_and_the_backlog_is_untouched() {
 
         assert!(probes().await <= 3, "{fault}");
         assert!(world.cxone_condition().await.contains("does not answer"), "{fault}");
-        assert_eq!(world.metric("ringback_cxone_breaker_open").await, Some(1.0));
+        assert_eq!(breaker_of(&world, "contacts").await, Some(1.0));
         let touched =
             world.number("select count(*) from callbacks where phone_number > '+12025000099' and attempts > 0");
         let touched = touched.await;
@@ -62,7 +67,7 @@ async fn while_cxone_is_down_probes_are_few_and_the_backlog_is_untouched() {
         assert_eq!(ids.len(), 200);
         world.assert_each_done_once(206).await;
         assert_eq!(world.cxone_condition().await, "ok");
-        assert_eq!(world.metric("ringback_cxone_breaker_open").await, Some(0.0));
+        assert_eq!(breaker_of(&world, "contacts").await, Some(0.0));
         world.end().await;
     }
 }
@@ -170,7 +175,7 @@ async fn a_cxone_that_refuses_connections_loses_nothing_and_is_found_again() {
     let (status, callback) = world.ask(&payload_until(1, 120)).await;
     assert_eq!((status, text(&callback["failure"], "code").as_str()), (202, "cxone-unavailable"));
     world.batch(&(2..100).map(|n| payload_until(n, 120)).collect::<Vec<_>>()).await;
-    eventually("an open breaker", async || match world.metric("ringback_cxone_breaker_open").await {
+    eventually("an open breaker", async || match breaker_of(&world, "token").await {
         Some(1.0) => Ok(()),
         other => Err(format!("{other:?}")),
     })

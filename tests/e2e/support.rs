@@ -51,13 +51,18 @@ pub struct Database {
 impl Database {
     /// A new database, empty until something migrates it.
     pub async fn create() -> Self {
-        let server_url = std::env::var("DATABASE_URL").expect("DATABASE_URL is set: run the tests with `make test`");
+        Self::create_on(&std::env::var("DATABASE_URL").expect("DATABASE_URL is set: run the tests with `make test`"))
+            .await
+    }
+
+    /// The same, on a server of the test's own.
+    pub async fn create_on(server_url: &str) -> Self {
         let server: PgConnectOptions = server_url.parse().expect("DATABASE_URL is a Postgres URL");
         let name = format!("test_{}", Uuid::now_v7().simple());
         let mut connection = PgConnection::connect_with(&server).await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(format!("create database {name}"))).execute(&mut connection).await.unwrap();
         let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(server.clone().database(&name));
-        Self { url: with_database(&server_url, &name), pool, name, server }
+        Self { url: with_database(server_url, &name), pool, name, server }
     }
 
     /// Drops it, with whoever is still connected.
