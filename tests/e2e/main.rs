@@ -23,6 +23,7 @@ mod outages;
 mod programs;
 mod recovery;
 mod requests;
+mod restrictions;
 mod settings;
 mod support;
 mod token;
