@@ -27,6 +27,7 @@ mod programs;
 mod quota_ledger;
 mod recovery;
 mod requests;
+mod restrictions;
 mod settings;
 mod support;
 mod token;
