@@ -348,3 +348,23 @@ async fn purging_keeps_up_with_any_load() {
     }
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_campaign_that_a_drain_gives_up_is_free_at_once() {
+    let mut world = World::start().await;
+    world.key = create_key(&world.database, &["campaigns:write"]).await;
+    world.cxone.fault(json!({"route": "campaignRead", "kind": "hang"})).await;
+    let path = format!("/v1/campaigns/{DIALING}/pause");
+    let request = Answer::to(world.request(Method::POST, &path).header("prefer", "wait=0").json(&pause()));
+    let asked = tokio::spawn(request);
+    world.cxone.asked("campaignRead").await;
+    world.database.when("from campaigns where leased_by is not null").await;
+
+    let World { service, database, .. } = world;
+    let (status, _) = service.terminate().await;
+
+    assert!(status.success(), "{status}");
+    assert_eq!(database.count("from campaigns where leased_by is not null").await, 0);
+    drop(asked);
+    database.drop().await;
+}
