@@ -25,6 +25,8 @@ use crate::webhooks::{self, DeliveryWorker, WebhookStore, Webhooks};
 
 /// After SIGTERM, a request that runs is answered within this, or cut.
 const LAST_REQUESTS: Duration = Duration::from_secs(6);
+/// After the drain, a task that waits for Postgres ends within this, or is left.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How often measurements are folded into their histograms.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often answers kept for idempotency keys are looked through for old ones; after a failure, sooner.
@@ -190,8 +192,10 @@ impl App {
         // Only now: a request that was still running may have started on a callback.
         tokio::join!(self.worker.drain(), self.conductor.drain(), self.deliveries.drain());
         for task in [worker, conductor, rates, marking, deliveries, purge, upkeep] {
-            if task.await.is_err() {
-                tracing::error!("a task of the service panicked");
+            match tokio::time::timeout(LAST_WORDS, task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => tracing::error!("a task of the service panicked"),
+                Err(_) => tracing::warn!("a task of the service does not end and is left"),
             }
         }
         served

@@ -5,10 +5,10 @@
 //! by webhook. Postgres is the only shared state: replicas are equal, and any of them may die at any time.
 //!
 //! ```text
-//! main → cli → app → callbacks, campaigns, webhooks, audit, keys, cxone, http
-//! callbacks → campaigns (settings), webhooks, audit, cxone, http, types, clock
-//! campaigns → webhooks, audit, cxone, http, types, clock      webhooks → audit, http, types, clock
-//! keys, audit → http, types, clock      cxone → types, clock      http → types, clock
+//! main → cli → app → callbacks, campaigns, webhooks, audit, keys, cxone, http, db
+//! callbacks → campaigns (settings), webhooks, audit, cxone, http, db, types, clock
+//! campaigns → webhooks, audit, cxone, http, db, types, clock      webhooks → audit, http, db, types, clock
+//! keys, audit → http, db, types, clock      cxone → types, clock      http → db, types, clock
 //! simulator → nothing of the rest
 //! ```
 //!

@@ -31,8 +31,10 @@ use crate::types::Fault;
 
 /// A run renews its lease so often.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
-/// An answer waits so long for what is written about it; the writing goes on behind it.
+/// An answer waits so long for what is written about it; the writing goes on behind it. One that says "try again" does not
+/// wait twice for a Postgres that answers nothing.
 const WRITTEN_WITHIN: Duration = Duration::from_millis(500);
+const OPENED_WITHIN: Duration = Duration::from_millis(100);
 /// Between two tries to write.
 const WRITE_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// What a client that meets a request still running should wait, in seconds.
@@ -195,7 +197,8 @@ impl Idempotency {
             Some(false) if !repeated => Fate::Freed,
             Some(false) | None => Fate::Open,
         };
-        let _ = timeout(WRITTEN_WITHIN, self.write(claim, fate)).await;
+        let within = if fate == Fate::Open { OPENED_WITHIN } else { WRITTEN_WITHIN };
+        let _ = timeout(within, self.write(claim, fate)).await;
         Response::from_parts(parts, Body::from(body))
     }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod campaign;
 mod load;
+mod lossy;
 mod postgres;
 mod receiver;
 
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 pub use answer::{Answer, instant, payload_from};
 pub use campaign::{in_ms, pause, pause_with, window};
 pub use load::{caller, received_at, tally, text};
+pub use lossy::{Loss, Lossy};
 pub use postgres::Postgres;
 pub use receiver::{ENCRYPTION_KEY, Received, Receiver, Reply};
 use reqwest::{Client, Method, RequestBuilder, Response};

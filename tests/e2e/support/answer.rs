@@ -47,6 +47,11 @@ impl Database {
         sqlx::raw_sql(statement).execute(&self.pool).await.unwrap();
     }
 
+    /// Runs a statement.
+    pub async fn run(&self, statement: &str) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&self.pool).await.unwrap();
+    }
+
     /// Returns once a `from … where …` finds a row.
     pub async fn when(&self, of: &str) {
         eventually(of, async || {
