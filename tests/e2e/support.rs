@@ -2,6 +2,7 @@
 
 mod answer;
 mod campaign;
+mod client;
 mod load;
 mod receiver;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use answer::{Answer, instant, payload_from};
 pub use campaign::{in_ms, pause, pause_with, window};
+pub use client::client_of;
 pub use load::{caller, received_at, tally, text};
 pub use receiver::{ENCRYPTION_KEY, Received, Receiver, Reply};
 use reqwest::{Client, Method, RequestBuilder, Response};
