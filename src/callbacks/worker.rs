@@ -250,7 +250,13 @@ impl Worker {
             Ok(()) => self.waiting.tell(&callback),
             Err(Halt::ClaimLost) => tracing::info!("the callback was taken over or cancelled meanwhile"),
             Err(Halt::Database(error)) => {
-                tracing::error!(error = %error, "the attempt stops here; it is taken up again when its lease is over");
+                tracing::error!(error = %error, "the attempt stops here; it is taken up again");
+                let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
+                let (id, attempts) = (callback.id, callback.attempts);
+                give_back(move || {
+                    let (store, now) = (Arc::clone(&store), clock.now());
+                    async move { store.release(id, attempts, now).await }
+                });
             }
         }
     }
