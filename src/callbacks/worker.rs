@@ -16,6 +16,7 @@ use super::dispatch::NOTICE;
 use super::model::Callback;
 use super::store::{CallbackStore, Claimable};
 use crate::cxone::{Class, Cxone, Decision};
+use crate::db::give_back;
 
 /// How many callbacks one replica works on at once.
 const SLOTS: usize = 32;
@@ -209,7 +210,12 @@ impl Worker {
             Ok(()) => self.attempts.waiting.tell(&callback),
             Err(AttemptError::ClaimLost) => tracing::info!("the callback was taken over or cancelled meanwhile"),
             Err(AttemptError::Database(error)) => {
-                tracing::error!(error = %error, "the attempt stops here; it is taken up again when its lease is over");
+                tracing::error!(error = %error, "the attempt stops here; it is taken up again");
+                let (store, clock) = (self.store().clone(), self.attempts.clock.clone());
+                give_back(move || {
+                    let (store, now) = (store.clone(), clock.now());
+                    async move { store.release(id, attempts, now).await }
+                });
             }
         }
     }

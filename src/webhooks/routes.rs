@@ -301,13 +301,16 @@ async fn redeliver(
     State(webhooks): State<Webhooks>,
     allowed: Allowed<required::WebhooksWrite>,
     Extension(info): Extension<RequestInfo>,
+    Extension(resource): Extension<ResourceId>,
     Segment(id): Segment<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let entry = webhooks.entry("webhook.redelivered", &allowed.caller, &info, json!({ "deliveryId": id }));
     match webhooks.store.redeliver(id, info.arrived_at, entry).await? {
         Redelivered::Again => Ok(StatusCode::ACCEPTED),
+        // By an earlier run of this request.
+        Redelivered::Already if resource.repeated => Ok(StatusCode::ACCEPTED),
         Redelivered::Unknown => Err(Problem::not_found("delivery")),
-        Redelivered::NotNow => {
+        Redelivered::Already | Redelivered::NotNow => {
             let detail = "the delivery is on its way already, or its endpoint is disabled or deleted";
             Err(Problem::new(ProblemKind::DeliveryPending, detail))
         }

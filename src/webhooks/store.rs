@@ -349,17 +349,18 @@ impl WebhookStore {
                  returning webhook_deliveries.id
              )
              select exists (select from again) as "again!", (select audit_record($3) from again) as audit_id,
-                 exists (select from webhook_deliveries where id = $1) as "exists!""#,
+                 (select status from webhook_deliveries where id = $1) as status"#,
             delivery,
             now.to_sqlx() as _,
             entry.into_json()
         )
         .fetch_one(&self.pool)
         .await?;
-        Ok(match (found.again, found.exists) {
+        Ok(match (found.again, found.status.as_deref()) {
             (true, _) => Redelivered::Again,
-            (false, true) => Redelivered::NotNow,
-            (false, false) => Redelivered::Unknown,
+            (false, Some("pending")) => Redelivered::Already,
+            (false, Some(_)) => Redelivered::NotNow,
+            (false, None) => Redelivered::Unknown,
         })
     }
 
@@ -603,7 +604,9 @@ impl WebhookStore {
 pub enum Redelivered {
     /// It is on its way.
     Again,
-    /// It is on its way already, or its endpoint is disabled.
+    /// It is on its way already.
+    Already,
+    /// Its endpoint is disabled or deleted.
     NotNow,
     /// There is no such delivery.
     Unknown,
