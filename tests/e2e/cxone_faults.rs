@@ -4,18 +4,15 @@ use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, ToSpan as _};
 use reqwest::Method;
-use ringback::app;
-use ringback::clock::Clock;
-use ringback::cxone::{Asker, AuthStyle, Class, ContactAnswer, Cxone as Client, CxoneError, NewContact, Settings, Sms};
-use ringback::simulator;
+use ringback::cxone::{Asker, Class, ContactAnswer, Cxone as Client, CxoneError, NewContact, Sms};
 use ringback::trace::Traceparent;
 use ringback::types::{CampaignId, Language, PhoneNumber, TimeWindow};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    CALLER, CAMPAIGN, Cxone, DIALING, Database, World, create_key, eventually, minutes_from_now, pause, payload_from,
-    payload_with, text,
+    CALLER, CAMPAIGN, Cxone, DIALING, Database, World, client_of, create_key, eventually, minutes_from_now, pause,
+    payload_from, payload_with, text,
 };
 
 fn code(callback: &Value) -> &str {
@@ -251,21 +248,6 @@ async fn a_forecast_answers_only_for_the_hours_that_it_covers() {
     world.end().await;
 }
 
-/// The client by itself, on a database of its own.
-async fn client_of(cxone: &Cxone, database: &Database) -> Client {
-    app::migrate(&database.pool).await.unwrap();
-    let known = simulator::Settings::default();
-    let settings = Settings {
-        base_url: cxone.base_url.clone(),
-        client_id: known.client_id,
-        client_secret: known.client_secret.into(),
-        auth: AuthStyle::Basic,
-        timeout: Duration::from_secs(10),
-        requests_per_minute: 1000,
-    };
-    Client::new(settings, database.pool.clone(), Clock::system()).unwrap()
-}
-
 /// What a contact is made of.
 struct Wanted {
     campaign: CampaignId,
@@ -304,7 +286,7 @@ impl Wanted {
 #[tokio::test]
 async fn what_cannot_be_sent_in_time_is_not_sent() {
     let (database, cxone) = (Database::create().await, Cxone::start().await);
-    let client = client_of(&cxone, &database).await;
+    let client = client_of(&cxone, &database, 1000).await;
     let wanted = Wanted::new();
     let slow_token = once("token", json!({"kind": "latency", "latencyMs": 1000}));
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod campaign;
+mod client;
 mod load;
 mod lossy;
 mod postgres;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 pub use answer::{Answer, instant, payload_from};
 pub use campaign::{in_ms, pause, pause_with, window};
+pub use client::client_of;
 pub use load::{caller, received_at, tally, text};
 pub use lossy::{Loss, Lossy};
 pub use postgres::Postgres;
