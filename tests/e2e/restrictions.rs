@@ -43,6 +43,7 @@ async fn a_window_inside_a_compliance_hold_is_refused_with_the_earliest_start_an
     assert_eq!((&item["type"], &item["status"]), (&json!("/problems/campaign-held"), &json!(422)));
     assert_eq!(item["earliestStart"], end);
     assert_eq!(placed["status"], "scheduled", "{placed}");
+    assert!(instant(&placed["dispatchTime"]) >= end.parse().unwrap(), "it is placed after the hold: {placed}");
     assert_eq!(again.status, 201, "the key is free: {again:?}");
     world.end().await;
 }
@@ -68,6 +69,8 @@ async fn a_window_outside_an_enforced_regulatory_window_is_refused_with_the_earl
     let refused = world.answer("/v1/callbacks", &closed, &[("idempotency-key", "k")]).await;
     let page = world.request(Method::GET, "/problems/outside-regulatory-window").send().await.unwrap();
     let batch = world.answer("/v1/callbacks/batch", &json!({"callbacks": [closed]}), &[]).await;
+    // It opens in the middle of this one.
+    let (_, reaching_in) = world.ask(&wish(3, 240, 420)).await;
     world.set(&json!({})).await;
     let again = world.answer("/v1/callbacks", &closed, &[("idempotency-key", "k"), ("prefer", "respond-async")]).await;
 
@@ -76,6 +79,8 @@ async fn a_window_outside_an_enforced_regulatory_window_is_refused_with_the_earl
     let earliest = refused.body["earliestStart"].as_str().unwrap();
     assert!(earliest.contains(opens_later["startTime"].as_str().unwrap()), "{earliest}");
     assert!(instant(&refused.body["earliestStart"]) > instant(&closed["requestedEnd"]));
+    assert_eq!(reaching_in["status"], "scheduled", "{reaching_in}");
+    assert!(instant(&reaching_in["dispatchTime"]) >= instant(&refused.body["earliestStart"]), "{reaching_in}");
     let page = page.text().await.unwrap();
     assert!(page.contains("earliestStart") && page.contains("nextOpening"), "{page}");
     assert_eq!(batch.body["results"][0]["problem"]["earliestStart"], earliest);
