@@ -106,6 +106,7 @@ async fn run(settings: &Settings) -> anyhow::Result<usize> {
     let mut violations = std::mem::take(&mut client.record.kept().violations);
     violations.extend(verdict::judge(&evidence));
     violations.extend(end::quota(&cxone, QUOTA).await?);
+    violations.sort_by_key(|violation| violation.kind);
     report::end(&nemesis, &client.record, &cxone, &evidence);
     report::violations(&violations, &logs)?;
     drop(replicas);
