@@ -1,5 +1,7 @@
 //! The verdict of `make chaos` finds each kind of violation, and none where there is none.
 
+#![cfg(test)]
+
 #[path = "../benches/chaos/verdict/mod.rs"]
 mod verdict;
 

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use ringback::clock::Clock;
+use ringback::shutdown;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,16 +53,19 @@ const COMMANDED: [&str; 4] = [
 /// How often each replica is asked whether it answers.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// As a shell says it.
+const INTERRUPTED: u8 = 130;
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
 fn main() -> anyhow::Result<ExitCode> {
     let settings = Settings::read();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        tokio::select! {
-            violations = run(&settings) => Ok(ExitCode::from(u8::from(violations? > 0))),
+        let interrupted = shutdown::on_signal()?;
+        match interrupted.run_until_cancelled(run(&settings)).await {
+            Some(violations) => Ok(ExitCode::from(u8::from(violations? > 0))),
             // Whatever was started is killed when it is dropped.
-            interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| ExitCode::from(130)).map_err(Into::into),
+            None => Ok(ExitCode::from(INTERRUPTED)),
         }
     })
 }
@@ -96,6 +100,7 @@ async fn run(settings: &Settings) -> anyhow::Result<usize> {
     let of_postgres = tokio::spawn(nemesis.clone().of_postgres(postgres, rng.fork()));
     wait(settings, &nemesis, &client.record, (&of_replicas, &of_postgres)).await;
     nemesis.stop.cancel();
+    let stopped_at = Instant::now();
     // They run until the end: dropped, they would be killed.
     let (replicas, postgres) = (of_replicas.await??, of_postgres.await??);
 
@@ -106,7 +111,8 @@ async fn run(settings: &Settings) -> anyhow::Result<usize> {
     let mut violations = std::mem::take(&mut client.record.kept().violations);
     violations.extend(verdict::judge(&evidence));
     violations.extend(end::quota(&cxone, QUOTA).await?);
-    report::end(&nemesis, &client.record, &cxone, &evidence);
+    violations.sort_by_key(|violation| violation.kind);
+    report::end(&nemesis, &client.record, &cxone, &evidence, stopped_at);
     report::violations(&violations, &logs)?;
     drop(replicas);
     postgres.end().await?;

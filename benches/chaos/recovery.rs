@@ -76,6 +76,13 @@ fn concerns(other: Target, target: Target) -> bool {
     }
 }
 
+/// The longest time without any of these, whatever failed.
+pub fn longest_silence(moments: &[(usize, Instant)], until: Instant) -> Duration {
+    let before = moments.iter().map(|(_, at)| *at).take_while(|at| *at <= until);
+    let moments: Vec<Instant> = before.chain([until]).collect();
+    moments.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+}
+
 /// The value below which so many of a hundred lie.
 pub fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
     let last = sorted.len().checked_sub(1)?;

@@ -5,14 +5,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::cxone::Cxone;
 use super::nemesis::Nemesis;
 use super::record::Record;
-use super::recovery::{percentile, recoveries};
+use super::recovery::{longest_silence, percentile, recoveries};
 use super::settings::Settings;
 use super::verdict::{Evidence, Kind, Violation};
 
@@ -31,7 +31,7 @@ pub fn progress(elapsed: Duration, acknowledged: usize, kills: u32) {
     println!("{:>5} s  {acknowledged} callbacks acknowledged, {kills} kills", elapsed.as_secs());
 }
 
-pub fn end(nemesis: &Nemesis, record: &Record, cxone: &Cxone, evidence: &Evidence) {
+pub fn end(nemesis: &Nemesis, record: &Record, cxone: &Cxone, evidence: &Evidence, stopped_at: Instant) {
     let disturbances = nemesis.disturbances.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let kept = record.kept();
     println!("\nanswers");
@@ -60,6 +60,11 @@ pub fn end(nemesis: &Nemesis, record: &Record, cxone: &Cxone, evidence: &Evidenc
         figure(&format!("{}, times", recovery.what), &recovery.disturbances.to_string());
         durations("  an answer", &recovery.to_answer);
         durations("  a request to CXone", &recovery.to_request);
+    }
+    let silences = [("an answer", &kept.successes), ("a request to CXone", &requests)];
+    for (what, moments) in silences {
+        let longest = longest_silence(moments, stopped_at);
+        figure(&format!("longest time without {what}"), &format!("{:.2} s", longest.as_secs_f64()));
     }
     println!();
     figure("kills", &nemesis.kills.load(Ordering::Relaxed).to_string());

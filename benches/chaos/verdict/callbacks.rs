@@ -159,7 +159,7 @@ fn outcome(known: &Known, callback: &Value) -> Option<(Kind, &'static str)> {
 
 fn says_that_cxone_may_have_it(callback: &Value) -> bool {
     let detail = text(&callback["failure"], "detail").to_ascii_lowercase();
-    detail.contains("cxone") && (detail.contains("may ") || detail.contains("whether it has"))
+    detail.contains("cxone") && ["may ", "might ", "whether it has"].iter().any(|words| detail.contains(words))
 }
 
 /// A scheduled callback's contact says the same as the callback.
