@@ -4,8 +4,8 @@
 //! against CXone, `worker` claims what is due, `retry` says what follows from CXone's failures, `model` holds the states,
 //! `store` keeps them, `confirmation_text` words the SMS and `gsm7` its characters.
 
-mod attempt;
 mod at_risk;
+mod attempt;
 mod confirmation_text;
 mod dispatch;
 mod gsm7;
@@ -19,8 +19,8 @@ mod store;
 mod waiting;
 mod worker;
 
-pub use attempt::{AttemptSettings, Attempts, WithoutForecast};
 pub use at_risk::RiskMarker;
+pub use attempt::{AttemptSettings, Attempts, WithoutForecast};
 pub use model::{Callback, Confirmation, Failure, Status};
 pub use routes::{Callbacks, routes};
 pub use store::CallbackStore;

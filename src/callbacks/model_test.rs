@@ -532,7 +532,11 @@ fn replica(world: &Shared, skew_ms: i64, seed: u64) -> Attempts<Repository, Gate
         clock,
         waiting: Waiting::default(),
         settings: AttemptSettings {
-            without_forecast: if seed.is_multiple_of(5) { WithoutForecast::WindowStart } else { WithoutForecast::Reject },
+            without_forecast: if seed.is_multiple_of(5) {
+                WithoutForecast::WindowStart
+            } else {
+                WithoutForecast::Reject
+            },
             sms_from: PhoneNumber::from_stored("+18005551234".into()).unwrap(),
             default_zone: Zone::parse("UTC").unwrap(),
         },

@@ -140,7 +140,8 @@ impl Worker {
             let Some(Ok(slot)) = slot else { return };
             let pause = match self.claim_next().await {
                 Ok(Next::Work(callback)) if stop.is_cancelled() => {
-                    let released = self.store().release(callback.id, callback.attempts, self.attempts.clock.now()).await;
+                    let released =
+                        self.store().release(callback.id, callback.attempts, self.attempts.clock.now()).await;
                     if let Err(error) = released {
                         tracing::error!(error = %error, "a claim could not be released; it ends with its lease");
                     }

@@ -200,8 +200,10 @@ async fn an_hour_without_agents_is_never_chosen() {
     let first = Timestamp::from_second((now.as_second() / 3600 + 1) * 3600).unwrap();
     let path = format!("campaigns/{CAMPAIGN}/forecast");
     let hours = |agents: [f64; 3]| {
-        let hour = |n: usize| json!({"hour": first + SignedDuration::from_hours(i64::try_from(n).unwrap()),
-            "availableAgents": agents[n], "expectedCalls": if agents[n] > 0.0 { 400 } else { 0 }});
+        let hour = |n: usize| {
+            json!({"hour": first + SignedDuration::from_hours(i64::try_from(n).unwrap()),
+            "availableAgents": agents[n], "expectedCalls": if agents[n] > 0.0 { 400 } else { 0 }})
+        };
         json!({"hours": [hour(0), hour(1), hour(2)]})
     };
     let window = json!({"requestedStart": first, "requestedEnd": first + 3.hours()});

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ringback::app;
 use ringback::clock::Clock;
 use ringback::cxone::{AuthStyle, Cxone as Client, Settings};
 use ringback::simulator;
@@ -11,7 +10,7 @@ use super::{Cxone, Database};
 
 /// With this quota, on a database whose schema is brought up to date.
 pub async fn client_of(cxone: &Cxone, database: &Database, requests_per_minute: u32) -> Client {
-    app::migrate(&database.pool).await.unwrap();
+    ringback::db::migrate(&database.pool.connect_options()).await.unwrap();
     let known = simulator::Settings::default();
     let settings = Settings {
         base_url: cxone.base_url.clone(),
