@@ -14,6 +14,10 @@ pub struct Migrate {
 impl Migrate {
     /// Brings the schema up to date and exits.
     pub async fn run(self) -> anyhow::Result<()> {
-        db::migrate(&self.database.options()?).await.context("the schema could not be brought up to date")
+        let database = self.database.options()?;
+        let db = db::connect(&database).await.context("Postgres cannot be reached")?;
+        db::migrate(&database).await.context("the schema could not be brought up to date")?;
+        db.close().await;
+        Ok(())
     }
 }
