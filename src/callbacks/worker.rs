@@ -169,18 +169,18 @@ impl Worker {
         let running = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
         let needed = REQUESTS_OF_A_CALLBACK.saturating_mul(running.saturating_add(1));
         let contacts = self.cxone().may_start(&FOR_CONTACTS, needed).await;
-        let messages = self.cxone().may_start(&FOR_MESSAGES, needed).await;
-        let claimable = Claimable {
-            contacts: contacts == Decision::Granted,
-            messages: messages == Decision::Granted,
-            notice: NOTICE,
+        // Both draw on one quota: where there is room for a callback, there is room for an SMS.
+        let messages = match contacts {
+            Decision::Granted => self.cxone().is_up(&FOR_MESSAGES),
+            Decision::NotFor(_) => self.cxone().may_start(&FOR_MESSAGES, needed).await == Decision::Granted,
         };
+        let claimable = Claimable { contacts: contacts == Decision::Granted, messages, notice: NOTICE };
         let now = self.attempts.clock.now();
         let claimed = self.store().claim(now, self.attempts.lease_end(), claimable, 1).await?.pop();
-        let pause = [contacts, messages].into_iter().fold(self.poll_pause(), |pause, decision| match decision {
-            Decision::Granted => pause,
-            Decision::NotFor(wait) => pause.min(wait),
-        });
+        let pause = match contacts {
+            Decision::Granted => self.poll_pause(),
+            Decision::NotFor(wait) => wait.min(self.poll_pause()),
+        };
         Ok(claimed.map_or(Next::Rest(pause), |callback| Next::Work(Box::new(callback))))
     }
 
