@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::confirmation_text::confirmation_text;
 use super::dispatch::{HourLoad, NOTICE, dispatch, dispatch_without_forecast, hours_of};
-use super::model::{Callback, Confirmation, Failure, PASSED_AFTER, PossibleContact, SkipReason, Status};
+use super::model::{Callback, Failure, PASSED_AFTER, PossibleContact, SkipReason, Status};
+use super::ports::{CallbackGateway, CallbackRepository};
 use super::retry::{Verdict, backoff, verdict};
 use super::waiting::Waiting;
 use crate::audit::{Entry, Outcome};
 use crate::campaigns::PlacementRules;
 use crate::clock::Clock;
-use crate::cxone::{Asker, Class, ContactAnswer, Cxone, CxoneError, Endpoint, ForecastHour, NewContact, Sms};
-use crate::types::{CampaignId, PhoneNumber, TimeWindow, Zone};
+use crate::cxone::{Asker, Class, ContactAnswer, CxoneError, Endpoint, NewContact};
+use crate::types::{PhoneNumber, Zone};
 use crate::webhooks::announced;
 
 /// How long an attempt has its callback without renewing its lease: what a crash may cost.
@@ -49,74 +49,6 @@ pub struct AttemptSettings {
     pub sms_from: PhoneNumber,
     /// The zone in SMS, where the caller gave none.
     pub default_zone: Zone,
-}
-
-/// Where callbacks are kept.
-pub trait CallbackRepository: Send + Sync {
-    /// What the campaign says about where its callbacks may be placed.
-    fn rules(&self, campaign: &CampaignId) -> impl Future<Output = Result<PlacementRules, sqlx::Error>> + Send;
-
-    /// Places a callback: `decide` is told how many other callbacks of the campaign lie in the hour from each of
-    /// `hours`, and picks the moment. All who place in the campaign do so one after the other. False where the attempt
-    /// has lost its claim; nothing is changed where `decide` finds no moment.
-    fn place(
-        &self,
-        callback: &mut Callback,
-        hours: &[Timestamp],
-        decide: impl FnOnce(&[u32]) -> Option<Timestamp> + Send,
-    ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
-
-    /// Writes what an attempt has made of a callback, with its audit entry. False where the attempt has lost its claim:
-    /// nothing is written then.
-    fn save(&self, callback: &Callback, entry: Option<Entry>)
-    -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
-}
-
-/// CXone, as far as callbacks go.
-pub trait CallbackGateway: Send + Sync {
-    /// The hours of the campaign's forecast that overlap the window.
-    fn forecast(
-        &self,
-        campaign: &CampaignId,
-        window: &TimeWindow,
-        asker: Asker<'_>,
-    ) -> impl Future<Output = Result<Vec<ForecastHour>, CxoneError>> + Send;
-
-    /// Makes a contact, or finds that it exists. Safe to send again under the same id.
-    fn create_contact(
-        &self,
-        contact: &NewContact<'_>,
-        asker: Asker<'_>,
-    ) -> impl Future<Output = Result<ContactAnswer, CxoneError>> + Send;
-
-    /// Sends an SMS, and gives the id of CXone's session.
-    fn send_sms(&self, sms: &Sms<'_>, asker: Asker<'_>) -> impl Future<Output = Result<String, CxoneError>> + Send;
-
-    /// Whether these endpoints are asked at all now.
-    fn is_up(&self, endpoints: &[Endpoint]) -> bool;
-}
-
-impl CallbackGateway for std::sync::Arc<Cxone> {
-    async fn forecast(
-        &self,
-        campaign: &CampaignId,
-        window: &TimeWindow,
-        asker: Asker<'_>,
-    ) -> Result<Vec<ForecastHour>, CxoneError> {
-        Cxone::forecast(self, campaign, window, asker).await
-    }
-
-    async fn create_contact(&self, contact: &NewContact<'_>, asker: Asker<'_>) -> Result<ContactAnswer, CxoneError> {
-        Cxone::create_contact(self, contact, asker).await
-    }
-
-    async fn send_sms(&self, sms: &Sms<'_>, asker: Asker<'_>) -> Result<String, CxoneError> {
-        Cxone::send_sms(self, sms, asker).await
-    }
-
-    fn is_up(&self, endpoints: &[Endpoint]) -> bool {
-        Cxone::is_up(self, endpoints)
-    }
 }
 
 /// Why an attempt stopped half-way.
@@ -385,69 +317,18 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         is_ahead && matches!(error, CxoneError::ContactRefused { .. })
     }
 
-    async fn put_off(&self, callback: &mut Callback, failure: Failure, wait: Duration) -> Result<(), AttemptError> {
+    pub(super) async fn put_off(
+        &self,
+        callback: &mut Callback,
+        failure: Failure,
+        wait: Duration,
+    ) -> Result<(), AttemptError> {
         let now = self.clock.now();
         callback.deferred(failure, now + wait, now, NOTICE);
         self.save(callback).await
     }
 
-    /// Takes up the SMS of a callback whose contact an earlier attempt made.
-    async fn resume_confirmation(&self, callback: &mut Callback, class: Class) -> Result<(), AttemptError> {
-        if callback.confirmation_started_at.is_some() {
-            let failure = Failure::new("sms-outcome-unknown", "the service stopped while the SMS was being sent");
-            return self.unconfirmed(callback, Confirmation::Unknown, failure).await;
-        }
-        let rules = self.repository.rules(&callback.campaign_id).await?;
-        callback.confirmation_started_at = Some(self.clock.now());
-        callback.leased(self.lease_end());
-        self.save(callback).await?;
-        self.confirm(callback, class, &rules).await
-    }
-
-    /// Sends the SMS, whose start is committed. At most once: what is not certainly unsent is not sent again.
-    async fn confirm(&self, callback: &mut Callback, class: Class, rules: &PlacementRules) -> Result<(), AttemptError> {
-        let at = callback.dispatch_time.filter(|at| *at > self.clock.now());
-        let Some(at) = at else {
-            let failure = Failure::new("sms-too-late", "the time of the call came before the SMS could be sent");
-            return self.unconfirmed(callback, Confirmation::Failed, failure).await;
-        };
-        let zone = callback.timezone.as_ref().unwrap_or(&self.settings.default_zone);
-        let message = confirmation_text(&callback.language, zone, at, callback.id);
-        let from = rules.settings.sms_from.as_ref().unwrap_or(&self.settings.sms_from);
-        let sms = Sms { to: &callback.phone_number, from, message: &message, send_by: Some(at) };
-        match self.gateway.send_sms(&sms, Asker { class, trace: &callback.trace }).await {
-            Ok(session) => {
-                callback.confirmation_ended(Confirmation::Sent, Some(session), None);
-                self.conclude(callback, "callback.confirmed", Outcome::Succeeded, Status::Scheduled).await
-            }
-            Err(error) => self.not_confirmed(callback, &error).await,
-        }
-    }
-
-    async fn not_confirmed(&self, callback: &mut Callback, error: &CxoneError) -> Result<(), AttemptError> {
-        let failure = Failure::new(error.code(), error.to_string());
-        match verdict(error, callback.attempts, self.gateway.is_up(&FOR_MESSAGES), &self.clock) {
-            Verdict::Final => self.unconfirmed(callback, Confirmation::Failed, failure).await,
-            Verdict::Unknown { .. } => self.unconfirmed(callback, Confirmation::Unknown, failure).await,
-            Verdict::NotDone { wait } => {
-                callback.confirmation_not_started();
-                self.put_off(callback, failure, wait).await
-            }
-        }
-    }
-
-    async fn unconfirmed(
-        &self,
-        callback: &mut Callback,
-        how: Confirmation,
-        failure: Failure,
-    ) -> Result<(), AttemptError> {
-        callback.confirmation_ended(how, None, Some(failure));
-        let outcome = if how == Confirmation::Unknown { Outcome::Unknown } else { Outcome::Failed };
-        self.conclude(callback, "callback.confirmation_failed", outcome, Status::Scheduled).await
-    }
-
-    async fn conclude(
+    pub(super) async fn conclude(
         &self,
         callback: &mut Callback,
         action: &str,
@@ -474,7 +355,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         self.saved(callback, Some(entry)).await
     }
 
-    async fn save(&self, callback: &mut Callback) -> Result<(), AttemptError> {
+    pub(super) async fn save(&self, callback: &mut Callback) -> Result<(), AttemptError> {
         callback.updated_at = self.clock.now();
         self.saved(callback, None).await
     }

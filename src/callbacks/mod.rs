@@ -6,6 +6,7 @@
 
 mod at_risk;
 mod attempt;
+mod confirmation;
 mod confirmation_text;
 mod dispatch;
 mod gsm7;
@@ -13,6 +14,7 @@ mod intake;
 mod model;
 #[cfg(test)]
 mod model_test;
+mod ports;
 mod retry;
 mod routes;
 mod store;

@@ -14,9 +14,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::attempt::{AttemptSettings, Attempts, CallbackGateway, CallbackRepository, WithoutForecast};
+use super::attempt::{AttemptSettings, Attempts, WithoutForecast};
 use super::dispatch::NOTICE;
 use super::model::{Callback, Confirmation, Status};
+use super::ports::{CallbackGateway, CallbackRepository};
 use super::waiting::Waiting;
 use crate::audit::Entry;
 use crate::campaigns::PlacementRules;

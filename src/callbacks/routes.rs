@@ -387,7 +387,7 @@ impl Callbacks {
 
     /// Returns at once where CXone is not asked at all now, else never.
     async fn nothing_can_come(&self) {
-        if self.worker.can_ask() {
+        if self.worker.can_ask(Status::Accepted) {
             std::future::pending::<()>().await;
         }
     }
@@ -396,7 +396,7 @@ impl Callbacks {
     /// contact is there and its text is being sent, the answer waits for that as long as its caller does.
     fn is_answer(&self, news: &Callback, deadline: Instant) -> bool {
         let left = SignedDuration::try_from(deadline.saturating_duration_since(Instant::now())).unwrap_or_default();
-        let is_put_off = |due| due > self.clock.now() + left || !self.worker.can_ask();
+        let is_put_off = |due| due > self.clock.now() + left || !self.worker.can_ask(news.status);
         news.due_at.is_none_or(|due| news.failure.is_some() && is_put_off(due))
     }
 

@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::attempt::{AttemptError, Attempts, FOR_CONTACTS, FOR_MESSAGES};
 use super::dispatch::NOTICE;
-use super::model::Callback;
+use super::model::{Callback, Status};
 use super::store::{CallbackStore, Claimable};
-use crate::cxone::{Class, Cxone, Decision};
+use crate::cxone::{Class, Cxone, Decision, Endpoint};
 use crate::db::give_back;
 
 /// How many callbacks one replica works on at once.
@@ -85,9 +85,11 @@ impl Worker {
         }
     }
 
-    /// Whether CXone is asked at all now. While it is not, nothing comes of waiting.
-    pub fn can_ask(&self) -> bool {
-        self.cxone().is_up(&FOR_CONTACTS)
+    /// Whether CXone is asked at all now for what a callback in this state needs. While it is not, nothing comes of
+    /// waiting.
+    pub fn can_ask(&self, status: Status) -> bool {
+        let needed: &[Endpoint] = if status == Status::Scheduled { &FOR_MESSAGES } else { &FOR_CONTACTS };
+        self.cxone().is_up(needed)
     }
 
     /// Until when an attempt that starts now has its callback.

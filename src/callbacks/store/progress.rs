@@ -1,0 +1,123 @@
+//! What an attempt writes: its callback's place, and what became of it. Each write names the claim that it belongs to.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use serde_json::{Value, json};
+use sqlx::PgExecutor;
+use tokio::time::Instant;
+
+use super::super::model::SkipReason;
+use super::super::ports::CallbackRepository;
+use super::{Callback, CallbackStore};
+use crate::audit::Entry;
+use crate::campaigns::PlacementRules;
+use crate::db::is_transient;
+use crate::http::begin_planned;
+use crate::types::CampaignId;
+
+/// A save is tried again for so long while Postgres is away …
+const SAVE_WITHIN: Duration = Duration::from_secs(15);
+/// … after a pause of so long.
+const SAVE_AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+impl CallbackRepository for CallbackStore {
+    async fn rules(&self, campaign: &CampaignId) -> Result<PlacementRules, sqlx::Error> {
+        self.campaigns.placement_rules(campaign).await
+    }
+
+    async fn place(
+        &self,
+        callback: &mut Callback,
+        hours: &[Timestamp],
+        decide: impl FnOnce(&[u32]) -> Option<Timestamp> + Send,
+    ) -> Result<bool, sqlx::Error> {
+        let _queue = self.placing.lock().await;
+        let mut transaction = begin_planned(&self.pool).await?;
+        sqlx::query!(
+            "select pg_advisory_xact_lock(hashtextextended('dispatch ' || $1, 0))",
+            callback.campaign_id.as_str()
+        )
+        .execute(&mut transaction)
+        .await?;
+        let counts = sqlx::query_scalar!(
+            r#"select (
+                   select count(*) from callbacks
+                   where campaign_id = $1 and id <> $2 and status in ('accepted', 'scheduled')
+                     and dispatch_time >= hours.hour and dispatch_time < hours.hour + interval '1 hour'
+               ) as "placed!"
+               from jsonb_array_elements_text($3) with ordinality as listed(text, place)
+               cross join lateral (select listed.text::timestamptz as hour) as hours
+               order by listed.place"#,
+            callback.campaign_id.as_str(),
+            callback.id,
+            json!(hours)
+        )
+        .fetch_all(&mut transaction)
+        .await?;
+        let counts: Vec<u32> = counts.into_iter().map(|count| u32::try_from(count).unwrap_or(u32::MAX)).collect();
+        let Some(at) = decide(&counts) else { return Ok(true) };
+        callback.placed(at);
+        let ours = save(&mut transaction, callback, None).await?;
+        transaction.commit().await?;
+        Ok(ours)
+    }
+
+    /// What has been done in CXone must be written down: while Postgres is away, it is tried again for a while.
+    async fn save(&self, callback: &Callback, entry: Option<Entry>) -> Result<bool, sqlx::Error> {
+        let entry = entry.map(Entry::into_json);
+        let give_up_at = Instant::now() + SAVE_WITHIN;
+        let mut outcome_lost = false;
+        loop {
+            let error = match save(&self.pool, callback, entry.clone()).await {
+                Ok(false) if outcome_lost => return self.is_saved(callback).await,
+                Ok(saved) => return Ok(saved),
+                Err(error) => error,
+            };
+            if !is_transient(&error) || Instant::now() > give_up_at {
+                return Err(error);
+            }
+            outcome_lost = true;
+            tokio::time::sleep(SAVE_AGAIN_AFTER).await;
+        }
+    }
+}
+
+impl CallbackStore {
+    /// Whether an earlier try at a save, whose outcome was lost, was committed.
+    async fn is_saved(&self, callback: &Callback) -> Result<bool, sqlx::Error> {
+        let kept = self.find(callback.id).await?;
+        Ok(kept.is_some_and(|kept| {
+            let progress = |callback: &Callback| (callback.attempts, callback.status, callback.confirmation);
+            progress(&kept) == progress(callback) && kept.due_at == callback.due_at
+        }))
+    }
+}
+
+async fn save(executor: impl PgExecutor<'_>, callback: &Callback, entry: Option<Value>) -> Result<bool, sqlx::Error> {
+    let at = |at: Option<Timestamp>| at.map(|at| at.to_sqlx());
+    let saved = sqlx::query_scalar!(
+        "update callbacks set status = $3, dispatch_time = $4, earlier_dispatch_time = $5, contact_id = $6,
+             confirmation = $7, confirmation_started_at = $8, sms_session_id = $9, failure_code = $10,
+             failure_detail = $11, due_at = $12, updated_at = $13, skip_reason = $15
+         where id = $1 and attempts = $2 and due_at is not null
+         returning audit_record($14)",
+        callback.id,
+        callback.attempts,
+        callback.status.as_str(),
+        at(callback.dispatch_time) as _,
+        at(callback.earlier_dispatch_time) as _,
+        callback.contact_id,
+        callback.confirmation.as_str(),
+        at(callback.confirmation_started_at) as _,
+        callback.sms_session_id,
+        callback.failure.as_ref().map(|failure| failure.code.as_str()),
+        callback.failure.as_ref().map(|failure| failure.detail.as_str()),
+        at(callback.due_at) as _,
+        callback.updated_at.to_sqlx() as _,
+        entry,
+        callback.skip_reason.map(SkipReason::as_str)
+    );
+    Ok(saved.fetch_optional(executor).await?.is_some())
+}
