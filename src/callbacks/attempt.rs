@@ -124,10 +124,11 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         callback.leased(self.lease_end());
         self.save(callback).await?;
         match self.send_contact(callback, class, at, None).await {
-            Ok(answer) => {
-                let at = stored_time(answer, callback, at);
-                self.scheduled(callback, class, rules, at).await
-            }
+            Ok(answer) => match self.stored_time(callback, class, answer, at).await {
+                Ok(Some(at)) => self.scheduled(callback, class, rules, at).await,
+                Ok(None) => self.time_unknown(callback).await,
+                Err(error) => self.not_scheduled(callback, callback.possible_contact(), &error).await,
+            },
             Err(error) if refuses_start(&error) && at + PASSED_AFTER < self.clock.now() => {
                 self.place_and_send(callback, class, rules).await
             }
@@ -156,9 +157,12 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
             match self.send_contact(callback, class, at, Some(at - SENT_BEFORE)).await {
                 Ok(ContactAnswer::Created) => return self.scheduled(callback, class, rules, at).await,
                 // This one was never sent before: what exists is what was sent earlier.
-                Ok(answer) => {
-                    let at = stored_time(answer, callback, callback.earlier_dispatch_time.unwrap_or(at));
-                    return self.scheduled(callback, class, rules, at).await;
+                Ok(ContactAnswer::Exists { at: told }) => {
+                    let at = told.filter(|at| callback.window.contains(*at)).or(before.only_time());
+                    return match at {
+                        Some(at) => self.scheduled(callback, class, rules, at).await,
+                        None => self.time_unknown(callback).await,
+                    };
                 }
                 Err(error) if start_may_have_passed(&error, at, self.clock.now()) => passed = error,
                 Err(error) => return self.not_scheduled(callback, before, &error).await,
@@ -167,6 +171,39 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
             notice = LONGER_NOTICE;
         }
         self.not_scheduled(callback, before, &passed).await
+    }
+
+    /// The time under which CXone has the contact; none where nobody can know it.
+    ///
+    /// Where it was sent for two times, the second one is right if CXone shows what exists before it looks at the start:
+    /// then its refusal of the first start meant that there was no contact yet. That is found out by sending the first
+    /// one, which has passed, again.
+    async fn stored_time(
+        &self,
+        callback: &Callback,
+        class: Class,
+        answer: ContactAnswer,
+        sent: Timestamp,
+    ) -> Result<Option<Timestamp>, CxoneError> {
+        match (answer, callback.earlier_dispatch_time) {
+            (ContactAnswer::Exists { at: Some(at) }, _) if callback.window.contains(at) => Ok(Some(at)),
+            (ContactAnswer::Exists { .. }, Some(earlier)) => {
+                match self.send_contact(callback, class, earlier, None).await {
+                    Ok(ContactAnswer::Exists { .. }) => Ok(Some(sent)),
+                    Ok(ContactAnswer::Created) => Ok(Some(earlier)),
+                    Err(error) if refuses_start(&error) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+            (ContactAnswer::Exists { .. }, None) | (ContactAnswer::Created, _) => Ok(Some(sent)),
+        }
+    }
+
+    /// CXone has the contact, for one of several times. No SMS can say which, and asking again tells nothing more.
+    async fn time_unknown(&self, callback: &mut Callback) -> Result<(), AttemptError> {
+        let detail = "CXone has the contact, and does not say for which of the times that it was sent for";
+        callback.deferred_to_the_end(Failure::new("cxone-time-unknown", detail));
+        self.save(callback).await
     }
 
     async fn send_contact(
@@ -365,17 +402,9 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
     }
 }
 
-/// The time under which CXone has the contact: its own word for it, where it gave one that can be true.
-fn stored_time(answer: ContactAnswer, callback: &Callback, sent: Timestamp) -> Timestamp {
-    match answer {
-        ContactAnswer::Exists { at: Some(at) } if callback.window.contains(at) => at,
-        ContactAnswer::Exists { .. } | ContactAnswer::Created => sent,
-    }
-}
-
-/// By CXone's contract a start that is not in the future is a 400, as other faults are; its words decide nothing.
+/// A start that is not in the future is refused as other faults are; CXone's words decide nothing.
 fn refuses_start(error: &CxoneError) -> bool {
-    matches!(error, CxoneError::Rejected { status: 400, .. } | CxoneError::ContactRefused { status: 400, .. })
+    matches!(error, CxoneError::Rejected { status: 400 | 422, .. } | CxoneError::ContactRefused { .. })
 }
 
 /// Whether a start that was in the future when it was chosen may be the reason.

@@ -140,6 +140,11 @@ impl PossibleContact {
     pub fn exists(self) -> bool {
         self.dispatch_time.is_some()
     }
+
+    /// The time, where there is no more than one.
+    pub fn only_time(self) -> Option<Timestamp> {
+        self.dispatch_time.filter(|_| self.earlier_dispatch_time.is_none())
+    }
 }
 
 /// A caller's wish to be called back, as it is kept.
@@ -154,7 +159,8 @@ pub struct Callback {
     pub timezone: Option<Zone>,
     /// While accepted: the time under which the contact was last sent, so that CXone may have it.
     pub dispatch_time: Option<Timestamp>,
-    /// The time before that, which passed while nobody knew whether CXone had the contact, and which CXone then refused.
+    /// The first such time, where there were several: it passed while nobody knew whether CXone had the contact, and CXone
+    /// then refused it.
     pub earlier_dispatch_time: Option<Timestamp>,
     /// CXone's contact, once it is known to be there. It has the callback's own id.
     pub contact_id: Option<Uuid>,
@@ -208,7 +214,7 @@ impl Callback {
 
     /// It has its place: from here on CXone may have the contact, until it is known not to.
     pub fn placed(&mut self, at: Timestamp) {
-        self.earlier_dispatch_time = self.dispatch_time;
+        self.earlier_dispatch_time = self.earlier_dispatch_time.or(self.dispatch_time);
         self.dispatch_time = Some(at);
     }
 
@@ -257,6 +263,12 @@ impl Callback {
         };
         let next = moments.into_iter().flatten().filter(|moment| *moment > now).min();
         self.due_at = Some(next.map_or(due_at, |next| due_at.min(next)));
+    }
+
+    /// Nothing is to be learned about it before its window ends.
+    pub fn deferred_to_the_end(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+        self.due_at = Some(self.window.end());
     }
 
     /// It cannot be done.

@@ -2,7 +2,8 @@
 //! leases that end, cancellations, clock steps, a Postgres that loses the answer to a commit, and a CXone that refuses,
 //! fails, loses answers and carries requests out late. Only Postgres and CXone are models.
 //!
-//! The modelled CXone answers a contact that exists with 409 also when its start has passed, as the real one does.
+//! Of the modelled CXones, some look first whether a contact exists, and answer 409 also when its start has passed; the
+//! others look at the start first.
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -62,6 +63,8 @@ struct World {
     /// Requests without an answer that CXone has not carried out yet.
     on_their_way: Vec<Timestamp>,
     cxone_skew_ms: i64,
+    /// CXone looks at the start before it looks whether the contact exists.
+    validates_first: bool,
     messages: u32,
     forecast: Mood,
     contacts: Mood,
@@ -110,10 +113,11 @@ impl World {
 
     /// CXone carries out a request for the contact.
     fn make_contact(&mut self, at: Timestamp) -> Result<ContactAnswer, CxoneError> {
-        if self.contact.is_some() {
+        let has_passed = at.as_millisecond() <= self.now_ms + self.cxone_skew_ms;
+        if self.contact.is_some() && !(self.validates_first && has_passed) {
             return Ok(ContactAnswer::Exists { at: None });
         }
-        if at.as_millisecond() <= self.now_ms + self.cxone_skew_ms {
+        if has_passed {
             return Err(CxoneError::Rejected { status: 400, reason: "the start is not in the future".into() });
         }
         self.contact = Some(at);
@@ -264,8 +268,8 @@ impl CallbackGateway for Gateway {
             let mut world = self.world.lock().unwrap();
             let passed = world.contact.is_some_and(|at| at.as_millisecond() <= world.now_ms + world.cxone_skew_ms);
             match world.contacts {
-                // What exists and has passed is always answered as what exists.
-                Mood::Refuses if !passed => Err(world.refusal()),
+                // What exists and has passed is always answered as what exists, where CXone looks at that first.
+                Mood::Refuses if !passed || world.validates_first => Err(world.refusal()),
                 Mood::Well | Mood::Refuses | Mood::Empty => world.make_contact(contact.at),
                 Mood::Busy => Err(world.busy()),
                 Mood::Fails => Err(world.unknown()),
@@ -339,6 +343,7 @@ impl Run {
             contact: None,
             on_their_way: Vec::new(),
             cxone_skew_ms: *dice.choice(&SKEWS_MS).unwrap(),
+            validates_first: dice.bool(),
             messages: 0,
             forecast: Mood::Well,
             contacts: Mood::Well,
