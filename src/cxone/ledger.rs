@@ -33,7 +33,7 @@ const YIELD_MS: i64 = 2_000;
 /// … but never for longer than this at a time.
 const STARVED_MS: i64 = 10_000;
 /// While another endpoint is backed off, campaign control sends one request in so long.
-const REDUCED_PACE_MS: i64 = 500;
+const REDUCED_PACE_MS: i64 = 100;
 /// A replica that has written nothing for so long has nothing in the window any more.
 const WRITER_KEPT_MS: i64 = 2 * WINDOW_MS;
 

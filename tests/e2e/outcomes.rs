@@ -128,6 +128,33 @@ async fn dispatch_time_is_the_time_that_cxone_has_also_after_a_second_placement(
 }
 
 #[tokio::test]
+async fn no_sms_names_a_time_that_cxone_may_not_have() {
+    let world = World::start().await;
+    world.contact_fault(json!({"kind": "drop"})).await;
+    let (status, first) = world.ask(&payload()).await;
+    let id = text(&first, "id");
+    assert_eq!(status, 202);
+    world.age(&id, 65).await;
+    let before = world.get(&format!("/v1/callbacks/{id}")).await;
+    world.contact_fault(json!({"kind": "latency", "latencyMs": 1})).await;
+    world.contact_fault(json!({"kind": "drop", "afterWork": true})).await;
+    world.attempted_again(&id).await;
+    // This CXone says that the contact exists, and looks at the start before it looks for the contact.
+    world.contact_fault(json!({"kind": "latency", "latencyMs": 1})).await;
+    world.contact_fault(json!({"kind": "status", "status": 400})).await;
+
+    let callback = world.attempted_again(&id).await;
+
+    assert_eq!((&callback["status"], &callback["failure"]["code"]), (&json!("accepted"), &json!("cxone-time-unknown")));
+    assert_eq!(callback["dispatchTime"], before["dispatchTime"]);
+    world.age(&id, 240).await;
+    let expired = world.settled_soon(&id).await;
+    assert!(text(&expired["failure"], "detail").contains("may have it"), "{expired}");
+    assert_eq!((world.cxone.contacts().await.len(), world.cxone.messages().await.len()), (1, 0));
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_start_that_passes_on_its_way_leads_to_a_new_placement() {
     let world = World::with(&[("CXONE_TIMEOUT_MS", "20000")]).await;
     // CXone finds that the start is not in the future.

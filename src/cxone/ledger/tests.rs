@@ -61,8 +61,8 @@ fn campaign_control_goes_on_at_a_reduced_rate_while_another_endpoint_is_backed_o
     ledger.back_off(Endpoint::Messages, at(40_000).as_millisecond());
     let control = |ledger: &mut Ledger, now| ledger.take(Class::Control, Endpoint::Campaigns, 1, 100, at(now));
     assert_eq!(control(&mut ledger, 0), Decision::Granted);
-    assert_eq!(control(&mut ledger, 100), Decision::NotFor(Duration::from_millis(400)));
-    assert_eq!(control(&mut ledger, 500), Decision::Granted);
+    assert_eq!(control(&mut ledger, 40), Decision::NotFor(Duration::from_millis(60)));
+    assert_eq!(control(&mut ledger, 100), Decision::Granted);
     assert!(ledger.is_restrained(Class::Control, Endpoint::Campaigns, at(600)));
     assert!(!ledger.is_restrained(Class::Control, Endpoint::Contacts, at(600)));
 
