@@ -262,7 +262,8 @@ impl Callback {
             ],
         };
         let next = moments.into_iter().flatten().filter(|moment| *moment > now).min();
-        self.due_at = Some(next.map_or(due_at, |next| due_at.min(next)));
+        let due_at = next.map_or(due_at, |next| due_at.min(next));
+        self.due_at = Some(Timestamp::from_millisecond(due_at.as_millisecond()).unwrap_or(due_at));
     }
 
     /// Nothing is to be learned about it before its window ends.

@@ -120,7 +120,7 @@ impl Forecasts {
             }
         };
         let asked_for = within(&hours, window);
-        if !asked_for.is_empty() {
+        if asked_for.iter().any(|hour| hour.available_agents > 0.0) {
             known.fetched.push(Fetched { asked_for: Range::of(window), at: asked_at, hours });
         }
         Ok(asked_for)

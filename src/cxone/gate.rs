@@ -1,6 +1,5 @@
 //! The one door through which every request to CXone goes: within the budget, past the breaker, bounded, measured.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -66,13 +65,52 @@ impl From<Failed> for CxoneError {
     }
 }
 
+/// The first wait of a hold, and the longest: a client that is refused, or an endpoint that is broken, costs next to nothing
+/// of the quota.
+const FIRST_HOLD: Duration = Duration::from_secs(1);
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
+
+/// An endpoint that is not asked for a while.
+#[derive(Default)]
+struct Hold {
+    /// Why, and until when.
+    failure: Option<(CxoneError, Timestamp)>,
+    last_wait: Duration,
+}
+
+impl Hold {
+    /// Many may be refused at once: that is one hold.
+    fn extend(&mut self, error: &CxoneError, now: Timestamp) -> Timestamp {
+        if let Some((_, until)) = self.failure.as_ref().filter(|(_, until)| now < *until) {
+            return *until;
+        }
+        self.last_wait = (self.last_wait * 2).clamp(FIRST_HOLD, LONGEST_HOLD);
+        let until = now + self.last_wait;
+        self.failure = Some((error.clone(), until));
+        until
+    }
+
+    fn left(&self, now: Timestamp) -> Option<Duration> {
+        let (_, until) = self.failure.as_ref()?;
+        Duration::try_from(until.duration_since(now)).ok().filter(|wait| !wait.is_zero())
+    }
+
+    fn is_unauthorized(&self) -> bool {
+        matches!(self.failure, Some((CxoneError::Unauthorized { .. }, _)))
+    }
+}
+
+fn report_authorization(holds: &[Hold]) {
+    let unauthorized = holds.iter().any(Hold::is_unauthorized);
+    metrics::gauge!("ringback_cxone_unauthorized").set(if unauthorized { 1.0 } else { 0.0 });
+}
+
 /// The door.
 pub(super) struct Gate {
     budget: Budget,
     breakers: [Breaker; Endpoint::ALL.len()],
-    /// Until when no token is asked for.
-    held_until: Mutex<Option<Timestamp>>,
-    unauthorized: AtomicBool,
+    /// Where CXone has refused the client, or gave no token.
+    holds: Mutex<[Hold; Endpoint::ALL.len()]>,
     clock: Clock,
 }
 
@@ -82,8 +120,7 @@ impl Gate {
         Self {
             budget: Budget::new(pool, settings.requests_per_minute, clock.new_id()),
             breakers: Endpoint::ALL.map(|endpoint| Breaker::new(endpoint, settings.timeout * 2)),
-            held_until: Mutex::new(None),
-            unauthorized: AtomicBool::new(false),
+            holds: Mutex::default(),
             clock,
         }
     }
@@ -146,26 +183,35 @@ impl Gate {
         Err(CxoneError::UnexpectedAnswer { reason }.into())
     }
 
-    /// There is no token to be had; none is asked for before `until`.
-    pub fn hold(&self, until: Timestamp, unauthorized: bool) {
-        *self.held_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
-        self.tell_authorization(unauthorized);
+    /// This endpoint refused the client, or no token is to be had: it is not asked again before the instant that is given.
+    /// The wait doubles until a token is taken there.
+    pub fn hold(&self, endpoint: Endpoint, error: &CxoneError) -> Timestamp {
+        let now = self.clock.now();
+        let mut holds = self.holds();
+        let until = holds[endpoint as usize].extend(error, now);
+        report_authorization(&*holds);
+        until
     }
 
-    /// CXone took a token.
-    pub fn release(&self) {
-        *self.held_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.tell_authorization(false);
+    /// This endpoint took a token.
+    pub fn release(&self, endpoint: Endpoint) {
+        let mut holds = self.holds();
+        if holds[endpoint as usize].failure.is_some() || holds[Endpoint::Token as usize].failure.is_some() {
+            holds[endpoint as usize] = Hold::default();
+            holds[Endpoint::Token as usize] = Hold::default();
+            report_authorization(&*holds);
+        }
     }
 
-    fn tell_authorization(&self, unauthorized: bool) {
-        self.unauthorized.store(unauthorized, Ordering::Relaxed);
-        metrics::gauge!("ringback_cxone_unauthorized").set(if unauthorized { 1.0 } else { 0.0 });
+    /// Why this endpoint is not asked now, where it is held.
+    pub fn held(&self, endpoint: Endpoint) -> Option<CxoneError> {
+        let holds = self.holds();
+        let hold = &holds[endpoint as usize];
+        hold.left(self.clock.now()).and(hold.failure.as_ref()).map(|(error, _)| error.clone())
     }
 
-    fn held_for(&self, now: Timestamp) -> Option<Duration> {
-        let until = (*self.held_until.lock().unwrap_or_else(PoisonError::into_inner))?;
-        Duration::try_from(until.duration_since(now)).ok().filter(|wait| !wait.is_zero())
+    fn holds(&self) -> std::sync::MutexGuard<'_, [Hold; Endpoint::ALL.len()]> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether these endpoints are asked at all now; of the token endpoint, whether a token is asked for.
@@ -175,7 +221,7 @@ impl Gate {
     }
 
     fn wait_of(&self, endpoint: Endpoint, now: Timestamp) -> Option<Duration> {
-        let held = if endpoint == Endpoint::Token { self.held_for(now) } else { None };
+        let held = self.holds()[endpoint as usize].left(now);
         held.max(self.breaker(endpoint).closed_for(now))
     }
 
@@ -201,7 +247,7 @@ impl Gate {
 
     /// How CXone is, as operators want to know it.
     pub fn condition(&self) -> Condition {
-        if self.unauthorized.load(Ordering::Relaxed) {
+        if self.holds().iter().any(Hold::is_unauthorized) {
             return Condition::Unauthorized;
         }
         let now = self.clock.now();

@@ -1,6 +1,5 @@
 //! One access token for everything that happens in a replica.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -29,11 +28,6 @@ const MARGIN: Duration = Duration::from_secs(60);
 const SHORTEST_USE: Duration = Duration::from_secs(5);
 /// Longer than any token, shorter than what a server takes for a header.
 const MAX_TOKEN: usize = 8 * 1024;
-/// After a failure, all who ask are told of it for so long, and nobody asks CXone; the time doubles with each failure
-/// that follows, so that a client that is refused, or an endpoint that is broken, costs next to nothing of the quota.
-const FIRST_HOLD: Duration = Duration::from_secs(1);
-const LONGEST_HOLD: Duration = Duration::from_secs(30);
-
 /// The token, and the one lock behind which it is fetched.
 pub struct TokenCache {
     settings: Settings,
@@ -42,13 +36,7 @@ pub struct TokenCache {
     clock: Clock,
     current: std::sync::Mutex<Option<Token>>,
     // Held during the refresh: whoever needs a new token meanwhile waits for this one and makes no request of its own.
-    refreshing: Arc<Mutex<Refreshing>>,
-    failing: AtomicBool,
-}
-
-struct Refreshing {
-    failure: Option<(CxoneError, Timestamp)>,
-    hold: Duration,
+    refreshing: Arc<Mutex<()>>,
 }
 
 #[derive(Clone)]
@@ -62,9 +50,7 @@ struct Token {
 
 impl TokenCache {
     pub fn new(settings: Settings, http: reqwest::Client, gate: Arc<Gate>, clock: Clock) -> Self {
-        let refreshing = Arc::new(Mutex::new(Refreshing { failure: None, hold: FIRST_HOLD }));
-        let (current, failing) = (std::sync::Mutex::new(None), AtomicBool::new(false));
-        Self { settings, http, gate, clock, current, refreshing, failing }
+        Self { settings, http, gate, clock, current: std::sync::Mutex::default(), refreshing: Arc::default() }
     }
 
     /// Whether there is a token that is good now, so that none need be asked for.
@@ -108,13 +94,14 @@ impl TokenCache {
     /// Fetches a token other than the one that is to be replaced, where nobody else has just done so, or failed to.
     async fn refresh(
         &self,
-        mut refreshing: OwnedMutexGuard<Refreshing>,
+        _refreshing: OwnedMutexGuard<()>,
         class: Class,
         replaced: Option<&SecretString>,
     ) -> Result<SecretString, CxoneError> {
         let now = self.clock.now();
-        if let Some((error, _)) = refreshing.failure.as_ref().filter(|(_, until)| now < *until) {
-            return Err(error.clone());
+        // After a failure, all who ask are told of it for a while, and nobody asks CXone.
+        if let Some(error) = self.gate.held(Endpoint::Token) {
+            return Err(error);
         }
         if let Some(token) = self.usable(replaced) {
             return Ok(token.secret);
@@ -127,43 +114,17 @@ impl TokenCache {
             Ok(token) => {
                 let secret = token.secret.clone();
                 *self.current() = Some(token);
-                refreshing.failure = None;
                 Ok(secret)
             }
             Err(error) => {
                 tracing::warn!(error = %error, "no access token from CXone");
                 // The quota is another matter, with a wait of its own.
                 if !matches!(error, CxoneError::OverBudget { .. } | CxoneError::RateLimited { .. }) {
-                    self.hold_off(&mut refreshing, error.clone());
+                    self.gate.hold(Endpoint::Token, &error);
                 }
                 Err(error)
             }
         }
-    }
-
-    /// CXone refused a token that was fetched because it had refused the one before.
-    pub async fn refused_again(&self, refused: &SecretString, error: &CxoneError) {
-        let mut refreshing = self.refreshing.lock().await;
-        let is_current = self.current().take_if(|token| token.is(Some(refused))).is_some();
-        if is_current {
-            self.hold_off(&mut refreshing, error.clone());
-        }
-    }
-
-    /// CXone took a token.
-    pub async fn accepted(&self) {
-        if self.failing.swap(false, Ordering::Relaxed) {
-            self.refreshing.lock().await.hold = FIRST_HOLD;
-            self.gate.release();
-        }
-    }
-
-    fn hold_off(&self, refreshing: &mut Refreshing, error: CxoneError) {
-        let until = self.clock.now() + refreshing.hold;
-        self.gate.hold(until, matches!(error, CxoneError::Unauthorized { .. }));
-        refreshing.failure = Some((error, until));
-        refreshing.hold = (refreshing.hold * 2).min(LONGEST_HOLD);
-        self.failing.store(true, Ordering::Relaxed);
     }
 
     async fn fetch(&self, class: Class, now: Timestamp) -> Result<Token, CxoneError> {

@@ -102,18 +102,22 @@ impl Transport {
     }
 
     async fn send_authorized(&self, call: &Call<'_>) -> Result<Bytes, Failed> {
-        let class = call.asker.class;
+        let (class, endpoint) = (call.asker.class, call.operation.endpoint());
+        if let Some(error) = self.gate.held(endpoint) {
+            return Err(error.into());
+        }
         let token = self.tokens.get(class, None).await?;
         let mut answered = self.send(call, &token).await;
         if matches!(answered, Err(Failed { error: CxoneError::Unauthorized { .. }, .. })) {
             let token = self.tokens.get(class, Some(&token)).await?;
             answered = self.send(call, &token).await;
             if let Err(Failed { error: error @ CxoneError::Unauthorized { .. }, .. }) = &answered {
-                self.tokens.refused_again(&token, error).await;
+                // Other endpoints may take the token all the same.
+                self.gate.hold(endpoint, error);
             }
         }
         if answered.as_ref().err().is_none_or(|failed| failed.error.came_after_authorization()) {
-            self.tokens.accepted().await;
+            self.gate.release(endpoint);
         }
         answered
     }

@@ -131,8 +131,12 @@ async fn pause_while_failing(routes: &[&str], fault: &Value) {
     }
     let before = world.cxone.count(routes[0]).await;
     world.batch(&(1..80).map(payload_from).collect::<Vec<_>>()).await;
-    // A back-off is one answer; the rest have time to open a breaker.
-    let least = if fault["status"] == 429 { 1 } else { 5 };
+    // A back-off is one answer, a refused client two; the rest have time to open a breaker.
+    let least = match fault["status"].as_u64() {
+        Some(429) => 1,
+        Some(401) => 2,
+        _ => 5,
+    };
     eventually("requests that fail", async || match world.cxone.count(routes[0]).await - before {
         failed if failed >= least => Ok(()),
         failed => Err(format!("{failed} of {}", routes[0])),
@@ -155,6 +159,7 @@ async fn with_contacts_or_messages_failing_a_pause_reaches_cxone_within_five_sec
     for fault in [
         json!({"kind": "status", "status": 500}),
         json!({"kind": "hang"}),
+        json!({"kind": "status", "status": 401}),
         json!({"kind": "status", "status": 429, "retryAfter": "40"}),
     ] {
         for routes in [&["contact"] as &[&str], &["message"], &["contact", "message"]] {

@@ -12,7 +12,7 @@ use crate::campaigns::hold::Hold;
 use crate::campaigns::settings::CampaignSettings;
 
 /// While a hold is left, the callbacks of its campaign are looked at so often.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Campaigns that are looked at together.
 const AT_ONCE: i64 = 100;
 
