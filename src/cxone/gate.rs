@@ -184,7 +184,7 @@ impl Gate {
     }
 
     /// This endpoint refused the client, or no token is to be had: it is not asked again before the instant that is given.
-    /// The wait doubles until a token is taken there.
+    /// The wait doubles until it takes a token, or gives one.
     pub fn hold(&self, endpoint: Endpoint, error: &CxoneError) -> Timestamp {
         let now = self.clock.now();
         let mut holds = self.holds();
@@ -193,12 +193,11 @@ impl Gate {
         until
     }
 
-    /// This endpoint took a token.
+    /// This endpoint took a token, or gave one.
     pub fn release(&self, endpoint: Endpoint) {
         let mut holds = self.holds();
-        if holds[endpoint as usize].failure.is_some() || holds[Endpoint::Token as usize].failure.is_some() {
+        if holds[endpoint as usize].failure.is_some() {
             holds[endpoint as usize] = Hold::default();
-            holds[Endpoint::Token as usize] = Hold::default();
             report_authorization(&*holds);
         }
     }

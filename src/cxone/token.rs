@@ -114,6 +114,7 @@ impl TokenCache {
             Ok(token) => {
                 let secret = token.secret.clone();
                 *self.current() = Some(token);
+                self.gate.release(Endpoint::Token);
                 Ok(secret)
             }
             Err(error) => {
