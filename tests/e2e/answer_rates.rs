@@ -94,13 +94,18 @@ async fn too_few_attempts_enough_answers_or_a_guard_that_is_off_never_pause_a_ca
     world.set(&guard(json!({"enabled": false}))).await;
     world.report(&here, 1_000, 0).await;
     let off = figures_when(&world, 1_099, 50).await;
-    let metrics = world.http.get(format!("{here}/metrics")).send().await.unwrap().text().await.unwrap();
 
     assert_eq!(no_attempts["rate"], Value::Null);
     assert!(off["rate"].as_f64().unwrap() < 0.35);
     assert_eq!(world.cxone.campaign(DIALING).await["state"], "ACTIVE");
     assert!(world.entries("hold.placed").await.is_empty());
-    assert!(metrics.contains(&format!("ringback_campaign_attempts{{campaign=\"{DIALING}\"}} 1099")), "{metrics}");
+    // A replica reads what all have added back a moment after it has added its own.
+    let line = format!("ringback_campaign_attempts{{campaign=\"{DIALING}\"}} 1099");
+    eventually("the metric of attempts", async || {
+        let metrics = world.http.get(format!("{here}/metrics")).send().await.unwrap().text().await.unwrap();
+        if metrics.contains(&line) { Ok(()) } else { Err(metrics) }
+    })
+    .await;
     world.end().await;
 }
 
