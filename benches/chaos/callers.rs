@@ -30,8 +30,8 @@ pub struct Callers {
     next_number: Arc<AtomicU32>,
 }
 
-/// One wish, as it is posted.
-struct Wish {
+/// A callback to be asked for, as it is posted.
+struct NewCallback {
     place: Place,
     body: Value,
     key: Option<String>,
@@ -71,72 +71,76 @@ impl Callers {
 
     /// One POST; without a key it is sent again only where a second callback would be refused as a duplicate.
     async fn post(&self, has_key: bool, rng: &mut Rng) {
-        let wish = self.wish(has_key, rng);
+        let new_callback = self.new_callback(has_key, rng);
         let prefer = [None, Some("respond-async"), Some("wait=1"), Some("wait=5"), Some("wait=10")];
         let ask = Ask {
             what: "POST callback",
             path: "/v1/callbacks".into(),
-            body: wish.body.clone(),
-            idempotency_key: wish.key.clone(),
+            body: new_callback.body.clone(),
+            idempotency_key: new_callback.key.clone(),
             prefer: rng.choice(prefer).flatten().map(str::to_owned),
         };
-        let is_repeatable = has_key || (!wish.is_late && rng.bool());
+        let is_repeatable = has_key || (!new_callback.is_late && rng.bool());
         let answer =
             if is_repeatable { self.client.until_answered(&ask, rng).await } else { self.client.once(&ask, rng).await };
         let Some(answer) = answer else { return };
-        let Some(id) = self.posted(&wish, &answer) else { return };
+        let Some(id) = self.posted(&new_callback, &answer) else { return };
         match rng.u32(0..100) {
-            0..10 => self.cancel(&wish, &id, rng).await,
-            10..20 if has_key => self.post_again(&wish, &ask, rng).await,
+            0..10 => self.cancel(&new_callback, &id, rng).await,
+            10..20 if has_key => self.post_again(&new_callback, &ask, rng).await,
             _ => {}
         }
     }
 
     /// The id of the callback that an answer acknowledges.
-    fn posted(&self, wish: &Wish, answer: &Answer) -> Option<String> {
+    fn posted(&self, new_callback: &NewCallback, answer: &Answer) -> Option<String> {
         match (answer.status, answer.problem()) {
-            (201 | 202, _) => Some(self.acknowledged(wish, &answer.body["id"], answer.status)),
-            (409, "duplicate-callback") if answer.is_repeat && wish.key.is_none() => {
-                Some(self.acknowledged(wish, &answer.body["existingId"], 409))
+            (201 | 202, _) => Some(self.acknowledged(new_callback, &answer.body["id"], answer.status)),
+            (409, "duplicate-callback") if answer.is_repeat && new_callback.key.is_none() => {
+                Some(self.acknowledged(new_callback, &answer.body["existingId"], 409))
             }
             (409, "duplicate-callback") if answer.is_repeat => {
-                self.refused("a retry under its key is refused as a duplicate of its own callback", wish, answer);
+                self.refused(
+                    "a retry under its key is refused as a duplicate of its own callback",
+                    new_callback,
+                    answer,
+                );
                 None
             }
             (500.., _) => None,
-            (422, _) if wish.is_late && Answer::is_too_late(&answer.body) => None,
+            (422, _) if new_callback.is_late && Answer::is_too_late(&answer.body) => None,
             // It is in the list, and judged there.
             (422, "cxone-rejected" | "no-forecast") => None,
             _ => {
-                self.refused("a good request for a callback is refused", wish, answer);
+                self.refused("a good request for a callback is refused", new_callback, answer);
                 None
             }
         }
     }
 
-    fn acknowledged(&self, wish: &Wish, id: &Value, status: u16) -> String {
+    fn acknowledged(&self, new_callback: &NewCallback, id: &Value, status: u16) -> String {
         let id = id.as_str().unwrap_or_default().to_owned();
-        self.client.record.acknowledged(wish.place, Ack { id: id.clone(), status, at: self.clock.now() });
+        self.client.record.acknowledged(new_callback.place, Ack { id: id.clone(), status, at: self.clock.now() });
         id
     }
 
-    fn refused(&self, what: &str, wish: &Wish, answer: &Answer) {
-        let details = json!({ "request": wish.body, "status": answer.status, "answer": answer.body });
+    fn refused(&self, what: &str, new_callback: &NewCallback, answer: &Answer) {
+        let details = json!({ "request": new_callback.body, "status": answer.status, "answer": answer.body });
         self.client.record.wrong(what, details);
     }
 
     /// The same request under the same key, later: it is answered as before.
-    async fn post_again(&self, wish: &Wish, ask: &Ask, rng: &mut Rng) {
+    async fn post_again(&self, new_callback: &NewCallback, ask: &Ask, rng: &mut Rng) {
         tokio::time::sleep(Duration::from_millis(rng.u64(0..10_000))).await;
         let Some(answer) = self.client.until_answered(ask, rng).await else { return };
         if answer.body["id"].is_string() && answer.status < 300 {
-            self.acknowledged(wish, &answer.body["id"], answer.status);
+            self.acknowledged(new_callback, &answer.body["id"], answer.status);
         } else {
-            self.refused("a repeated request is not answered as the first one was", wish, &answer);
+            self.refused("a repeated request is not answered as the first one was", new_callback, &answer);
         }
     }
 
-    async fn cancel(&self, wish: &Wish, id: &str, rng: &mut Rng) {
+    async fn cancel(&self, new_callback: &NewCallback, id: &str, rng: &mut Rng) {
         tokio::time::sleep(Duration::from_millis(rng.u64(0..3_000))).await;
         let ask = Ask {
             what: "POST cancel",
@@ -145,40 +149,40 @@ impl Callers {
             idempotency_key: Some(key(rng)),
             prefer: None,
         };
-        self.client.record.change(wish.place, |intent| intent.cancel_sent = true);
+        self.client.record.change(new_callback.place, |intent| intent.cancel_sent = true);
         let Some(answer) = self.client.until_answered(&ask, rng).await else { return };
         match (answer.status, answer.problem()) {
-            (200, _) => self.client.record.change(wish.place, |intent| intent.cancelled = true),
+            (200, _) => self.client.record.change(new_callback.place, |intent| intent.cancelled = true),
             (409, "already-scheduled" | "already-ended") => {}
-            _ => self.refused("a cancellation is answered in a way that it must not be", wish, &answer),
+            _ => self.refused("a cancellation is answered in a way that it must not be", new_callback, &answer),
         }
     }
 
     async fn batch(&self, rng: &mut Rng) {
-        let wishes: Vec<Wish> = (0..rng.usize(2..12)).map(|_| self.wish(false, rng)).collect();
+        let callbacks: Vec<NewCallback> = (0..rng.usize(2..12)).map(|_| self.new_callback(false, rng)).collect();
         let key = key(rng);
         let ask = Ask {
             what: "POST batch",
             path: "/v1/callbacks/batch".into(),
-            body: json!({ "callbacks": wishes.iter().map(|wish| &wish.body).collect::<Vec<_>>() }),
+            body: json!({ "callbacks": callbacks.iter().map(|new_callback| &new_callback.body).collect::<Vec<_>>() }),
             idempotency_key: Some(key.clone()),
             prefer: None,
         };
-        for wish in &wishes {
-            self.client.record.change(wish.place, |intent| intent.key = Some(key.clone()));
+        for new_callback in &callbacks {
+            self.client.record.change(new_callback.place, |intent| intent.key = Some(key.clone()));
         }
         let Some(answer) = self.client.until_answered(&ask, rng).await else { return };
-        for (index, wish) in wishes.iter().enumerate() {
+        for (index, new_callback) in callbacks.iter().enumerate() {
             let result = &answer.body["results"][index];
             if result["id"].is_string() {
-                self.acknowledged(wish, &result["id"], 202);
-            } else if !(wish.is_late && Answer::is_too_late(&result["problem"])) {
-                self.refused("an item of a good batch is refused", wish, &answer);
+                self.acknowledged(new_callback, &result["id"], 202);
+            } else if !(new_callback.is_late && Answer::is_too_late(&result["problem"])) {
+                self.refused("an item of a good batch is refused", new_callback, &answer);
             }
         }
     }
 
-    fn wish(&self, has_key: bool, rng: &mut Rng) -> Wish {
+    fn new_callback(&self, has_key: bool, rng: &mut Rng) -> NewCallback {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let landline = rng.u32(0..100) < 5;
         let phone = if landline { format!("+4930{}", 22_000_000 + number) } else { format!("+12025{number:06}") };
@@ -191,7 +195,7 @@ impl Callers {
         let key = has_key.then(|| key(rng));
         let intent = Intent { phone, campaign, key: key.clone(), landline, ..Intent::default() };
         let is_late = end < self.clock.now() + SignedDuration::from_mins(10);
-        Wish { place: self.client.record.wants(intent), body, key, is_late }
+        NewCallback { place: self.client.record.wants(intent), body, key, is_late }
     }
 }
 

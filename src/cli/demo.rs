@@ -376,7 +376,10 @@ fn step(entry: &Value) -> (String, Style, String) {
     let detail = |name: &str| entry["detail"][name].as_str().unwrap_or("").to_owned();
     match name.as_str() {
         "accepted" => (name, BOLD, format!("kept for {}", detail("phoneNumber"))),
-        "scheduled" => (name, BOLD, format!("CXone calls at {}", detail("dispatchTime"))),
+        "scheduled" => {
+            let no_sms = if detail("confirmationSkipped").is_empty() { "" } else { "; no SMS: a fixed line" };
+            (name, BOLD, format!("CXone calls at {}{no_sms}", detail("dispatchTime")))
+        }
         "confirmed" => (name, GREEN, format!("texted, session {}", detail("smsSessionId"))),
         _ => (name, RED, entry["detail"]["failure"]["detail"].as_str().unwrap_or("").to_owned()),
     }
