@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedMutexGuard, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,8 +25,6 @@ use crate::db::give_back;
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
 
-/// A lease that nobody renews ends after so long: what a crash may cost.
-const LEASE: Duration = Duration::from_secs(5);
 /// Who works on a campaign renews its lease so often.
 const RENEW_EVERY: Duration = Duration::from_millis(1500);
 /// CXone is given so long to show a campaign, also where the caller does not wait: a campaign that it does not know, or
@@ -229,8 +226,7 @@ impl Conductor {
     /// Takes the lease of a campaign. False where someone else has it until the deadline.
     async fn claim(&self, id: &CampaignId, lease: Uuid, deadline: Instant) -> Result<bool, sqlx::Error> {
         loop {
-            let now = self.clock().now();
-            if self.store().claim(id, now, now + LEASE, lease).await? {
+            if self.store().claim(id, lease).await? {
                 return Ok(true);
             }
             if Instant::now() + LOOK_EVERY > deadline {
@@ -275,8 +271,7 @@ impl Conductor {
         let renew = async || -> Infallible {
             loop {
                 tokio::time::sleep(RENEW_EVERY).await;
-                let until: Timestamp = self.clock().now() + LEASE;
-                if let Err(error) = self.store().renew(id, lease, until).await {
+                if let Err(error) = self.store().renew(id, lease).await {
                     tracing::warn!(error = %error, "the lease of a campaign could not be renewed");
                 }
             }
@@ -327,8 +322,8 @@ impl Conductor {
     }
 
     async fn claim_due(&self) -> Result<Option<(CampaignId, Uuid)>, sqlx::Error> {
-        let (now, lease) = (self.clock().now(), self.clock().new_id());
-        let claimed = self.store().claim_due(now, now + LEASE, lease).await;
+        let lease = self.clock().new_id();
+        let claimed = self.store().claim_due(lease).await;
         if claimed.is_err() {
             self.end_lost_lease(lease);
         }

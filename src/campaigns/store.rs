@@ -1,6 +1,7 @@
 //! Campaigns and their holds in Postgres.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -21,6 +22,9 @@ use crate::types::CampaignId;
 mod held;
 
 pub use held::{Claimed, HeldTime};
+
+/// A lease that nobody renews ends after so long by Postgres's clock: what a crash may cost.
+const LEASE: Duration = Duration::from_secs(5);
 
 /// A place in the list, newest first.
 pub struct Newest {
@@ -113,26 +117,21 @@ impl CampaignStore {
     ///
     /// # Errors
     /// Where Postgres refuses.
-    pub async fn claim(
-        &self,
-        id: &CampaignId,
-        now: Timestamp,
-        until: Timestamp,
-        lease: Uuid,
-    ) -> Result<bool, sqlx::Error> {
+    pub async fn claim(&self, id: &CampaignId, lease: Uuid) -> Result<bool, sqlx::Error> {
         // A lease that is lost with the server's power is free again, which is what it should be: nobody waits for the
         // disk here.
         let claimed = sqlx::query!(
             "with quick as materialized (select set_config('synchronous_commit', 'off', true) as setting)
              insert into campaigns as kept (campaign_id, leased_by, leased_until, created_at, updated_at)
-             select $1, $2, $4, $3, $3 from quick
+             select $1, $2, clock_timestamp() + $3::double precision * interval '1 second', clock_timestamp(),
+                 clock_timestamp()
+             from quick
              on conflict (campaign_id) do update set leased_by = excluded.leased_by, leased_until = excluded.leased_until
-                 where kept.leased_until is null or kept.leased_until <= $3
+                 where kept.leased_until is null or kept.leased_until <= clock_timestamp()
              returning campaign_id",
             id.as_str(),
             lease,
-            now.to_sqlx() as _,
-            until.to_sqlx() as _
+            LEASE.as_secs_f64()
         );
         Ok(claimed.fetch_optional(&self.pool).await?.is_some())
     }
@@ -153,23 +152,20 @@ impl CampaignStore {
     ///
     /// # Errors
     /// Where Postgres refuses.
-    pub async fn claim_due(
-        &self,
-        now: Timestamp,
-        until: Timestamp,
-        lease: Uuid,
-    ) -> Result<Option<CampaignId>, sqlx::Error> {
+    pub async fn claim_due(&self, lease: Uuid) -> Result<Option<CampaignId>, sqlx::Error> {
+        // The time of the statement, which is the same for all rows, so that the index on `due_at` serves.
         let claimed = sqlx::query_scalar!(
-            "update campaigns set leased_by = $3, leased_until = $2
+            "update campaigns
+             set leased_by = $1, leased_until = clock_timestamp() + $2::double precision * interval '1 second'
              where campaign_id = (
                  select campaign_id from campaigns
-                 where due_at <= $1 and (leased_until is null or leased_until <= $1)
+                 where due_at <= statement_timestamp()
+                   and (leased_until is null or leased_until <= statement_timestamp())
                  order by due_at limit 1 for update skip locked
              )
              returning campaign_id",
-            now.to_sqlx() as _,
-            until.to_sqlx() as _,
-            lease
+            lease,
+            LEASE.as_secs_f64()
         );
         claimed.fetch_optional(&self.pool).await?.map(|id| decode(Value::String(id))).transpose()
     }
@@ -178,12 +174,13 @@ impl CampaignStore {
     ///
     /// # Errors
     /// Where Postgres refuses.
-    pub async fn renew(&self, id: &CampaignId, lease: Uuid, until: Timestamp) -> Result<(), sqlx::Error> {
+    pub async fn renew(&self, id: &CampaignId, lease: Uuid) -> Result<(), sqlx::Error> {
         sqlx::query!(
-            "update campaigns set leased_until = $3 where campaign_id = $1 and leased_by = $2",
+            "update campaigns set leased_until = clock_timestamp() + $3::double precision * interval '1 second'
+             where campaign_id = $1 and leased_by = $2",
             id.as_str(),
             lease,
-            until.to_sqlx() as _
+            LEASE.as_secs_f64()
         )
         .execute(&self.pool)
         .await
