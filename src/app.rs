@@ -73,13 +73,12 @@ pub fn build(settings: &ServiceSettings, db: Db, clock: Clock, stop: Cancellatio
         settings: settings.attempts.clone(),
     }));
     let campaign_store = CampaignStore::new(db.clone());
-    let dialer = CxoneDialer(Arc::clone(&cxone));
+    let dialer = CxoneDialer::new(Arc::clone(&cxone), settings.campaign_check);
     let conductor = Arc::new(Conductor::new(
         campaign_store.clone(),
         dialer.clone(),
         Arc::<CallbackStore>::clone(&store),
         clock.clone(),
-        settings.campaign_check,
     ));
     let risk_marker = RiskMarker::new(Arc::clone(&store), campaign_store.clone(), clock.clone());
     let rate_store = RateStore::new(db.clone());

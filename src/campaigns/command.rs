@@ -4,18 +4,25 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::campaign::{Campaign, Changes, Resume, first_open};
+use super::campaign::{Campaign, Changes, Resume};
 use super::hold::{Hold, PauseReason, Trigger};
-use super::regulatory_window::RegulatoryWindowView;
+use super::last_sent::Cause;
+use super::regulatory_window::first_open;
 use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
-use crate::cxone::{CampaignState, CxoneError, DialerCampaign};
+use crate::cxone::{CampaignState, DialerCampaign};
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, DailyWindow};
 
 /// A command, and who gave it.
 #[derive(Clone, Debug)]
 pub struct Order {
+    /// The same where the command is sent again under its idempotency key. For a pause, the id of its hold.
+    pub id: Uuid,
+    /// Whether an earlier run of the same command may have been carried out.
+    pub is_repeated: bool,
+    /// The campaign's revision when the command arrived. It does not mean holds that were placed since.
+    pub revision: i64,
     pub command: Command,
     pub by: Actor,
     pub request_id: Option<String>,
@@ -30,8 +37,8 @@ pub struct Order {
 pub enum Command {
     /// Hold still, for this reason.
     Pause(Box<Hold>),
-    /// Lift the holds of that reason, or all, and dial.
-    Resume { reason: Option<PauseReason>, max_agents: Option<u32>, force: bool },
+    /// Lift the holds of that reason, or the one of that id, or all, and dial.
+    Resume { reason: Option<PauseReason>, hold_id: Option<Uuid>, max_agents: Option<u32>, force: bool },
 }
 
 impl Command {
@@ -63,8 +70,8 @@ pub enum Refusal {
     HoldInForce { hold: Uuid, ends_at: Option<Timestamp>, next_opening: Option<Timestamp> },
     /// The regulatory window is closed.
     OutsideWindow { next_opening: Timestamp },
-    /// CXone refused it, and will refuse it again.
-    Rejected(CxoneError),
+    /// The hold that a resume names is not there, or is lifted.
+    NoSuchHold,
     /// The guard's hold is in place already, or the figures are from before the campaign was started.
     Throttled,
 }
@@ -73,11 +80,10 @@ impl Refusal {
     /// The slug of the problem that it is answered with.
     pub fn slug(&self) -> &'static str {
         match self {
-            Self::Unknown => "not-found",
+            Self::Unknown | Self::NoSuchHold => "not-found",
             Self::NotRunning(_) => "campaign-not-running",
             Self::HoldInForce { .. } => "hold-in-force",
             Self::OutsideWindow { .. } => "outside-regulatory-window",
-            Self::Rejected(_) => "cxone-rejected",
             Self::Throttled => "already-throttled",
         }
     }
@@ -103,54 +109,69 @@ impl Campaign {
                 if hold.triggered_by == Trigger::SlidingWindowThrottle && self.was_throttled_since(order.arrived_at) {
                     return Err(Refusal::Throttled);
                 }
-                self.place(hold.as_ref().clone(), changes, clock);
+                if !self.refresh(hold, changes, clock) {
+                    let hold = Hold { counts: self.counts, ..hold.as_ref().clone() };
+                    self.place(hold, changes, clock);
+                }
                 Ok(())
             }
-            Command::Resume { reason, max_agents, force } => {
-                self.resume(order, *reason, *max_agents, *force && order.may_override, changes, clock)
+            Command::Resume { reason, hold_id, max_agents, force } => {
+                let is_meant = |hold: &Hold| {
+                    hold.revision <= order.revision
+                        && reason.is_none_or(|reason| hold.reason == reason)
+                        && hold_id.is_none_or(|id| hold.id == id)
+                };
+                if hold_id.is_some() && !self.holds.iter().any(is_meant) {
+                    return Err(Refusal::NoSuchHold);
+                }
+                self.obey_resume(order, is_meant, *max_agents, *force && order.may_override, changes, clock)
             }
         }
     }
 
-    fn resume(
+    fn obey_resume(
         &mut self,
         order: &Order,
-        reason: Option<PauseReason>,
+        is_meant: impl Fn(&Hold) -> bool + Copy,
         max_agents: Option<u32>,
         forced: bool,
         changes: &mut Changes,
         clock: &Clock,
     ) -> Result<(), Refusal> {
         let now = clock.now();
-        // What was placed after the command arrived was not meant by it.
-        let is_meant =
-            |hold: &Hold| reason.is_none_or(|reason| hold.reason == reason) && hold.placed_at <= order.arrived_at;
         let windows = self.windows_of(is_meant);
-        let opening = first_open(&windows, now);
+        let opening = self.opening(is_meant, &windows, now);
         let in_the_way = self.in_the_way(is_meant, opening, now);
         let overrode = in_the_way.iter().map(|refusal| refusal.slug().to_owned()).collect();
         if let Some(refusal) = in_the_way.into_iter().next().filter(|_| !forced) {
             return Err(refusal);
         }
+        let reopening = self.reopening(now);
         let request_id = order.request_id.as_deref();
         self.lift(is_meant, &order.by, Trigger::ManualResume, request_id, changes, clock);
         let forced_until = (forced && now < opening).then_some(opening);
         if forced_until.is_some() {
-            self.override_until = self.settings.regulatory_window.as_ref().map(|window| window.next_opening(now));
+            self.override_until = reopening;
         }
-        self.resume = Some(Resume {
+        if self.is_held(now) {
+            // The holds that are left decide when the campaign dials again.
+            return Ok(());
+        }
+        let cause = Cause {
             by: order.by.clone(),
-            asked_at: order.arrived_at,
+            triggered_by: Trigger::ManualResume,
             request_id: order.request_id.clone(),
-            max_agents,
-            windows: windows.iter().map(RegulatoryWindowView::from).collect(),
-            forced_until,
+            since: order.arrived_at,
+            previous: CampaignState::Paused,
             overrode,
-        });
-        if self.in_force(now).next().is_some() {
-            // What is left decides when the campaign dials again.
-            self.resume = None;
-        }
+            counts: self.counts,
+            by_answer_rate: false,
+            affected_callbacks: None,
+            command_id: Some(order.id),
+        };
+        let windows = windows.iter().map(Into::into).collect();
+        self.resume = Some(Resume { cause, is_scheduled: false, max_agents, windows, forced_until });
+        self.sent.refusals = 0;
         Ok(())
     }
 
@@ -159,16 +180,32 @@ impl Campaign {
         is_throttled || self.counted_from.is_some_and(|from| figures_of < from)
     }
 
-    /// The windows in which the campaign may dial once those holds are gone.
+    /// The windows that must be open when the campaign starts once those holds are gone.
     fn windows_of(&self, is_meant: impl Fn(&Hold) -> bool) -> Vec<DailyWindow> {
-        let of_settings = self.settings.regulatory_window.as_ref();
         let meant = self.holds.iter().filter(|hold| is_meant(hold));
-        let mut windows: Vec<DailyWindow> = meant.filter_map(|hold| hold.window(of_settings).cloned()).collect();
-        if windows.is_empty() {
-            windows.extend(of_settings.cloned());
+        let own = meant.filter_map(|hold| hold.regulatory_window.as_ref());
+        let mut windows: Vec<DailyWindow> = Vec::new();
+        for window in own.chain(self.window()) {
+            if !windows.contains(window) {
+                windows.push(window.clone());
+            }
         }
-        windows.dedup();
         windows
+    }
+
+    /// When all windows are open. A window that is about to close, and whose hold is in place, counts as closed.
+    fn opening(&self, is_meant: impl Fn(&Hold) -> bool, windows: &[DailyWindow], now: Timestamp) -> Timestamp {
+        let is_closing =
+            self.in_force(now).any(|hold| is_meant(hold) && hold.triggered_by == Trigger::RegulatoryWindow);
+        let from = self.reopening(now).filter(|_| is_closing).unwrap_or(now);
+        first_open(&windows.iter().collect::<Vec<_>>(), from)
+    }
+
+    /// When the window of the settings is open, past the close that a hold is in place for.
+    fn reopening(&self, now: Timestamp) -> Option<Timestamp> {
+        let closing = self.in_force(now).filter(|hold| hold.triggered_by == Trigger::RegulatoryWindow);
+        let from = closing.filter_map(|hold| hold.end(now, self.window())).max().unwrap_or(now);
+        self.window().map(|window| window.next_opening(from))
     }
 
     fn in_the_way(&self, is_meant: impl Fn(&Hold) -> bool, opening: Timestamp, now: Timestamp) -> Vec<Refusal> {
@@ -177,7 +214,7 @@ impl Campaign {
         let compliance = early.max_by_key(|hold| hold.ends_at).map(|hold| Refusal::HoldInForce {
             hold: hold.id,
             ends_at: hold.ends_at,
-            next_opening: hold.end(now, self.settings.regulatory_window.as_ref()),
+            next_opening: hold.end(now, self.window()),
         });
         let window = (now < opening).then_some(Refusal::OutsideWindow { next_opening: opening });
         compliance.into_iter().chain(window).collect()
@@ -197,6 +234,11 @@ impl Campaign {
             compliance_hold: Some(self.in_force(clock.now()).any(|hold| hold.compliance)),
             ..order.entry(&self.id, ending, outcome, detail, clock)
         }
+    }
+
+    /// The entry for a command that CXone has not confirmed when it is answered. A command has one at most.
+    pub fn pending_entry(&self, order: &Order, clock: &Clock) -> Entry {
+        Entry { id: order.id, ..self.order_entry(order, "pending", Outcome::Pending, clock) }
     }
 }
 

@@ -6,12 +6,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::answer_rate::DEFAULT_WINDOW;
+use super::answer_rate::{Counts, DEFAULT_WINDOW};
 use super::campaign::{Campaign, Failure};
 use super::command::Command;
-use super::control::{Ending, Report};
+use super::report::{Report, Status};
 use super::hold::{Hold, PauseReason, Trigger};
-use super::regulatory_window::{RegulatoryWindowView, read_window};
+use super::regulatory_window::{RegulatoryWindowView, first_open, read_window};
 use super::settings::{CampaignSettings, CarrierLimit};
 use super::settings_wire::{SettingsView, check_agents, read_carrier_limit};
 use crate::audit::Actor;
@@ -31,7 +31,8 @@ pub struct PauseRequest {
     #[serde(default)]
     #[schema(value_type = PauseReason, required)]
     pause_reason: Member<String>,
-    /// Lifted before its time only under `campaigns:override`; needs a `scheduledResumeTime`.
+    /// Lifted before its time only under `campaigns:override`; needs a `scheduledResumeTime`. Implied by the pause reason
+    /// `COMPLIANCE_HOLD`.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     compliance_hold: Member<bool>,
@@ -85,7 +86,8 @@ impl PauseRequest {
     ) -> Result<Pause, Problem> {
         check_campaign(&self.campaign_id, path, &mut faults);
         let reason = faults.required("pauseReason", &self.pause_reason, |text| PauseReason::parse(text));
-        let compliance = faults.optional("complianceHold", &self.compliance_hold, |held| Ok(*held)).unwrap_or_default();
+        let compliance = faults.optional("complianceHold", &self.compliance_hold, |held| Ok(*held)).unwrap_or_default()
+            || reason == Some(PauseReason::ComplianceHold);
         let asked_for = if compliance {
             faults.required("scheduledResumeTime", &self.scheduled_resume_time, |text| resume_time(text, placing.now))
         } else {
@@ -108,8 +110,8 @@ impl PauseRequest {
         }
         check_agents(max_agents, carrier_limit, &mut faults);
         faults.unknown(&self.unknown);
-        let in_force = window.as_ref().or(settings.regulatory_window.as_ref());
-        let ends_at = asked_for.map(|at| in_force.map_or(at, |window| window.next_opening(at)));
+        let windows: Vec<_> = window.iter().chain(&settings.regulatory_window).collect();
+        let ends_at = asked_for.map(|at| first_open(&windows, at));
         let pause = reason.map(|reason| Pause {
             resume_deferred_from: asked_for.filter(|at| ends_at != Some(*at)),
             hold: Box::new(Hold {
@@ -124,6 +126,8 @@ impl PauseRequest {
                 regulatory_window: window,
                 request_id: Some(placing.request_id),
                 affected_callbacks: None,
+                counts: Counts::default(),
+                revision: 0,
             }),
         });
         faults.finish(pause)
@@ -143,7 +147,12 @@ pub struct ResumeRequest {
     #[serde(default)]
     #[schema(value_type = Option<PauseReason>)]
     pause_reason: Member<String>,
-    /// At most the `carrierLimit.maxAgents` of the settings. As they are, where absent.
+    /// Only this hold; all, where absent.
+    #[serde(default)]
+    #[schema(value_type = Option<Uuid>)]
+    hold_id: Member<String>,
+    /// At most the `carrierLimit.maxAgents` of the settings. Those of the settings, where absent; without them, as many as
+    /// before the pause.
     #[serde(default)]
     #[schema(value_type = Option<u32>, example = 25)]
     max_agents: Member<u32>,
@@ -164,11 +173,14 @@ impl ResumeRequest {
     pub fn read(&self, mut faults: Faults, path: &str, settings: &CampaignSettings) -> Result<Command, Problem> {
         check_campaign(&self.campaign_id, path, &mut faults);
         let reason = faults.optional("pauseReason", &self.pause_reason, |text| PauseReason::parse(text));
+        let hold_id = faults.optional("holdId", &self.hold_id, |text| {
+            Uuid::try_parse(text).map_err(|_| Fault::new("not-a-uuid", "must be the id of a hold"))
+        });
         let max_agents = faults.optional("maxAgents", &self.max_agents, |agents| Ok(*agents));
         check_agents(max_agents, settings.carrier_limit, &mut faults);
         let force = faults.optional("force", &self.force, |force| Ok(*force)).unwrap_or_default();
         faults.unknown(&self.unknown);
-        faults.finish(Some(Command::Resume { reason, max_agents, force }))
+        faults.finish(Some(Command::Resume { reason, hold_id, max_agents, force }))
     }
 }
 
@@ -198,18 +210,6 @@ fn resume_time(text: &str, now: Timestamp) -> Result<Timestamp, Fault> {
     if at > now { Ok(at) } else { Err(Fault::new("in-the-past", "must lie in the future")) }
 }
 
-/// How far a command has come
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum CommandStatus {
-    /// CXone has confirmed it.
-    Applied,
-    /// CXone was in that state already; nothing was sent.
-    Unchanged,
-    /// It is kept; CXone has not confirmed it yet, and is told until it does.
-    Pending,
-}
-
 /// A hold that keeps a campaign from dialing
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -222,7 +222,7 @@ pub struct HoldView {
     placed_by: Actor,
     placed_at: Timestamp,
     /// When it lifts itself; null: only by a command.
-    ends_at: Option<Timestamp>,
+    scheduled_resume_time: Option<Timestamp>,
 }
 
 impl From<&Hold> for HoldView {
@@ -234,7 +234,7 @@ impl From<&Hold> for HoldView {
             triggered_by: hold.triggered_by,
             placed_by: hold.placed_by.clone(),
             placed_at: hold.placed_at,
-            ends_at: hold.ends_at,
+            scheduled_resume_time: hold.ends_at,
         }
     }
 }
@@ -250,7 +250,7 @@ pub struct CommandView {
     previous_state: Option<CampaignState>,
     /// What CXone last showed or confirmed; null where that is not known.
     new_state: Option<CampaignState>,
-    pub status: CommandStatus,
+    pub status: Status,
     /// Those that keep it from dialing now.
     holds: Vec<HoldView>,
     /// When the last of them ends; null: never by itself.
@@ -277,24 +277,18 @@ pub struct Commanded {
 impl CommandView {
     /// From what the work on a command has come to.
     pub fn of(report: &Report, about: &Commanded, now: Timestamp) -> Self {
-        let campaign = &report.campaign;
-        let status = match report.ending {
-            Ending::Applied => CommandStatus::Applied,
-            Ending::Unchanged => CommandStatus::Unchanged,
-            Ending::Pending => CommandStatus::Pending,
-        };
         Self {
-            campaign_id: campaign.id.clone(),
+            campaign_id: report.campaign_id.clone(),
             previous_state: report.previous,
-            new_state: campaign.seen.map(|(state, _)| state),
-            status,
-            holds: campaign.in_force(now).map(HoldView::from).collect(),
-            scheduled_resume_time: campaign.resumes_at(now),
+            new_state: report.state,
+            status: report.status,
+            holds: report.holds.iter().map(HoldView::from).collect(),
+            scheduled_resume_time: report.resumes_at,
             resume_deferred_from: about.resume_deferred_from,
             affected_callbacks: about.affected_callbacks,
             latency_ms: now.duration_since(about.arrived_at).as_millis().try_into().unwrap_or(i64::MAX),
             audit_id: report.audit_id,
-            failure: campaign.failure.clone(),
+            failure: report.failure.clone(),
         }
     }
 }
@@ -338,7 +332,7 @@ pub struct CampaignView {
     state: Option<CampaignState>,
     /// When it did.
     state_seen_at: Option<Timestamp>,
-    /// Whether CXone is still to be brought to what the holds say.
+    /// Whether CXone is still to be brought to what the holds and an accepted resume say.
     pending: bool,
     /// Those that keep it from dialing now; none: it may dial.
     holds: Vec<HoldView>,
@@ -357,7 +351,7 @@ impl CampaignView {
             campaign_id: campaign.id.clone(),
             state: campaign.seen.map(|(state, _)| state),
             state_seen_at: campaign.seen.map(|(_, at)| at),
-            pending: campaign.is_pending(),
+            pending: campaign.is_pending(now),
             holds: campaign.in_force(now).map(HoldView::from).collect(),
             next_resume: campaign.resumes_at(now),
             answer_rate: AnswerRateView::of(campaign),

@@ -15,12 +15,12 @@ use uuid::Uuid;
 use super::affected::ScheduledCallbacks;
 use super::campaign::Campaign;
 use super::command::{Command, Order, Refusal};
-use super::control::{Book as _, Commanded, Control, Ending, Halt, Report};
+use super::control::{Book as _, Commanded, Control, Halt};
 use super::dialer::CxoneDialer;
+use super::report::{Report, Status};
 use super::store::CampaignStore;
 use crate::audit::{Entry, Outcome};
 use crate::clock::Clock;
-use crate::cxone::CampaignState;
 use crate::db::give_back;
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
@@ -42,7 +42,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Whose turn it is with a campaign in this replica; those who wait in another find its lease taken.
 type Turns = HashMap<CampaignId, Weak<tokio::sync::Mutex<()>>>;
 /// What is known of a command that is kept, while CXone is being told.
-type Kept = (Campaign, Option<CampaignState>);
+type Kept = (Report, Campaign);
 
 /// How a look at a campaign went.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,10 +71,9 @@ impl Conductor {
         dialer: CxoneDialer,
         callbacks: Arc<dyn ScheduledCallbacks>,
         clock: Clock,
-        check_every: Duration,
     ) -> Self {
         Self {
-            control: Control { book: store, dialer, clock, check_every },
+            control: Control { book: store, dialer, clock },
             callbacks,
             turns: Mutex::default(),
             wake: Notify::new(),
@@ -145,13 +144,16 @@ impl Conductor {
         tokio::select! {
             biased;
             ended = ended => ended.unwrap_or_else(|_| Err(Halt::LeaseLost)),
-            (campaign, previous) = overdue => {
-                let entry = campaign.order_entry(&order, "pending", Outcome::Pending, self.clock());
-                let audit_id = Some(entry.id);
-                self.store().record(entry).await?;
-                Ok(Report { campaign, previous, ending: Ending::Pending, audit_id })
-            }
+            kept = overdue => self.not_confirmed_yet(&order, kept).await,
         }
+    }
+
+    /// The answer to a command that is kept, and that CXone has not confirmed.
+    async fn not_confirmed_yet(&self, order: &Order, (report, campaign): Kept) -> Result<Report, Halt> {
+        if report.status == Status::Pending {
+            self.store().record(campaign.pending_entry(order, self.clock())).await?;
+        }
+        Ok(report)
     }
 
     async fn work_on_command(
@@ -167,8 +169,8 @@ impl Conductor {
             return self.command_later(id, order).await;
         }
         let already_kept = || kept.borrow().clone();
-        let kept = |campaign: &Campaign, previous| {
-            kept.send_replace(Some((campaign.clone(), previous)));
+        let kept = |report: &Report, campaign: &Campaign| {
+            kept.send_replace(Some((report.clone(), campaign.clone())));
         };
         let patience = deadline.saturating_duration_since(Instant::now()).max(LEAST_PATIENCE);
         let commanded = Commanded { order, patience, kept: &kept };
@@ -180,11 +182,8 @@ impl Conductor {
             }
             Err(Halt::LeaseLost) => {
                 // It is not obeyed twice: what it did is kept, and whoever has the campaign now carries it out.
-                let known = already_kept();
-                match known {
-                    Some((campaign, previous)) => {
-                        Ok(Report { campaign, previous, ending: Ending::Pending, audit_id: None })
-                    }
+                match already_kept() {
+                    Some(kept) => self.not_confirmed_yet(order, kept).await,
                     None => self.command_later(id, order).await,
                 }
             }
@@ -217,10 +216,8 @@ impl Conductor {
         if *refusal == Refusal::Throttled {
             return None;
         }
-        let ending = if matches!(refusal, Refusal::Rejected(_)) { "failed" } else { "refused" };
-        let outcome = if matches!(refusal, Refusal::Rejected(_)) { Outcome::Failed } else { Outcome::Refused };
         let detail = serde_json::json!({ "problem": refusal.slug() });
-        Some(order.entry(id, ending, outcome, detail, self.clock()))
+        Some(order.entry(id, "refused", Outcome::Refused, detail, self.clock()))
     }
 
     /// Takes the lease of a campaign. False where someone else has it until the deadline.
@@ -323,7 +320,11 @@ impl Conductor {
 
     async fn claim_due(&self) -> Result<Option<(CampaignId, Uuid)>, sqlx::Error> {
         let lease = self.clock().new_id();
-        let claimed = self.store().claim_due(lease).await;
+        let claimed = match self.store().claim_due(lease).await {
+            // A check waits while its share of CXone's quota is spent, and keeps its turn.
+            Ok(None) if self.control.dialer.may_check() => self.store().claim_check(lease).await,
+            claimed => claimed,
+        };
         if claimed.is_err() {
             self.end_lost_lease(lease);
         }
@@ -361,15 +362,15 @@ impl Conductor {
 
 /// Says in the log and the metrics what came of it.
 pub fn report_on(report: &Report) {
-    let state = report.campaign.seen.map_or("unknown", |(state, _)| state.as_str());
-    match report.ending {
-        Ending::Unchanged => {}
-        Ending::Applied => {
+    let state = report.state.map_or("unknown", |state| state.as_str());
+    match report.status {
+        Status::Unchanged => {}
+        Status::Applied => {
             tracing::info!(campaign.state = state, "the campaign is now {state}");
             metrics::counter!("ringback_campaign_changes_total", "state" => state).increment(1);
         }
-        Ending::Pending => {
-            let reason = report.campaign.failure.as_ref().map_or("it is still asked", |failure| &failure.detail);
+        Status::Pending => {
+            let reason = report.failure.as_ref().map_or("it is still asked", |failure| &failure.detail);
             tracing::warn!(reason, "CXone is not yet what the campaign's holds say");
         }
     }

@@ -1,5 +1,5 @@
 //! Brings CXone to what the holds say: for a command, at a hold's end, after a restart, and when somebody outside has
-//! changed the campaign. Always the same way: read, decide, keep what was decided, tell CXone, keep what it answered.
+//! changed the campaign. Always the same way: read, decide, keep what was decided, send it to CXone, keep what it answered.
 //!
 //! Nothing here knows Postgres or HTTP: the tests drive the same code through every interleaving that they can think of.
 
@@ -8,22 +8,24 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::campaign::{Campaign, Changes, Move};
-use super::command::{Command, Order, Refusal};
+use super::campaign::{Campaign, Changes, Pace};
+use super::command::{Order, Refusal};
+use super::plan::{NotDone, Request};
+use super::report::{Report, Status};
 use crate::audit::{Entry, Outcome};
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, CxoneError, DialerCampaign};
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
 
-/// Somebody changed the campaign between the read and the write: so often it is read again at once …
-const CONFLICTS_AT_ONCE: u32 = 5;
+/// What CXone refused, or did not do, is read and sent again at once so often …
+const TRIES_AT_ONCE: u32 = 5;
 /// … after a wait of up to this, doubled each time.
-const CONFLICT_WAIT: Duration = Duration::from_millis(100);
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// Where campaigns are kept.
 pub trait Book: Send + Sync {
-    /// The campaign as it is kept; one that is not kept has nothing.
+    /// The campaign as it is kept; one that is not kept has nothing. A lease that has run out is not shown.
     fn load(&self, id: &CampaignId) -> impl Future<Output = Result<Campaign, sqlx::Error>> + Send;
 
     /// Keeps the campaign and its changes together, where it is still at its revision; and with `lease`, where that
@@ -43,6 +45,9 @@ pub trait Book: Send + Sync {
         lease: Uuid,
         entry: Option<Entry>,
     ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
+    /// What a command was answered with, where it was carried out before.
+    fn report_of(&self, command: Uuid) -> impl Future<Output = Result<Option<Report>, sqlx::Error>> + Send;
 }
 
 /// Whether anything hangs on a read.
@@ -50,13 +55,18 @@ pub trait Book: Send + Sync {
 pub enum Urgency {
     /// A campaign is to be paused or started.
     Due,
-    /// Only a look.
+    /// Only a check.
     Routine,
+}
+
+/// Says, just before a request goes out, whether it still should.
+pub trait Check: Send + Sync {
+    fn is_right(&self) -> impl Future<Output = bool> + Send;
 }
 
 /// CXone, as far as campaigns go.
 pub trait Dialer: Send + Sync {
-    /// The campaign as it is now; given up after `within`. A look at which nothing is due yields to what is.
+    /// The campaign as it is now; given up after `within`. A check yields to what is due.
     fn read(
         &self,
         id: &CampaignId,
@@ -65,38 +75,20 @@ pub trait Dialer: Send + Sync {
         trace: &Traceparent,
     ) -> impl Future<Output = Result<DialerCampaign, CxoneError>> + Send;
 
-    /// Makes the campaign so.
+    /// Makes the campaign so, if `check` still finds it right when the request is about to go out.
     fn write(
         &self,
         id: &CampaignId,
         wanted: &DialerCampaign,
+        check: &impl Check,
         trace: &Traceparent,
     ) -> impl Future<Output = Result<DialerCampaign, CxoneError>> + Send;
 
     /// Lets time pass.
     fn rest(&self, wait: Duration) -> impl Future<Output = ()> + Send;
-}
 
-/// How a campaign stands after it was worked on.
-#[derive(Clone, Debug)]
-pub struct Report {
-    pub campaign: Campaign,
-    /// What CXone showed before; none where it did not answer.
-    pub previous: Option<CampaignState>,
-    pub ending: Ending,
-    /// The entry of a command.
-    pub audit_id: Option<Uuid>,
-}
-
-/// What came of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// CXone has confirmed a change.
-    Applied,
-    /// CXone was as it should be.
-    Unchanged,
-    /// CXone has not confirmed it; it is tried again.
-    Pending,
+    /// How CXone is to be spoken to now.
+    fn pace(&self) -> Pace;
 }
 
 /// Why it stopped.
@@ -118,8 +110,6 @@ pub struct Control<B, D> {
     pub book: B,
     pub dialer: D,
     pub clock: Clock,
-    /// A held campaign is looked at so often, whether anything is due or not.
-    pub check_every: Duration,
 }
 
 /// A command on its way, and what is to be known of it.
@@ -128,7 +118,28 @@ pub struct Commanded<'a> {
     /// For CXone to be read.
     pub patience: Duration,
     /// Is told as soon as the command is kept.
-    pub kept: &'a (dyn Fn(&Campaign, Option<CampaignState>) + Send + Sync),
+    pub kept: &'a (dyn Fn(&Report, &Campaign) + Send + Sync),
+}
+
+/// Work on one campaign under a lease.
+struct Work<'a> {
+    id: &'a CampaignId,
+    lease: Uuid,
+    trace: &'a Traceparent,
+}
+
+/// A request that was decided on, with the campaign as it is kept now.
+struct Decided {
+    campaign: Campaign,
+    request: Request,
+    previous: Option<CampaignState>,
+}
+
+/// What an attempt has come to.
+enum Attempt {
+    Ended(Report),
+    /// To be read and decided on again, for this request was not carried out.
+    Again(Option<(Uuid, NotDone)>),
 }
 
 impl<B: Book, D: Dialer> Control<B, D> {
@@ -138,37 +149,46 @@ impl<B: Book, D: Dialer> Control<B, D> {
     /// Where it is refused, or stops half-way: what was kept is taken up again.
     pub async fn command(&self, id: &CampaignId, lease: Uuid, commanded: &Commanded<'_>) -> Result<Report, Halt> {
         let order = commanded.order;
+        if let Some(report) = self.earlier(order).await? {
+            self.book.release(id, lease, None).await?;
+            return Ok(report);
+        }
         let mut campaign = self.book.load(id).await?;
         // What is refused whatever CXone shows costs no request.
         campaign.clone().obey(order, None, &mut Changes::default(), &self.clock).map_err(Halt::Refused)?;
         let shown = match self.dialer.read(id, Some(commanded.patience), Urgency::Due, &order.trace).await {
             Ok(shown) => shown,
-            Err(CxoneError::NotFound { .. }) => return Err(Halt::Refused(Refusal::Unknown)),
+            Err(CxoneError::NotFound { .. }) if !campaign.is_known() => return Err(Halt::Refused(Refusal::Unknown)),
             Err(error) => return self.keep_for_later(campaign, Some(lease), order, Some(&error)).await,
         };
-        let previous = Some(shown.state);
+        let (previous, pace) = (Some(shown.state), self.dialer.pace());
         let decide = |campaign: &mut Campaign, changes: &mut Changes| {
             campaign.obey(order, Some(&shown), changes, &self.clock)?;
-            let next = campaign.plan(&shown, changes, &self.clock);
-            campaign.due_at = Some(self.clock.now());
-            let Move::Tell(change) = next else {
-                // A pause whose end has moved is told so after the answer.
-                if next == Move::Rest {
-                    campaign.look_again(self.check_every, &self.clock);
-                }
-                let entry = campaign.order_entry(order, "unchanged", Outcome::Unchanged, &self.clock);
-                let audit_id = entry.id;
-                changes.entries.push(entry);
-                return Ok((Lease::GiveBack, Err(audit_id)));
-            };
-            Ok((Lease::Keep, Ok(change)))
+            let request = campaign.plan(&shown, &pace, changes, &self.clock);
+            let request = request.filter(|request| !request.is_extension);
+            let now = self.clock.now();
+            if request.is_some() {
+                campaign.due_at = Some(now);
+                // It is written with the answer, where CXone has not confirmed it by then.
+                let report = Report { audit_id: Some(order.id), ..pending(campaign, previous, &self.clock) };
+                changes.command = Some((order.id, report.clone()));
+                return Ok((Lease::Keep, (request, report)));
+            }
+            // The new end of a pause is sent after the answer.
+            campaign.schedule(&pace, &self.clock);
+            let entry = campaign.order_entry(order, "unchanged", Outcome::Unchanged, &self.clock);
+            let report = Report::of(campaign, previous, Status::Unchanged, now);
+            let report = Report { audit_id: Some(entry.id), ..report };
+            changes.entries.push(entry);
+            changes.command = Some((order.id, report.clone()));
+            Ok((Lease::GiveBack, (None, report)))
         };
-        let decided = self.change(&mut campaign, Some(lease), decide).await?;
-        (commanded.kept)(&campaign, previous);
-        match decided {
-            Ok(change) => self.tell(campaign, lease, &change, previous, order).await,
-            Err(entry) => Ok(Report { campaign, previous, ending: Ending::Unchanged, audit_id: Some(entry) }),
-        }
+        let (request, report) = self.change(&mut campaign, Some(lease), decide).await?;
+        (commanded.kept)(&report, &campaign);
+        let Some(request) = request else { return Ok(report) };
+        let work = Work { id, lease, trace: &order.trace };
+        let report = self.bring_about(&work, Some(Decided { campaign, request, previous })).await?;
+        self.noted(report, previous, order).await
     }
 
     /// Keeps a command without asking CXone: another replica has the campaign, or CXone does not answer. Whoever works
@@ -177,8 +197,16 @@ impl<B: Book, D: Dialer> Control<B, D> {
     /// # Errors
     /// Where it is refused, or Postgres is away.
     pub async fn command_later(&self, id: &CampaignId, order: &Order) -> Result<Report, Halt> {
+        if let Some(report) = self.earlier(order).await? {
+            return Ok(report);
+        }
         let campaign = self.book.load(id).await?;
         self.keep_for_later(campaign, None, order, None).await
+    }
+
+    /// What the same command was answered with before. It is not carried out twice.
+    async fn earlier(&self, order: &Order) -> Result<Option<Report>, Halt> {
+        if order.is_repeated { Ok(self.book.report_of(order.id).await?) } else { Ok(None) }
     }
 
     async fn keep_for_later(
@@ -188,22 +216,22 @@ impl<B: Book, D: Dialer> Control<B, D> {
         order: &Order,
         error: Option<&CxoneError>,
     ) -> Result<Report, Halt> {
+        let pace = self.dialer.pace();
+        let previous = campaign.seen.map(|(state, _)| state);
         let keep = |campaign: &mut Campaign, changes: &mut Changes| {
             campaign.obey(order, None, changes, &self.clock)?;
-            campaign.keep_window(changes, &self.clock);
+            campaign.tick(&pace, changes, &self.clock);
             campaign.due_at = Some(self.clock.now());
             if let Some(error) = error {
-                campaign.failed(error, &self.clock);
+                campaign.failed(error, &pace, &self.clock);
             }
-            let entry = campaign.order_entry(order, "pending", Outcome::Pending, &self.clock);
-            let audit_id = entry.id;
-            changes.entries.push(entry);
+            changes.entries.push(campaign.pending_entry(order, &self.clock));
+            let report = Report { audit_id: Some(order.id), ..pending(campaign, previous, &self.clock) };
+            changes.command = Some((order.id, report.clone()));
             // Without a lease, whoever holds it goes on.
-            Ok((if lease.is_some() { Lease::GiveBack } else { Lease::Keep }, audit_id))
+            Ok((if lease.is_some() { Lease::GiveBack } else { Lease::Keep }, report))
         };
-        let audit_id = self.change(&mut campaign, lease, keep).await?;
-        let previous = campaign.seen.map(|(state, _)| state);
-        Ok(Report { campaign, previous, ending: Ending::Pending, audit_id: Some(audit_id) })
+        self.change(&mut campaign, lease, keep).await
     }
 
     /// Looks at a campaign under a lease, and brings CXone to what its holds say.
@@ -211,138 +239,177 @@ impl<B: Book, D: Dialer> Control<B, D> {
     /// # Errors
     /// Where it stops half-way; it is taken up again.
     pub async fn converge(&self, id: &CampaignId, lease: Uuid, trace: &Traceparent) -> Result<Report, Halt> {
-        let mut conflicts = 0;
-        loop {
-            let mut campaign = self.book.load(id).await?;
-            let is_due = conflicts > 0 || campaign.is_due(self.clock.now());
-            let urgency = if is_due { Urgency::Due } else { Urgency::Routine };
-            let shown = match self.dialer.read(id, None, urgency, trace).await {
-                Ok(shown) => shown,
-                Err(CxoneError::NotFound { .. }) => {
-                    let forget = |campaign: &mut Campaign, changes: &mut Changes| {
-                        campaign.unknown_to_cxone(changes, &self.clock);
-                        Ok((Lease::GiveBack, ()))
-                    };
-                    self.change(&mut campaign, Some(lease), forget).await?;
-                    return Ok(Report { campaign, previous: None, ending: Ending::Unchanged, audit_id: None });
-                }
-                Err(error) => return self.failed(campaign, lease, &error).await,
-            };
-            let decide = |campaign: &mut Campaign, changes: &mut Changes| {
-                let next = campaign.plan(&shown, changes, &self.clock);
-                campaign.due_at = Some(self.clock.now());
-                Ok(match next {
-                    Move::Tell(change) | Move::Refresh(change) => (Lease::Keep, Some(change)),
-                    Move::Rest => {
-                        campaign.look_again(self.check_every, &self.clock);
-                        (Lease::GiveBack, None)
-                    }
-                })
-            };
-            let previous = Some(shown.state);
-            let change = self.change(&mut campaign, Some(lease), decide).await?;
-            let Some(change) = change else {
-                return Ok(Report { campaign, previous, ending: Ending::Unchanged, audit_id: None });
-            };
-            if !campaign.still_wants(&change, self.clock.now()) {
-                continue;
-            }
-            match self.dialer.write(id, &change, trace).await {
-                Ok(_) => return self.confirmed(campaign, lease, &change, previous).await,
-                Err(CxoneError::Conflict { .. }) if conflicts < CONFLICTS_AT_ONCE => {
-                    self.after_conflict(conflicts).await;
-                    conflicts += 1;
-                }
-                Err(error) => return self.failed(campaign, lease, &error).await,
-            }
-        }
+        self.bring_about(&Work { id, lease, trace }, None).await
     }
 
-    /// Tells CXone what a command comes to.
-    async fn tell(
+    async fn bring_about(&self, work: &Work<'_>, decided: Option<Decided>) -> Result<Report, Halt> {
+        let mut attempt = match decided {
+            Some(decided) => self.send(work, decided, 0).await?,
+            None => self.look(work).await?,
+        };
+        for tries in 1.. {
+            let not_done = match attempt {
+                Attempt::Ended(report) => return Ok(report),
+                Attempt::Again(not_done) => not_done,
+            };
+            let longest = FIRST_WAIT * 2_u32.pow(tries.min(8) - 1);
+            self.dialer.rest(self.clock.between(longest / 4, longest)).await;
+            let campaign = self.book.load(work.id).await?;
+            attempt = self.read_and_send(work, campaign, Urgency::Due, not_done, tries).await?;
+        }
+        Err(Halt::LeaseLost)
+    }
+
+    /// Reads the campaign from CXone, unless nothing is due and it is no time to check it.
+    async fn look(&self, work: &Work<'_>) -> Result<Attempt, Halt> {
+        let mut campaign = self.book.load(work.id).await?;
+        let (now, pace) = (self.clock.now(), self.dialer.pace());
+        let is_check_due = campaign.check_at.is_some_and(|at| at <= now);
+        if !campaign.is_due(now, &pace) && !is_check_due {
+            let wait = |campaign: &mut Campaign, _: &mut Changes| {
+                campaign.due_at = campaign.next_due(now, &pace);
+                Ok((Lease::GiveBack, ()))
+            };
+            self.change(&mut campaign, Some(work.lease), wait).await?;
+            let previous = campaign.seen.map(|(state, _)| state);
+            return Ok(Attempt::Ended(Report::of(&campaign, previous, Status::Unchanged, now)));
+        }
+        let urgency = if campaign.is_urgent(now, &pace) { Urgency::Due } else { Urgency::Routine };
+        self.read_and_send(work, campaign, urgency, None, 0).await
+    }
+
+    async fn read_and_send(
         &self,
+        work: &Work<'_>,
         mut campaign: Campaign,
-        lease: Uuid,
-        change: &DialerCampaign,
-        previous: Option<CampaignState>,
-        order: &Order,
-    ) -> Result<Report, Halt> {
-        let told = if campaign.still_wants(change, self.clock.now()) {
-            self.dialer.write(&campaign.id, change, &order.trace).await
-        } else {
-            Err(CxoneError::Conflict { reason: "the window has closed meanwhile".into() })
-        };
-        let report = match told {
-            Ok(_) => return self.confirmed(campaign, lease, change, previous).await,
-            Err(CxoneError::Conflict { .. }) => {
-                self.after_conflict(0).await;
-                self.converge(&campaign.id, lease, &order.trace).await?
+        urgency: Urgency,
+        not_done: Option<(Uuid, NotDone)>,
+        tries: u32,
+    ) -> Result<Attempt, Halt> {
+        let shown = match self.dialer.read(work.id, None, urgency, work.trace).await {
+            Ok(shown) => shown,
+            // A check waits for its share of the quota. That is no failure.
+            Err(CxoneError::OverBudget { .. }) if urgency == Urgency::Routine => {
+                return self.put_off(work, campaign).await.map(Attempt::Ended);
             }
-            Err(error @ CxoneError::Rejected { .. }) if let Command::Pause(hold) = &order.command => {
-                let withdraw = |campaign: &mut Campaign, changes: &mut Changes| {
-                    campaign.withdrawn(hold.id, (&order.by, order.request_id.as_deref()), changes, &self.clock);
-                    campaign.look_again(self.check_every, &self.clock);
-                    Ok((Lease::Keep, ()))
-                };
-                self.change(&mut campaign, Some(lease), withdraw).await?;
-                return Err(Halt::Refused(Refusal::Rejected(error)));
-            }
-            Err(error) => self.failed(campaign, lease, &error).await?,
+            Err(error) => return self.failed(work, campaign, not_done, &error).await.map(Attempt::Ended),
         };
-        self.noted(report, previous, order).await
+        let (previous, pace) = (Some(shown.state), self.dialer.pace());
+        let decide = |campaign: &mut Campaign, changes: &mut Changes| {
+            if let Some((request, why)) = &not_done {
+                campaign.not_done(*request, why);
+            }
+            let resume = campaign.resume.clone();
+            let request = campaign.plan(&shown, &pace, changes, &self.clock);
+            campaign.record_resume_unchanged(resume, changes, &self.clock);
+            let applied = changes.applied();
+            if request.is_some() {
+                campaign.due_at = Some(self.clock.now());
+                return Ok((Lease::Keep, (request, applied)));
+            }
+            campaign.schedule(&pace, &self.clock);
+            Ok((Lease::GiveBack, (None, applied)))
+        };
+        let (request, applied) = self.change(&mut campaign, Some(work.lease), decide).await?;
+        if let Some(request) = request {
+            return self.send(work, Decided { campaign, request, previous }, tries).await;
+        }
+        let status = if applied.is_some() { Status::Applied } else { Status::Unchanged };
+        let report = Report::of(&campaign, previous, status, self.clock.now());
+        Ok(Attempt::Ended(Report { audit_id: applied, ..report }))
+    }
+
+    async fn send(&self, work: &Work<'_>, decided: Decided, tries: u32) -> Result<Attempt, Halt> {
+        let Decided { campaign, request, previous } = decided;
+        let check = StillRight { control: self, work, request: &request };
+        let error = match self.dialer.write(work.id, &request.wanted, &check, work.trace).await {
+            Ok(answer) if answer.state == request.wanted.state => {
+                return self.confirmed(work, campaign, &request, previous).await.map(Attempt::Ended);
+            }
+            Ok(answer) => not_applied(&request, &answer),
+            Err(error) => error,
+        };
+        let not_done = match &error {
+            CxoneError::Rejected { .. } => Some(NotDone::Refused(error.clone())),
+            error if may_have_been_done(error) => None,
+            _ => Some(NotDone::Passing),
+        };
+        let is_again = match &error {
+            CxoneError::Conflict { .. } | CxoneError::Rejected { .. } | CxoneError::NotSentInTime => true,
+            CxoneError::UnexpectedAnswer { .. } => tries == 0,
+            _ => false,
+        };
+        let not_done = not_done.map(|why| (request.id, why));
+        if is_again && tries < TRIES_AT_ONCE {
+            return Ok(Attempt::Again(not_done));
+        }
+        self.failed(work, campaign, not_done, &error).await.map(Attempt::Ended)
     }
 
     /// Every command has an entry, also one that ended otherwise than with its own change.
-    async fn noted(&self, mut report: Report, previous: Option<CampaignState>, order: &Order) -> Result<Report, Halt> {
-        report.previous = previous;
+    async fn noted(&self, report: Report, previous: Option<CampaignState>, order: &Order) -> Result<Report, Halt> {
         if report.audit_id.is_some() {
-            return Ok(report);
+            return Ok(Report { previous, ..report });
         }
-        let (ending, outcome) = match report.ending {
-            Ending::Pending => ("pending", Outcome::Pending),
-            Ending::Applied | Ending::Unchanged => ("unchanged", Outcome::Unchanged),
-        };
+        let mut campaign = self.book.load(&report.campaign_id).await?;
         let note = |campaign: &mut Campaign, changes: &mut Changes| {
-            let entry = campaign.order_entry(order, ending, outcome, &self.clock);
+            let entry = match report.status {
+                Status::Pending => campaign.pending_entry(order, &self.clock),
+                _ => campaign.order_entry(order, "unchanged", Outcome::Unchanged, &self.clock),
+            };
             let audit_id = entry.id;
             changes.entries.push(entry);
             Ok((Lease::Keep, audit_id))
         };
-        report.audit_id = Some(self.change(&mut report.campaign, None, note).await?);
-        Ok(report)
-    }
-
-    async fn after_conflict(&self, conflicts: u32) {
-        let longest = CONFLICT_WAIT * 2_u32.pow(conflicts.min(8));
-        self.dialer.rest(self.clock.between(longest / 4, longest)).await;
+        let audit_id = Some(self.change(&mut campaign, None, note).await?);
+        Ok(Report { previous, audit_id, ..report })
     }
 
     async fn confirmed(
         &self,
+        work: &Work<'_>,
         mut campaign: Campaign,
-        lease: Uuid,
-        change: &DialerCampaign,
+        request: &Request,
         previous: Option<CampaignState>,
     ) -> Result<Report, Halt> {
+        let pace = self.dialer.pace();
         let confirm = |campaign: &mut Campaign, changes: &mut Changes| {
-            campaign.confirmed(change, changes, &self.clock);
-            campaign.look_again(self.check_every, &self.clock);
-            let audit_id = changes.entries.iter().find(|entry| entry.action.starts_with("campaign."));
-            Ok((Lease::GiveBack, audit_id.map(|entry| entry.id)))
+            campaign.confirmed(request, changes, &self.clock);
+            campaign.tick(&pace, changes, &self.clock);
+            campaign.schedule(&pace, &self.clock);
+            Ok((Lease::GiveBack, changes.applied()))
         };
-        let audit_id = self.change(&mut campaign, Some(lease), confirm).await?;
-        Ok(Report { campaign, previous, ending: Ending::Applied, audit_id })
+        let audit_id = self.change(&mut campaign, Some(work.lease), confirm).await?;
+        let report = Report::of(&campaign, previous, Status::Applied, self.clock.now());
+        Ok(Report { audit_id, ..report })
     }
 
-    async fn failed(&self, mut campaign: Campaign, lease: Uuid, error: &CxoneError) -> Result<Report, Halt> {
+    async fn failed(
+        &self,
+        work: &Work<'_>,
+        mut campaign: Campaign,
+        not_done: Option<(Uuid, NotDone)>,
+        error: &CxoneError,
+    ) -> Result<Report, Halt> {
+        let pace = self.dialer.pace();
         let previous = campaign.seen.map(|(state, _)| state);
         let fail = |campaign: &mut Campaign, changes: &mut Changes| {
-            campaign.keep_window(changes, &self.clock);
-            campaign.failed(error, &self.clock);
+            if let Some((request, why)) = &not_done {
+                campaign.not_done(*request, why);
+            }
+            campaign.tick(&pace, changes, &self.clock);
+            campaign.failed(error, &pace, &self.clock);
             Ok((Lease::GiveBack, ()))
         };
-        self.change(&mut campaign, Some(lease), fail).await?;
-        Ok(Report { campaign, previous, ending: Ending::Pending, audit_id: None })
+        self.change(&mut campaign, Some(work.lease), fail).await?;
+        Ok(pending(&campaign, previous, &self.clock))
+    }
+
+    /// The check keeps its turn.
+    async fn put_off(&self, work: &Work<'_>, campaign: Campaign) -> Result<Report, Halt> {
+        self.book.release(work.id, work.lease, None).await?;
+        let previous = campaign.seen.map(|(state, _)| state);
+        Ok(Report::of(&campaign, previous, Status::Unchanged, self.clock.now()))
     }
 
     /// Changes the campaign as it is kept: where somebody else has changed it meanwhile, what they made of it.
@@ -366,6 +433,39 @@ impl<B: Book, D: Dialer> Control<B, D> {
             }
         }
     }
+}
+
+/// Asked after the wait for the quota and a token: the campaign may be another replica's by then, a hold may have been
+/// placed or lifted, and the window may have closed.
+struct StillRight<'a, B, D> {
+    control: &'a Control<B, D>,
+    work: &'a Work<'a>,
+    request: &'a Request,
+}
+
+impl<B: Book, D: Dialer> Check for StillRight<'_, B, D> {
+    async fn is_right(&self) -> bool {
+        let Ok(campaign) = self.control.book.load(self.work.id).await else { return false };
+        let now = self.control.clock.now();
+        campaign.leased_by == Some(self.work.lease) && campaign.still_wants(self.request, now)
+    }
+}
+
+fn not_applied(request: &Request, answer: &DialerCampaign) -> CxoneError {
+    let (wanted, state) = (request.wanted.state.as_str(), answer.state.as_str());
+    let reason = format!("it answered to {wanted} that the campaign is {state}");
+    CxoneError::UnexpectedAnswer { reason }
+}
+
+fn may_have_been_done(error: &CxoneError) -> bool {
+    matches!(
+        error,
+        CxoneError::OutcomeUnknown { .. } | CxoneError::UnexpectedAnswer { .. } | CxoneError::ServerError { .. }
+    )
+}
+
+fn pending(campaign: &Campaign, previous: Option<CampaignState>, clock: &Clock) -> Report {
+    Report::of(campaign, previous, Status::Pending, clock.now())
 }
 
 /// Whether the lease goes on after a change, or is given back with it.

@@ -3,14 +3,35 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::control::{Dialer, Urgency};
-use crate::cxone::{Asker, Class, Cxone, CxoneError, DialerCampaign};
+use super::campaign::Pace;
+use super::control::{Check, Dialer, Urgency};
+use crate::cxone::{Asker, Class, Cxone, CxoneError, DialerCampaign, Endpoint};
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
 
+/// A pause for the close of a window is sent at least so long before it.
+const LEAST_LEAD: Duration = Duration::from_secs(2);
+/// After its last moment a request may still be on its way inside CXone for so long.
+const LATE_EFFECT: Duration = Duration::from_secs(15);
+
 /// The real one.
 #[derive(Clone)]
-pub struct CxoneDialer(pub Arc<Cxone>);
+pub struct CxoneDialer {
+    cxone: Arc<Cxone>,
+    check_every: Duration,
+}
+
+impl CxoneDialer {
+    /// A campaign that is held is checked so often.
+    pub fn new(cxone: Arc<Cxone>, check_every: Duration) -> Self {
+        Self { cxone, check_every }
+    }
+
+    /// Whether a check would be let out now, as far as this replica knows.
+    pub fn may_check(&self) -> bool {
+        self.cxone.looks_open(Class::Waiting, &[Endpoint::Campaigns])
+    }
+}
 
 impl Dialer for CxoneDialer {
     async fn read(
@@ -24,7 +45,7 @@ impl Dialer for CxoneDialer {
             Urgency::Due => Class::Control,
             Urgency::Routine => Class::Waiting,
         };
-        let read = self.0.read_campaign(id, Asker { class, trace });
+        let read = self.cxone.read_campaign(id, Asker { class, trace });
         let Some(within) = within else { return read.await };
         tokio::time::timeout(within, read).await.unwrap_or_else(|_| {
             let reason = format!("no answer in {} ms", within.as_millis());
@@ -36,12 +57,25 @@ impl Dialer for CxoneDialer {
         &self,
         id: &CampaignId,
         wanted: &DialerCampaign,
+        check: &impl Check,
         trace: &Traceparent,
     ) -> Result<DialerCampaign, CxoneError> {
-        self.0.update_campaign(id, wanted, Asker { class: Class::Control, trace }).await
+        let asker = Asker { class: Class::Control, trace };
+        if !check.is_right().await {
+            return Err(CxoneError::NotSentInTime);
+        }
+        self.cxone.update_campaign(id, wanted, asker).await
     }
 
     async fn rest(&self, wait: Duration) {
         tokio::time::sleep(wait).await;
+    }
+
+    fn pace(&self) -> Pace {
+        Pace {
+            lead: LEAST_LEAD,
+            doubt: self.cxone.call_within() + LATE_EFFECT,
+            check_every: self.check_every,
+        }
     }
 }

@@ -252,8 +252,13 @@ impl AnswerRates {
             regulatory_window: None,
             request_id: None,
             affected_callbacks: None,
+            counts,
+            revision: 0,
         };
         let order = Order {
+            id: hold.id,
+            is_repeated: false,
+            revision: 0,
             trace: Traceparent::root(hold.id),
             command: Command::Pause(Box::new(hold)),
             by,

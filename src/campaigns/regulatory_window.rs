@@ -1,5 +1,6 @@
 //! The hours of the day in which a campaign may dial, as they are sent, shown and kept.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -45,6 +46,23 @@ impl TryFrom<RegulatoryWindowView> for DailyWindow {
         let (start, end) = (parse_time_of_day(&kept.start_time)?, parse_time_of_day(&kept.end_time)?);
         Self::new(start, end, Zone::parse(&kept.timezone)?)
     }
+}
+
+/// Windows in different places may take a few openings until all are open at once.
+const OPENINGS_LOOKED_AT: usize = 32;
+
+/// The first moment from `now` on at which all windows are open. Where they never are, as far as is looked, one at
+/// which it is worth looking again.
+pub fn first_open(windows: &[&DailyWindow], now: Timestamp) -> Timestamp {
+    let mut at = now;
+    for _ in 0..OPENINGS_LOOKED_AT {
+        let latest = windows.iter().map(|window| window.next_opening(at)).max().unwrap_or(at);
+        if latest == at {
+            break;
+        }
+        at = latest;
+    }
+    at
 }
 
 #[derive(Deserialize)]

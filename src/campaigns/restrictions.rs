@@ -156,6 +156,8 @@ mod tests {
             regulatory_window: None,
             request_id: None,
             affected_callbacks: None,
+            counts: crate::campaigns::Counts::default(),
+            revision: 0,
         }
     }
 

@@ -15,12 +15,13 @@ use utoipa_axum::routes;
 use super::campaign::Campaign;
 use super::command::{Command, Order, Refusal};
 use super::command_wire::{
-    CampaignView, CommandStatus, CommandView, Commanded, PauseRequest, Placing, ResumeRequest, parse_campaign_uuid,
+    CampaignView, CommandView, Commanded, PauseRequest, Placing, ResumeRequest, parse_campaign_uuid,
 };
 use super::conductor::{Conductor, report_on};
 use super::control::{Dialer as _, Halt, Urgency};
 use super::dialer::CxoneDialer;
 use super::rate_store::RateStore;
+use super::report::Status;
 use super::settings::CampaignSettings;
 use super::settings_store::SettingsStore;
 use super::store::CampaignStore;
@@ -60,7 +61,7 @@ pub fn routes() -> OpenApiRouter<Campaigns> {
 
 /// Pause a campaign
 ///
-/// Places a hold. While one is left the campaign does not dial; at its end, unless others are left, it goes on by
+/// Places a hold, or refreshes that of the same pause from the same key. While one is left the campaign does not dial; at its end, unless others are left, it goes on by
 /// itself where it was Ringback that had paused it.
 #[utoipa::path(post, path = "/v1/campaigns/{campaignId}/pause", operation_id = "pauseCampaign", tag = "Campaigns",
     security(("key" = ["campaigns:write"])), request_body = PauseRequest,
@@ -69,8 +70,8 @@ pub fn routes() -> OpenApiRouter<Campaigns> {
     responses((status = 200, description = "CXone has confirmed it, or was paused already", body = CommandView),
         (status = 202, description = "The hold stands; CXone has not confirmed it yet", body = CommandView,
             headers(("Location" = String), ("Retry-After" = u32))),
-        (status = 404), (status = 409, description = "`campaign-not-running`: no hold is left behind"),
-        (status = 422, description = "Bad input, or `cxone-rejected`: no hold is left behind")))]
+        (status = 404, description = "CXone knows no such campaign: no hold is left behind"),
+        (status = 409, description = "`campaign-not-running`: no hold is left behind"), (status = 422)))]
 async fn pause(
     State(campaigns): State<Campaigns>,
     allowed: Allowed<required::CampaignsWrite>,
@@ -80,7 +81,7 @@ async fn pause(
     headers: HeaderMap,
     JsonBody(request): JsonBody<PauseRequest>,
 ) -> Result<Response, Problem> {
-    let (id, faults, settings) = campaigns.commanded(&path).await?;
+    let Arrived { id, faults, settings, revision } = campaigns.arrived(&path).await?;
     let placing = Placing {
         id: resource.id,
         by: Actor::caller(&allowed.caller),
@@ -89,13 +90,13 @@ async fn pause(
     };
     let read = request.read(faults, &path, &settings, placing);
     let pause = campaigns.understood(read, "campaign.pause_refused", &path, &info, &allowed.caller).await?;
-    let order = order(Command::Pause(pause.hold), &info, &allowed.caller);
+    let order = order(Command::Pause(pause.hold), resource, revision, &info, &allowed.caller);
     campaigns.command(id, order, &headers, pause.resume_deferred_from).await
 }
 
 /// Resume a campaign
 ///
-/// Lifts the holds of that reason, or all. Where none is left the campaign dials, whoever had paused it.
+/// Lifts the holds of that reason, the one of that id, or all. Where none is left the campaign dials, whoever had paused it.
 #[utoipa::path(post, path = "/v1/campaigns/{campaignId}/resume", operation_id = "resumeCampaign", tag = "Campaigns",
     security(("key" = ["campaigns:write"])), request_body(content = Option<ResumeRequest>),
     params(("campaignId" = uuid::Uuid, Path), ("Idempotency-Key" = Option<String>, Header),
@@ -110,14 +111,16 @@ async fn resume(
     State(campaigns): State<Campaigns>,
     allowed: Allowed<required::CampaignsWrite>,
     Extension(info): Extension<RequestInfo>,
+    Extension(resource): Extension<ResourceId>,
     Segment(path): Segment<String>,
     headers: HeaderMap,
     OptionalJsonBody(request): OptionalJsonBody<ResumeRequest>,
 ) -> Result<Response, Problem> {
-    let (id, faults, settings) = campaigns.commanded(&path).await?;
+    let Arrived { id, faults, settings, revision } = campaigns.arrived(&path).await?;
     let read = request.read(faults, &path, &settings);
     let command = campaigns.understood(read, "campaign.resume_refused", &path, &info, &allowed.caller).await?;
-    campaigns.command(id, order(command, &info, &allowed.caller), &headers, None).await
+    let order = order(command, resource, revision, &info, &allowed.caller);
+    campaigns.command(id, order, &headers, None).await
 }
 
 /// See a campaign
@@ -155,8 +158,19 @@ async fn list(
     Ok(Json(campaigns.store.page(&page).await?.map(|campaign| CampaignView::of(&campaign, now))))
 }
 
-fn order(command: Command, info: &RequestInfo, caller: &Caller) -> Order {
+/// A command that has just arrived: the campaign that its path names, or what is wrong with it, and what is known of it.
+struct Arrived {
+    id: Option<CampaignId>,
+    faults: Faults,
+    settings: CampaignSettings,
+    revision: i64,
+}
+
+fn order(command: Command, resource: ResourceId, revision: i64, info: &RequestInfo, caller: &Caller) -> Order {
     Order {
+        id: resource.id,
+        is_repeated: resource.repeated,
+        revision,
         command,
         by: Actor::caller(caller),
         request_id: Some(info.request_id.clone()),
@@ -167,15 +181,14 @@ fn order(command: Command, info: &RequestInfo, caller: &Caller) -> Order {
 }
 
 impl Campaigns {
-    /// The campaign that a path names, or what is wrong with it; and its settings.
-    async fn commanded(&self, path: &str) -> Result<(Option<CampaignId>, Faults, CampaignSettings), Problem> {
+    async fn arrived(&self, path: &str) -> Result<Arrived, Problem> {
         let mut faults = Faults::new();
         let id = parse_campaign_uuid(path).map_err(|fault| faults.add("campaignId", fault)).ok();
-        let settings = match &id {
-            Some(id) => self.settings.of(id).await?,
-            None => CampaignSettings::default(),
+        let (settings, revision) = match &id {
+            Some(id) => self.store.at_arrival(id).await?,
+            None => (CampaignSettings::default(), 0),
         };
-        Ok((id, faults, settings))
+        Ok(Arrived { id, faults, settings, revision })
     }
 
     /// What was read of a command; where it is no command, the audit log says so.
@@ -219,7 +232,7 @@ impl Campaigns {
         let report = self.conductor.command(&id, order, wait).await.map_err(problem)?;
         report_on(&report);
         let view = CommandView::of(&report, &about, self.clock.now());
-        if !matches!(view.status, CommandStatus::Pending) {
+        if view.status != Status::Pending {
             return Ok(Json(view).into_response());
         }
         let headers =
@@ -264,6 +277,7 @@ fn problem(halt: Halt) -> Problem {
     };
     match refusal {
         Refusal::Unknown => Problem::not_found("campaign in CXone"),
+        Refusal::NoSuchHold => Problem::not_found("hold of this campaign that is not lifted"),
         Refusal::NotRunning(state) => {
             let detail = format!("the campaign is {} in CXone", state.as_str());
             Problem::new(ProblemKind::CampaignNotRunning, detail).with("state", state)
@@ -271,7 +285,7 @@ fn problem(halt: Halt) -> Problem {
         Refusal::HoldInForce { hold, ends_at, next_opening } => {
             Problem::new(ProblemKind::HoldInForce, "a compliance hold has not ended")
                 .with("holdId", hold)
-                .with("endsAt", ends_at)
+                .with("scheduledResumeTime", ends_at)
                 .with("nextOpening", next_opening)
         }
         Refusal::OutsideWindow { next_opening } => {
@@ -279,6 +293,5 @@ fn problem(halt: Halt) -> Problem {
             Problem::new(ProblemKind::OutsideRegulatoryWindow, detail).with("nextOpening", next_opening)
         }
         Refusal::Throttled => Problem::new(ProblemKind::Internal, "only the guard is told so"),
-        Refusal::Rejected(error) => Problem::new(ProblemKind::CxoneRejected, error.to_string()),
     }
 }

@@ -121,7 +121,8 @@ impl SettingsStore {
                  insert into campaigns as kept (campaign_id, due_at, created_at, updated_at)
                  select campaign_id, case when $6 then $3 end, $3, $3 from saved
                  on conflict (campaign_id) do update set revision = kept.revision + 1, updated_at = $3,
-                     due_at = case when $6 or kept.due_at is not null then $3 end
+                     due_at = case when $6 or kept.due_at is not null then $3 end,
+                     check_at = case when kept.check_at is not null then $3 end
              )
              select version, audit_record($5) as audit_id from saved",
             campaign.as_str(),

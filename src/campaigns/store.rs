@@ -13,9 +13,11 @@ use uuid::Uuid;
 use super::answer_rate::Counts;
 use super::campaign::{Campaign, Changes, Failure};
 use super::control::Book;
+use super::report::Report;
+use super::settings::CampaignSettings;
 use crate::audit::Entry;
 use crate::cxone::CampaignState;
-use crate::db::Db;
+use crate::db::{Db, purge_in_steps};
 use crate::http::{Page, PageRequest, Position, begin_planned};
 use crate::types::CampaignId;
 
@@ -25,6 +27,11 @@ pub use held::{Claimed, HeldTime};
 
 /// A lease that nobody renews ends after so long by Postgres's clock: what a crash may cost.
 const LEASE: Duration = Duration::from_secs(5);
+
+/// Commands are remembered for longer than their idempotency keys, which last for seven days.
+const COMMANDS_KEPT_DAYS: i64 = 8;
+/// Commands that one statement deletes.
+const PURGE_STEP: u64 = 5_000;
 
 /// A place in the list, newest first.
 pub struct Newest {
@@ -55,13 +62,14 @@ struct Row {
     campaign_id: String,
     state: Option<String>,
     state_seen_at: Option<jiff_sqlx::Timestamp>,
-    told: Option<Value>,
+    last_sent: Option<Value>,
     resume: Option<Value>,
     override_until: Option<jiff_sqlx::Timestamp>,
     failures: i32,
     failure_code: Option<String>,
     failure_detail: Option<String>,
     due_at: Option<jiff_sqlx::Timestamp>,
+    check_at: Option<jiff_sqlx::Timestamp>,
     revision: i64,
     leased_by: Option<Uuid>,
     counted_from: Option<jiff_sqlx::Timestamp>,
@@ -82,12 +90,13 @@ impl TryFrom<Row> for Campaign {
             settings: row.settings.map(decode).transpose()?.unwrap_or_default(),
             holds: decode(row.holds)?,
             seen: state.zip(row.state_seen_at.map(jiff_sqlx::Timestamp::to_jiff)),
-            told: row.told.map(decode).transpose()?,
+            sent: row.last_sent.map(decode).transpose()?.unwrap_or_default(),
             resume: row.resume.map(decode).transpose()?,
             override_until: row.override_until.map(jiff_sqlx::Timestamp::to_jiff),
             failures: row.failures.unsigned_abs(),
             failure: row.failure_code.zip(row.failure_detail).map(|(code, detail)| Failure { code, detail }),
             due_at: row.due_at.map(jiff_sqlx::Timestamp::to_jiff),
+            check_at: row.check_at.map(jiff_sqlx::Timestamp::to_jiff),
             revision: row.revision,
             leased_by: row.leased_by,
             counted_from: row.counted_from.map(jiff_sqlx::Timestamp::to_jiff),
@@ -170,6 +179,27 @@ impl CampaignStore {
         claimed.fetch_optional(&self.pool).await?.map(|id| decode(Value::String(id))).transpose()
     }
 
+    /// Takes the lease of the campaign whose check has been due for longest. No two replicas get the same.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn claim_check(&self, lease: Uuid) -> Result<Option<CampaignId>, sqlx::Error> {
+        let claimed = sqlx::query_scalar!(
+            "update campaigns
+             set leased_by = $1, leased_until = clock_timestamp() + $2::double precision * interval '1 second'
+             where campaign_id = (
+                 select campaign_id from campaigns
+                 where check_at <= statement_timestamp()
+                   and (leased_until is null or leased_until <= statement_timestamp())
+                 order by check_at limit 1 for update skip locked
+             )
+             returning campaign_id",
+            lease,
+            LEASE.as_secs_f64()
+        );
+        claimed.fetch_optional(&self.pool).await?.map(|id| decode(Value::String(id))).transpose()
+    }
+
     /// Makes a lease last longer, where it is still held.
     ///
     /// # Errors
@@ -198,6 +228,43 @@ impl CampaignStore {
             .map(drop)
     }
 
+    /// What a command depends on that has just arrived: the campaign's settings, and its revision; 0 where nothing is
+    /// known of it.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn at_arrival(&self, id: &CampaignId) -> Result<(CampaignSettings, i64), sqlx::Error> {
+        let row = sqlx::query!(
+            r#"select c.revision as "revision?", s.settings as "settings?"
+               from (values ($1::text)) as named(campaign_id)
+               left join campaigns as c using (campaign_id) left join campaign_settings as s using (campaign_id)"#,
+            id.as_str()
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok((row.settings.map(decode).transpose()?.unwrap_or_default(), row.revision.unwrap_or_default()))
+    }
+
+    /// Deletes what commands were answered with, once no client sends them again.
+    ///
+    /// # Errors
+    /// Where Postgres refuses; what was deleted before stays so.
+    pub async fn purge_commands(&self) -> Result<u64, sqlx::Error> {
+        purge_in_steps(PURGE_STEP, |limit| async move {
+            let purged = sqlx::query!(
+                "delete from campaign_commands where ctid = any(array(
+                     select ctid from campaign_commands
+                     where created_at < clock_timestamp() - $2::bigint * interval '1 day'
+                     order by created_at limit $1 for update skip locked
+                 ))",
+                limit,
+                COMMANDS_KEPT_DAYS
+            );
+            Ok(purged.execute(&self.pool).await?.rows_affected())
+        })
+        .await
+    }
+
     /// Writes an entry of its own.
     ///
     /// # Errors
@@ -213,7 +280,7 @@ impl CampaignStore {
     pub async fn forget(&self, id: &CampaignId) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "delete from campaigns
-             where campaign_id = $1 and state is null and due_at is null and leased_by is null
+             where campaign_id = $1 and state is null and due_at is null and check_at is null and leased_by is null
                and not exists (select from campaign_holds where campaign_id = $1)
                and not exists (select from campaign_settings where campaign_id = $1)",
             id.as_str()
@@ -230,8 +297,9 @@ impl CampaignStore {
     pub async fn find(&self, id: &CampaignId) -> Result<Option<Campaign>, sqlx::Error> {
         let row = sqlx::query_as!(
             Row,
-            r#"select c.campaign_id, c.state, c.state_seen_at, c.told, c.resume, c.override_until, c.failures,
-                   c.failure_code, c.failure_detail, c.due_at, c.revision, c.leased_by, c.counted_from, c.created_at,
+            r#"select c.campaign_id, c.state, c.state_seen_at, c.last_sent, c.resume, c.override_until, c.failures,
+                   c.failure_code, c.failure_detail, c.due_at, c.check_at, c.revision, c.counted_from, c.created_at,
+                   case when c.leased_until > clock_timestamp() then c.leased_by end as leased_by,
                    lately.attempts as "attempts!", lately.answers as "answers!",
                    coalesce(left_over.holds, '[]') as "holds!", s.settings as "settings?"
                from campaigns as c
@@ -262,8 +330,9 @@ impl CampaignStore {
         let mut transaction = begin_planned(&self.pool).await?;
         let rows = sqlx::query_as!(
             Row,
-            r#"select c.campaign_id, c.state, c.state_seen_at, c.told, c.resume, c.override_until, c.failures,
-                   c.failure_code, c.failure_detail, c.due_at, c.revision, c.leased_by, c.counted_from, c.created_at,
+            r#"select c.campaign_id, c.state, c.state_seen_at, c.last_sent, c.resume, c.override_until, c.failures,
+                   c.failure_code, c.failure_detail, c.due_at, c.check_at, c.revision, c.counted_from, c.created_at,
+                   case when c.leased_until > clock_timestamp() then c.leased_by end as leased_by,
                    lately.attempts as "attempts!", lately.answers as "answers!",
                    coalesce(left_over.holds, '[]') as "holds!", s.settings as "settings?"
                from campaigns as c
@@ -315,12 +384,15 @@ impl Book for CampaignStore {
         release: bool,
     ) -> Result<bool, sqlx::Error> {
         let at = |at: Option<Timestamp>| at.map(|at| at.to_sqlx());
-        let holds_change = !changes.placed.is_empty() || !changes.lifted.is_empty();
+        let holds_change =
+            !changes.placed.is_empty() || !changes.extended.is_empty() || !changes.lifted.is_empty();
+        let command = changes.command;
         let entries: Vec<Value> = changes.entries.into_iter().map(Entry::into_json).collect();
         let saved = sqlx::query!(
             r#"with kept as (
-                 update campaigns set state = $3, state_seen_at = $4, told = $5, resume = $6, override_until = $7,
-                     failures = $8, failure_code = $9, failure_detail = $10, due_at = $11, revision = revision + 1,
+                 update campaigns set state = $3, state_seen_at = $4, last_sent = $5, resume = $6, override_until = $7,
+                     failures = $8, failure_code = $9, failure_detail = $10, due_at = $11, check_at = $19,
+                     revision = revision + 1,
                      leased_by = case when $13 and leased_by = $12 then null else leased_by end,
                      leased_until = case when $13 and leased_by = $12 then null else leased_until end, counted_from = $17,
                      risk_due_at = case when $18 then clock_timestamp() else risk_due_at end,
@@ -334,16 +406,33 @@ impl Book for CampaignStore {
              -- A hold that ended before it could be kept is lifted as it is placed.
              placed as (
                  insert into campaign_holds (id, campaign_id, reason, compliance, triggered_by, placed_by, placed_at,
-                     ends_at, max_agents, regulatory_window, request_id, affected_callbacks, lifted_at, lifted_by)
+                     ends_at, max_agents, regulatory_window, request_id, affected_callbacks, counts, revision, lifted_at,
+                     lifted_by)
                  select h.id, kept.campaign_id, h.reason, h.compliance, h.triggered_by, h.placed_by, h.placed_at,
-                     h.ends_at, h.max_agents, h.regulatory_window, h.request_id, h.affected_callbacks, lifted.at,
-                     lifted.by
+                     h.ends_at, h.max_agents, h.regulatory_window, h.request_id, h.affected_callbacks, h.counts,
+                     h.revision, lifted.at, lifted.by
                  from kept
                  cross join jsonb_to_recordset($14) as h(id uuid, reason text, compliance boolean, triggered_by text,
                      placed_by jsonb, placed_at timestamptz, ends_at timestamptz, max_agents bigint,
-                     regulatory_window jsonb, request_id text, affected_callbacks bigint)
+                     regulatory_window jsonb, request_id text, affected_callbacks bigint, counts jsonb, revision bigint)
                  left join lifted using (id)
-                 on conflict (id) do nothing
+             ),
+             extended as (
+                 update campaign_holds set ends_at = h.ends_at
+                 from kept, jsonb_to_recordset($20) as h(id uuid, ends_at timestamptz)
+                 where campaign_holds.id = h.id and campaign_holds.campaign_id = kept.campaign_id
+                   and campaign_holds.lifted_at is null
+                   and h.id not in (select id from lifted)
+             ),
+             -- The same command can be carried out only once.
+             command as (
+                 insert into campaign_commands (id, campaign_id, report)
+                 select $21, campaign_id, $22 from kept where $21::uuid is not null
+             ),
+             confirmed as (
+                 update campaign_commands set report = campaign_commands.report || c.report
+                 from kept, jsonb_to_recordset($23) as c(command_id uuid, report jsonb)
+                 where campaign_commands.id = c.command_id
              ),
              ended as (
                  update campaign_holds set lifted_at = lifted.at, lifted_by = lifted.by
@@ -356,7 +445,7 @@ impl Book for CampaignStore {
             campaign.revision,
             campaign.seen.map(|(state, _)| state.as_str()),
             at(campaign.seen.map(|(_, at)| at)) as _,
-            campaign.told.as_ref().map(|told| json!(told)),
+            (!campaign.sent.is_empty()).then(|| json!(campaign.sent)),
             campaign.resume.as_ref().map(|resume| json!(resume)),
             at(campaign.override_until) as _,
             i32::try_from(campaign.failures).unwrap_or(i32::MAX),
@@ -369,13 +458,23 @@ impl Book for CampaignStore {
             json!(changes.lifted),
             json!(entries),
             at(campaign.counted_from) as _,
-            holds_change
+            holds_change,
+            at(campaign.check_at) as _,
+            json!(changes.extended),
+            command.as_ref().map(|(id, _)| *id),
+            command.as_ref().map(|(_, report)| json!(report)),
+            json!(changes.confirmed)
         );
         let saved = saved.fetch_optional(&self.pool).await?.is_some();
         if saved && holds_change {
             self.holds_changed.notify_one();
         }
         Ok(saved)
+    }
+
+    async fn report_of(&self, command: Uuid) -> Result<Option<Report>, sqlx::Error> {
+        let kept = sqlx::query_scalar!("select report from campaign_commands where id = $1", command);
+        kept.fetch_optional(&self.pool).await?.map(decode).transpose()
     }
 
     async fn release(&self, id: &CampaignId, lease: Uuid, entry: Option<Entry>) -> Result<(), sqlx::Error> {
