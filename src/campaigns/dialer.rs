@@ -38,7 +38,7 @@ impl Dialer for CxoneDialer {
         wanted: &DialerCampaign,
         trace: &Traceparent,
     ) -> Result<DialerCampaign, CxoneError> {
-        self.0.update_campaign(id, wanted, Asker { class: Class::Control, trace }).await
+        self.0.update_campaign(id, wanted, Asker { class: Class::Control, trace }, &async || true).await
     }
 
     async fn rest(&self, wait: Duration) {
