@@ -1,7 +1,7 @@
 //! The one door through which every request to CXone goes: within the budget, past the breaker, bounded, measured.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
@@ -17,6 +17,7 @@ use super::endpoint::{Condition, Endpoint};
 use super::error::CxoneError;
 use super::ledger::{Class, Decision};
 use super::ledger_store::GRANT_LASTS;
+use super::slowest::Slowest;
 use crate::clock::Clock;
 
 /// No answer of CXone's that Ringback reads is anywhere near as long.
@@ -131,6 +132,7 @@ pub(super) struct Gate {
     breakers: [Breaker; Endpoint::ALL.len()],
     /// Where CXone has refused the client, or gave no token.
     holds: Mutex<[Hold; Endpoint::ALL.len()]>,
+    slowest: [Slowest; Endpoint::ALL.len()],
     clock: Clock,
 }
 
@@ -141,6 +143,7 @@ impl Gate {
             budget: Budget::new(pool, settings.requests_per_minute, clock.new_id()),
             breakers: Endpoint::ALL.map(|endpoint| Breaker::new(endpoint, settings.timeout * 2)),
             holds: Mutex::default(),
+            slowest: Endpoint::ALL.map(|_| Slowest::new(Instant::now())),
             clock,
         }
     }
@@ -156,7 +159,7 @@ impl Gate {
     pub async fn send(&self, ticket: Ticket<'_>, request: RequestBuilder) -> Result<Bytes, Failed> {
         let endpoint = ticket.endpoint;
         self.let_out(ticket).await?;
-        let mut unanswered = Unanswered { gate: self, endpoint, is_over: false };
+        let mut sent = Sent { gate: self, endpoint, at: Instant::now(), is_answered: false };
         let outcome = match request.send().await {
             Ok(answer) => {
                 let answer = read(answer).await;
@@ -170,7 +173,8 @@ impl Gate {
                 Err(CxoneError::from_transport(&error).into())
             }
         };
-        unanswered.is_over = true;
+        sent.is_answered = true;
+        drop(sent);
         if let Err(Failed { error: CxoneError::RateLimited { retry_after }, .. }) = &outcome {
             self.budget.back_off(endpoint, *retry_after).await;
         }
@@ -243,6 +247,12 @@ impl Gate {
         self.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The longest that a request to this endpoint took within about the last ten minutes, from being sent until it was
+    /// answered, failed or given up; zero where there was none.
+    pub fn slowest_lately(&self, endpoint: Endpoint) -> Duration {
+        self.slowest[endpoint as usize].lately(Instant::now())
+    }
+
     /// Whether these endpoints are asked at all now; of the token endpoint, whether a token is asked for.
     pub fn is_up(&self, endpoints: &[Endpoint]) -> bool {
         let now = self.clock.now();
@@ -288,16 +298,18 @@ impl Gate {
     }
 }
 
-/// A request that its asker gives up on has not been answered: a probe must not be waited for any more.
-struct Unanswered<'a> {
+/// A request that is out. One that its asker gives up on has not been answered: a probe must not be waited for any more.
+struct Sent<'a> {
     gate: &'a Gate,
     endpoint: Endpoint,
-    is_over: bool,
+    at: Instant,
+    is_answered: bool,
 }
 
-impl Drop for Unanswered<'_> {
+impl Drop for Sent<'_> {
     fn drop(&mut self) {
-        if !self.is_over {
+        self.gate.slowest[self.endpoint as usize].add(self.at.elapsed(), Instant::now());
+        if !self.is_answered {
             self.gate.report(self.endpoint, false);
         }
     }

@@ -15,6 +15,7 @@ mod ledger_store;
 mod memory;
 mod model;
 mod pieces;
+mod slowest;
 mod token;
 mod transport;
 mod wire;
@@ -129,6 +130,12 @@ impl Cxone {
     /// Whether these endpoints are asked at all now: they are not while one is down or CXone refuses the client.
     pub fn is_up(&self, endpoints: &[Endpoint]) -> bool {
         self.transport.is_up(endpoints)
+    }
+
+    /// The longest that a request to this endpoint took in this replica within about the last ten minutes, from being sent
+    /// until it was answered, failed or given up; zero where there was none.
+    pub fn slowest_lately(&self, endpoint: Endpoint) -> Duration {
+        self.transport.gate.slowest_lately(endpoint)
     }
 
     /// Whether work that needs `count` requests to these endpoints may be started in the background, or for how long
