@@ -36,7 +36,7 @@ pub fn verdict(error: &CxoneError, attempts: i32, is_up: bool, clock: &Clock) ->
             Verdict::NotDone { wait: *retry_after + clock.between(Duration::ZERO, RETRY_AFTER_SPREAD) }
         }
         CxoneError::Unavailable { retry_after, .. } => Verdict::NotDone { wait: wait_at_least(retry_after) },
-        CxoneError::NotSentInTime => Verdict::NotDone { wait: Duration::ZERO },
+        CxoneError::NotSentInTime | CxoneError::Superseded => Verdict::NotDone { wait: Duration::ZERO },
         // The credentials can be corrected while the window lasts: no callback is lost to an expired secret.
         CxoneError::Unauthorized { .. } => Verdict::NotDone { wait: wait() },
         CxoneError::ServerError { retry_after, .. } => Verdict::Unknown { wait: wait_at_least(retry_after) },
@@ -63,13 +63,14 @@ mod tests {
 
     use super::*;
 
-    fn errors(retry_after: Duration) -> [(CxoneError, &'static str); 12] {
+    fn errors(retry_after: Duration) -> [(CxoneError, &'static str); 13] {
         let reason = String::new;
         [
             (CxoneError::RateLimited { retry_after }, "not done"),
             (CxoneError::OverBudget { retry_after }, "not done"),
             (CxoneError::Unavailable { retry_after: None, reason: reason() }, "not done"),
             (CxoneError::NotSentInTime, "not done"),
+            (CxoneError::Superseded, "not done"),
             (CxoneError::Unauthorized { reason: reason() }, "not done"),
             (CxoneError::ServerError { retry_after: None, reason: reason() }, "unknown"),
             (CxoneError::OutcomeUnknown { reason: reason() }, "unknown"),
@@ -117,7 +118,7 @@ mod tests {
                     CxoneError::RateLimited { .. } | CxoneError::OverBudget { .. } => {
                         prop_assert!(wait >= retry_after && wait <= retry_after + RETRY_AFTER_SPREAD);
                     }
-                    CxoneError::NotSentInTime => prop_assert_eq!(wait, Duration::ZERO),
+                    CxoneError::NotSentInTime | CxoneError::Superseded => prop_assert_eq!(wait, Duration::ZERO),
                     _ => {
                         let longest = if attempts == 1 { FIRST_WAIT.1 } else { LONGEST_WAIT };
                         prop_assert!(wait >= FIRST_WAIT.0 && wait <= longest);

@@ -335,7 +335,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
             _ => Some(NotDone::Passing),
         };
         let is_again = match &error {
-            CxoneError::Conflict { .. } | CxoneError::Rejected { .. } | CxoneError::NotSentInTime => true,
+            CxoneError::Conflict { .. } | CxoneError::Rejected { .. } | CxoneError::Superseded => true,
             CxoneError::UnexpectedAnswer { .. } => tries == 0,
             _ => false,
         };

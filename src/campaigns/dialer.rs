@@ -29,7 +29,7 @@ impl CxoneDialer {
 
     /// Whether a check would be let out now, as far as this replica knows.
     pub fn may_check(&self) -> bool {
-        self.cxone.looks_open(Class::Waiting, &[Endpoint::Campaigns])
+        self.cxone.looks_open(Class::Routine, &[Endpoint::Campaigns])
     }
 }
 
@@ -43,7 +43,7 @@ impl Dialer for CxoneDialer {
     ) -> Result<DialerCampaign, CxoneError> {
         let class = match urgency {
             Urgency::Due => Class::Control,
-            Urgency::Routine => Class::Waiting,
+            Urgency::Routine => Class::Routine,
         };
         let read = self.cxone.read_campaign(id, Asker { class, trace });
         let Some(within) = within else { return read.await };
@@ -61,10 +61,7 @@ impl Dialer for CxoneDialer {
         trace: &Traceparent,
     ) -> Result<DialerCampaign, CxoneError> {
         let asker = Asker { class: Class::Control, trace };
-        if !check.is_right().await {
-            return Err(CxoneError::NotSentInTime);
-        }
-        self.cxone.update_campaign(id, wanted, asker).await
+        self.cxone.update_campaign(id, wanted, asker, &async || check.is_right().await).await
     }
 
     async fn rest(&self, wait: Duration) {
@@ -72,8 +69,11 @@ impl Dialer for CxoneDialer {
     }
 
     fn pace(&self) -> Pace {
+        let of_campaigns = self.cxone.slowest_lately(Endpoint::Campaigns);
+        // A read and a write; and a token, where there is none.
+        let slowest = of_campaigns * 2 + self.cxone.slowest_lately(Endpoint::Token);
         Pace {
-            lead: LEAST_LEAD,
+            lead: LEAST_LEAD + slowest,
             doubt: self.cxone.call_within() + LATE_EFFECT,
             check_every: self.check_every,
         }

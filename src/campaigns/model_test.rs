@@ -327,7 +327,7 @@ impl Dialer for Line {
         // The wait for the quota and a token.
         turn().await;
         if !check.is_right().await {
-            return Err(CxoneError::NotSentInTime);
+            return Err(CxoneError::Superseded);
         }
         let answer = self.ask(wanted);
         turn().await;

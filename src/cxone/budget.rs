@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::endpoint::Endpoint;
 use super::error::CxoneError;
-use super::ledger::{Class, Decision, Ledger};
+use super::ledger::{Class, Decision, Ledger, routine_share};
 use super::ledger_store::{Changed, LedgerError, LedgerStore};
+use super::memory::Granted;
 use super::pieces::Pieces;
 
 /// Whoever may send in less than this waits for it; a longer wait is the row's. So long a failing database is tried.
@@ -53,6 +54,12 @@ impl Budget {
     pub async fn take(&self, class: Class, endpoint: Endpoint) -> Result<(), CxoneError> {
         let started = Instant::now();
         let deadline = started + MOMENT;
+        // Routine work does not ask again and again: the questions of others would wait behind its own.
+        let refused_for = self.refused_for(class, endpoint).filter(|_| class == Class::Routine);
+        if let Some(retry_after) = refused_for.filter(|wait| *wait > MOMENT) {
+            count_refusal(class);
+            return Err(CxoneError::OverBudget { retry_after });
+        }
         loop {
             let wait = match self.ask(class, endpoint, deadline).await {
                 Ok(Decision::Granted) => {
@@ -62,7 +69,7 @@ impl Budget {
                     return Ok(());
                 }
                 Ok(Decision::NotFor(wait)) if started.elapsed() + wait > MOMENT => {
-                    metrics::counter!("ringback_cxone_budget_refusals_total", "class" => class.as_str()).increment(1);
+                    count_refusal(class);
                     self.note(class, &[endpoint], Some(wait));
                     return Err(CxoneError::OverBudget { retry_after: wait });
                 }
@@ -81,11 +88,11 @@ impl Budget {
         if !is_restrained && shared.pieces.use_one(class, now) {
             return Ok(Decision::Granted);
         }
-        let whole = (self.quota / PIECES_PER_MINUTE).max(1);
+        let whole = self.piece_of(class);
         let take = |ledger: &mut Ledger, now| {
             let piece = if ledger.is_restrained(class, endpoint, now) { 1 } else { whole };
             let decision = ledger.take(class, endpoint, piece, self.quota, now);
-            let granted = if decision == Decision::Granted { piece } else { 0 };
+            let granted = (decision == Decision::Granted).then_some(Granted { class, count: piece });
             Changed { result: (decision, piece), granted }
         };
         let (decision, piece) = shared.ledger.change(deadline, take).await?;
@@ -95,6 +102,12 @@ impl Budget {
         Ok(decision)
     }
 
+    /// How many requests are taken at a time. The routine takes no more than its share of each.
+    fn piece_of(&self, class: Class) -> u32 {
+        let quota = if class == Class::Routine { routine_share(self.quota) } else { self.quota };
+        (quota / PIECES_PER_MINUTE).max(1)
+    }
+
     /// Whether work that needs `count` requests to these endpoints may be started in the background.
     pub async fn may_start(&self, endpoints: &[Endpoint], count: u32) -> Result<Decision, CxoneError> {
         let deadline = Instant::now() + MOMENT;
@@ -102,7 +115,7 @@ impl Budget {
         shared.ledger.forget();
         let look = |ledger: &mut Ledger, now| {
             let result = (ledger.may_start(endpoints, count, self.quota, now), ledger.used(now));
-            Changed { result, granted: 0 }
+            Changed { result, granted: None }
         };
         let looked = shared.ledger.change(deadline, look).await;
         drop(shared);
@@ -119,9 +132,13 @@ impl Budget {
     /// Whether this class was refused when it last asked for one of these endpoints, and still would be, as far as
     /// this replica knows without asking.
     pub fn was_just_refused(&self, class: Class, endpoints: &[Endpoint]) -> bool {
+        endpoints.iter().any(|endpoint| self.refused_for(class, *endpoint).is_some())
+    }
+
+    fn refused_for(&self, class: Class, endpoint: Endpoint) -> Option<Duration> {
         let refused_until = self.refused_until.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        endpoints.iter().any(|endpoint| refused_until.get(&(class, *endpoint)).is_some_and(|until| now < *until))
+        let wait = refused_until.get(&(class, endpoint))?.saturating_duration_since(Instant::now());
+        Some(wait).filter(|wait| !wait.is_zero())
     }
 
     fn note(&self, class: Class, endpoints: &[Endpoint], refused_for: Option<Duration>) {
@@ -143,7 +160,7 @@ impl Budget {
         self.untold.lock().unwrap_or_else(PoisonError::into_inner).push((endpoint, until));
         let told = async {
             let mut shared = self.shared(deadline).await?;
-            shared.ledger.change(deadline, |_, _| Changed { result: (), granted: 0 }).await
+            shared.ledger.change(deadline, |_, _| Changed { result: (), granted: None }).await
         };
         if let Err(error) = told.await {
             tracing::error!(error = %error, "the other replicas are told later to hold off");
@@ -157,6 +174,10 @@ impl Budget {
         shared.ledger.tell_back_offs(untold.drain(..));
         Ok(shared)
     }
+}
+
+fn count_refusal(class: Class) {
+    metrics::counter!("ringback_cxone_budget_refusals_total", "class" => class.as_str()).increment(1);
 }
 
 /// Without the ledger nobody knows what may be sent, and nothing is.

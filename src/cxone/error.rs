@@ -78,6 +78,9 @@ pub enum CxoneError {
     /// The time by which the request was of use had passed before it could be sent. Nothing was done.
     #[error("it was too late to send the request to CXone")]
     NotSentInTime,
+    /// Just before the request was to be sent, its asker did not want it any more. Nothing was done.
+    #[error("the change is no longer wanted")]
+    Superseded,
     /// CXone failed (a 5xx). By its contract nothing was done.
     #[error("CXone failed: {reason}")]
     ServerError {
@@ -118,6 +121,7 @@ impl CxoneError {
             Self::Forbidden { .. } => "cxone-forbidden",
             Self::NotFound { .. } | Self::Rejected { .. } | Self::ContactRefused { .. } => "cxone-rejected",
             Self::NotSentInTime => "cxone-not-sent-in-time",
+            Self::Superseded => "cxone-superseded",
             Self::Conflict { .. } => "cxone-conflict",
             Self::ServerError { .. } | Self::Unavailable { .. } => "cxone-unavailable",
             Self::OutcomeUnknown { .. } => "cxone-outcome-unknown",
@@ -137,6 +141,7 @@ impl CxoneError {
             | Self::Rejected { .. }
             | Self::ContactRefused { .. }
             | Self::NotSentInTime
+            | Self::Superseded
             | Self::OutcomeUnknown { .. }
             | Self::UnexpectedAnswer { .. } => None,
         }
@@ -157,6 +162,7 @@ impl CxoneError {
             | Self::ServerError { .. }
             | Self::Unavailable { .. }
             | Self::NotSentInTime
+            | Self::Superseded
             | Self::OutcomeUnknown { .. } => false,
         }
     }

@@ -1,9 +1,10 @@
 //! The one door through which every request to CXone goes: within the budget, past the breaker, bounded, measured.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -15,6 +16,8 @@ use super::budget::Budget;
 use super::endpoint::{Condition, Endpoint};
 use super::error::CxoneError;
 use super::ledger::{Class, Decision};
+use super::ledger_store::GRANT_LASTS;
+use super::slowest::Slowest;
 use crate::clock::Clock;
 
 /// No answer of CXone's that Ringback reads is anywhere near as long.
@@ -35,15 +38,33 @@ enum CutOff {
     BrokeOff,
 }
 
+/// Asked immediately before a request is sent: whether it is still wanted.
+pub trait StillWanted: Send + Sync {
+    /// There is half a second for the answer; where it does not come in time, nothing is sent.
+    fn ask(&self) -> BoxFuture<'_, bool>;
+}
+
+impl<F, A> StillWanted for F
+where
+    F: Fn() -> A + Send + Sync,
+    A: Future<Output = bool> + Send,
+{
+    fn ask(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async { self().await })
+    }
+}
+
 /// What a request needs to be let out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ticket {
+#[derive(Clone, Copy)]
+pub(super) struct Ticket<'a> {
     pub class: Class,
     pub endpoint: Endpoint,
     /// What CXone wants for it.
     pub scope: &'static str,
     /// After this it is not sent any more.
     pub send_by: Option<Timestamp>,
+    /// Where this says no, it is not sent any more.
+    pub still_wanted: Option<&'a dyn StillWanted>,
 }
 
 /// A failure, with CXone's whole answer where there was one.
@@ -111,6 +132,7 @@ pub(super) struct Gate {
     breakers: [Breaker; Endpoint::ALL.len()],
     /// Where CXone has refused the client, or gave no token.
     holds: Mutex<[Hold; Endpoint::ALL.len()]>,
+    slowest: [Slowest; Endpoint::ALL.len()],
     clock: Clock,
 }
 
@@ -121,6 +143,7 @@ impl Gate {
             budget: Budget::new(pool, settings.requests_per_minute, clock.new_id()),
             breakers: Endpoint::ALL.map(|endpoint| Breaker::new(endpoint, settings.timeout * 2)),
             holds: Mutex::default(),
+            slowest: Endpoint::ALL.map(|_| Slowest::new(Instant::now())),
             clock,
         }
     }
@@ -133,17 +156,10 @@ impl Gate {
     ///
     /// # Errors
     /// Where it was not let out, got no answer, or one that is no success.
-    pub async fn send(&self, ticket: Ticket, request: RequestBuilder) -> Result<Bytes, Failed> {
-        let Ticket { class, endpoint, send_by, .. } = ticket;
-        let breaker = self.breaker(endpoint);
-        breaker.closed_for(self.clock.now()).map_or(Ok(()), |wait| Err(down(endpoint, wait)))?;
-        self.budget.take(class, endpoint).await?;
-        let now = self.clock.now();
-        if send_by.is_some_and(|send_by| now > send_by) {
-            return Err(CxoneError::NotSentInTime.into());
-        }
-        breaker.admit(now).map_err(|wait| down(endpoint, wait))?;
-        let mut unanswered = Unanswered { gate: self, endpoint, is_over: false };
+    pub async fn send(&self, ticket: Ticket<'_>, request: RequestBuilder) -> Result<Bytes, Failed> {
+        let endpoint = ticket.endpoint;
+        self.let_out(ticket).await?;
+        let mut sent = Sent { gate: self, endpoint, at: Instant::now(), is_answered: false };
         let outcome = match request.send().await {
             Ok(answer) => {
                 let answer = read(answer).await;
@@ -157,11 +173,29 @@ impl Gate {
                 Err(CxoneError::from_transport(&error).into())
             }
         };
-        unanswered.is_over = true;
+        sent.is_answered = true;
+        drop(sent);
         if let Err(Failed { error: CxoneError::RateLimited { retry_after }, .. }) = &outcome {
             self.budget.back_off(endpoint, *retry_after).await;
         }
         outcome
+    }
+
+    /// Returns where the request is to be sent now. Nothing is awaited between this and the sending.
+    async fn let_out(&self, ticket: Ticket<'_>) -> Result<(), CxoneError> {
+        let Ticket { class, endpoint, send_by, still_wanted, .. } = ticket;
+        let breaker = self.breaker(endpoint);
+        breaker.closed_for(self.clock.now()).map_or(Ok(()), |wait| Err(down(endpoint, wait)))?;
+        self.budget.take(class, endpoint).await?;
+        if let Some(still_wanted) = still_wanted {
+            verify(still_wanted).await?;
+        }
+        let now = self.clock.now();
+        if send_by.is_some_and(|send_by| now > send_by) {
+            return Err(CxoneError::NotSentInTime);
+        }
+        // Last, for whoever is admitted may be the probe.
+        breaker.admit(now).map_err(|wait| down(endpoint, wait))
     }
 
     fn report(&self, endpoint: Endpoint, answered: bool) {
@@ -213,6 +247,12 @@ impl Gate {
         self.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The longest that a request to this endpoint took within about the last ten minutes, from being sent until it was
+    /// answered, failed or given up; zero where there was none.
+    pub fn slowest_lately(&self, endpoint: Endpoint) -> Duration {
+        self.slowest[endpoint as usize].lately(Instant::now())
+    }
+
     /// Whether these endpoints are asked at all now; of the token endpoint, whether a token is asked for.
     pub fn is_up(&self, endpoints: &[Endpoint]) -> bool {
         let now = self.clock.now();
@@ -258,17 +298,31 @@ impl Gate {
     }
 }
 
-/// A request that its asker gives up on has not been answered: a probe must not be waited for any more.
-struct Unanswered<'a> {
+/// A request that is out. One that its asker gives up on has not been answered: a probe must not be waited for any more.
+struct Sent<'a> {
     gate: &'a Gate,
     endpoint: Endpoint,
-    is_over: bool,
+    at: Instant,
+    is_answered: bool,
 }
 
-impl Drop for Unanswered<'_> {
+impl Drop for Sent<'_> {
     fn drop(&mut self) {
-        if !self.is_over {
+        self.gate.slowest[self.endpoint as usize].add(self.at.elapsed(), Instant::now());
+        if !self.is_answered {
             self.gate.report(self.endpoint, false);
+        }
+    }
+}
+
+/// The grant must be used soon, so the answer is not waited for longer than a grant lasts.
+async fn verify(still_wanted: &dyn StillWanted) -> Result<(), CxoneError> {
+    match tokio::time::timeout(GRANT_LASTS, still_wanted.ask()).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(CxoneError::Superseded),
+        Err(_) => {
+            let reason = "it could not be verified in time that the change is still wanted".into();
+            Err(CxoneError::Unavailable { retry_after: None, reason })
         }
     }
 }

@@ -1,23 +1,23 @@
 //! What has been spent of CXone's quota, and who may spend next. Pure: the same ledger, question and moment give the
 //! same answer.
 
+mod spent;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::spent::Spent;
 use super::endpoint::Endpoint;
 
 /// CXone counts requests in any 60 seconds as they arrive. What is more covers how late a grant is used, and what a
 /// request may need to get there.
 pub(super) const WINDOW_MS: i64 = 61_500;
-/// Requests are counted in steps of so long; a step counts until all of it is out of the window.
-const STEP_MS: i64 = 250;
 /// Work in the background is spread over the window in pieces of so long.
 const PACE_MS: i64 = 3_000;
 /// Whole callbacks of a few requests must fit a piece, whatever the rounding.
@@ -26,6 +26,8 @@ const PACE_SLACK: u64 = 2;
 const UNPACED_PERCENT: u64 = 25;
 /// So much of the quota is kept for campaign control, and as much again for callers who wait, in percent.
 const RESERVE_PERCENT: u64 = 3;
+/// Routine work may use so much of the quota, in percent, and at least one request.
+const ROUTINE_PERCENT: u64 = 10;
 /// A token, a read and a write: what a pause needs at most, and is kept of any quota that is large enough.
 const ONE_PAUSE: u32 = 3;
 /// After a caller who waits was refused, the background holds off for so long …
@@ -46,6 +48,8 @@ pub enum Class {
     Waiting,
     /// Nobody waits.
     Background,
+    /// It may just as well be done later: campaigns are looked at, and nothing is due.
+    Routine,
 }
 
 impl Class {
@@ -55,6 +59,7 @@ impl Class {
             Self::Control => "control",
             Self::Waiting => "waiting",
             Self::Background => "background",
+            Self::Routine => "routine",
         }
     }
 }
@@ -72,8 +77,11 @@ pub enum Decision {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ledger {
-    /// `(step, requests)`, oldest first.
-    spent: VecDeque<(i64, u32)>,
+    /// Of all classes.
+    spent: Spent,
+    /// The routine's part of it. A replica of an older version drops it: during an update the routine's share may be exceeded,
+    /// the quota never.
+    routine: Spent,
     /// Until when no request is sent there. In milliseconds of the epoch, as all that follows.
     back_offs: BTreeMap<Endpoint, i64>,
     waiting_refused_at: i64,
@@ -95,22 +103,20 @@ impl Ledger {
             }
             return not_for(wait);
         }
-        self.add(now_ms, count);
+        self.add(class, now_ms, count);
         match class {
             Class::Background => self.background_granted_at = now_ms,
             Class::Control if endpoint == Endpoint::Campaigns => self.control_granted_at = now_ms,
-            Class::Control | Class::Waiting => {}
+            Class::Control | Class::Waiting | Class::Routine => {}
         }
         Decision::Granted
     }
 
-    /// Adds requests that were granted at a moment, which may have passed.
-    pub fn add(&mut self, at_ms: i64, count: u32) {
-        let step = step(at_ms);
-        let place = self.spent.partition_point(|(other, _)| *other < step);
-        match self.spent.get_mut(place) {
-            Some((other, spent)) if *other == step => *spent = spent.saturating_add(count),
-            _ => self.spent.insert(place, (step, count)),
+    /// Adds requests that were granted to a class at a moment, which may have passed.
+    pub fn add(&mut self, class: Class, at_ms: i64, count: u32) {
+        self.spent.add(at_ms, count);
+        if class == Class::Routine {
+            self.routine.add(at_ms, count);
         }
     }
 
@@ -124,7 +130,9 @@ impl Ledger {
         }
         let pace = u64::from(allowance(Class::Background, quota)) * PACE_MS.unsigned_abs();
         let pace = u32::try_from(pace.div_ceil(WINDOW_MS.unsigned_abs()) + PACE_SLACK).unwrap_or(u32::MAX);
-        let paced = self.wait_until_below(now_ms - PACE_MS, pace.saturating_sub(count.min(pace - 1)), PACE_MS, now_ms);
+        let room_for = pace.saturating_sub(count.min(pace - 1));
+        // The routine has a limit of its own.
+        let paced = self.spent.without(&self.routine).wait_until_below(room_for, PACE_MS, now_ms);
         not_for(wait.max(paced))
     }
 
@@ -160,14 +168,13 @@ impl Ledger {
         self.writers.insert(replica, (number, now));
         self.writers.retain(|_, (_, at)| *at > now - WRITER_KEPT_MS);
         self.back_offs.retain(|_, until| *until > now);
-        while self.spent.front().is_some_and(|(step, _)| step_end(*step) <= now - WINDOW_MS) {
-            self.spent.pop_front();
-        }
+        self.spent.forget_before(now - WINDOW_MS);
+        self.routine.forget_before(now - WINDOW_MS);
     }
 
     /// Requests of the last minute.
     pub fn used(&self, now: Timestamp) -> u32 {
-        self.spent_since(now.as_millisecond() - WINDOW_MS)
+        self.spent.since(now.as_millisecond() - WINDOW_MS)
     }
 
     /// In milliseconds; none or less where it may be granted now.
@@ -175,38 +182,33 @@ impl Ledger {
         let backed_off = endpoints.iter().map(|endpoint| self.backed_off_for(*endpoint, now)).max().unwrap_or(0);
         let is_reduced = endpoints.iter().any(|endpoint| self.is_reduced(class, *endpoint, now));
         let reduced = if is_reduced { self.control_granted_at + REDUCED_PACE_MS - now } else { 0 };
-        let room_for = allowance(class, quota).saturating_sub(count).saturating_add(1).max(1);
-        let full = self.wait_until_below(now - WINDOW_MS, room_for, WINDOW_MS, now);
-        backed_off.max(reduced).max(full).max(self.wait_for_waiting(class, now))
+        let full = self.spent.wait_until_below(room_for(count, allowance(class, quota)), WINDOW_MS, now);
+        let share_used = match class {
+            Class::Routine => self.routine.wait_until_below(room_for(count, routine_share(quota)), WINDOW_MS, now),
+            Class::Control | Class::Waiting | Class::Background => 0,
+        };
+        backed_off.max(reduced).max(full).max(share_used).max(self.wait_for_waiting(class, now))
     }
 
-    /// The background lets callers who wait go first, though not for ever.
+    /// The background and the routine let callers who wait go first, though not for ever.
     fn wait_for_waiting(&self, class: Class, now: i64) -> i64 {
-        let starved = now - self.background_granted_at >= STARVED_MS;
-        if class != Class::Background || starved { 0 } else { self.waiting_refused_at + YIELD_MS - now }
+        let granted_at = match class {
+            Class::Control | Class::Waiting => return 0,
+            Class::Background => self.background_granted_at,
+            Class::Routine => self.routine.last_at().unwrap_or(0),
+        };
+        if now - granted_at >= STARVED_MS { 0 } else { self.waiting_refused_at + YIELD_MS - now }
     }
+}
 
-    /// Until fewer than `limit` requests lie in the `window` that now begins at `since`.
-    fn wait_until_below(&self, since: i64, limit: u32, window: i64, now: i64) -> i64 {
-        let mut left = self.spent_since(since);
-        if left < limit {
-            return 0;
-        }
-        for &(step, count) in &self.spent {
-            if step_end(step) > since {
-                left = left.saturating_sub(count);
-                if left < limit {
-                    return step_end(step) + window - now;
-                }
-            }
-        }
-        window
-    }
+/// Where fewer than so many are used, `count` more fit.
+fn room_for(count: u32, allowance: u32) -> u32 {
+    allowance.saturating_sub(count).saturating_add(1).max(1)
+}
 
-    fn spent_since(&self, since: i64) -> u32 {
-        let inside = self.spent.iter().filter(|(step, _)| step_end(*step) > since);
-        inside.fold(0, |sum, (_, count)| sum.saturating_add(*count))
-    }
+/// How much of the quota routine work may use up in any minute; at least one request.
+pub(super) fn routine_share(quota: u32) -> u32 {
+    u32::try_from(u64::from(quota) * ROUTINE_PERCENT / 100).unwrap_or(quota).max(1)
 }
 
 /// How much of the quota a class may use up; at least one request.
@@ -217,17 +219,9 @@ fn allowance(class: Class, quota: u32) -> u32 {
     let kept = match class {
         Class::Control => 0,
         Class::Waiting => for_control,
-        Class::Background => for_control + for_waiting,
+        Class::Background | Class::Routine => for_control + for_waiting,
     };
     quota.saturating_sub(kept).max(1)
-}
-
-fn step(at_ms: i64) -> i64 {
-    at_ms.div_euclid(STEP_MS)
-}
-
-fn step_end(step: i64) -> i64 {
-    (step + 1) * STEP_MS
 }
 
 fn not_for(milliseconds: i64) -> Decision {

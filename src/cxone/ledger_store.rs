@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::endpoint::Endpoint;
 use super::ledger::Ledger;
-use super::memory::{Draft, Memory};
+use super::memory::{Draft, Granted, Memory};
 
 /// For one statement, and for a connection to send it on.
 const STATEMENT_WITHIN: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ struct Seen {
 pub struct Changed<T> {
     pub result: T,
     /// Requests that it grants.
-    pub granted: u32,
+    pub granted: Option<Granted>,
 }
 
 /// Why the ledger was not changed.
@@ -125,7 +125,7 @@ impl LedgerStore {
                 self.seen = None;
             } else if self.write(ledger, &draft, granted, now).await? {
                 // A grant that has become too old on its way is lost.
-                if granted == 0 || asked_at.elapsed() < GRANT_LASTS {
+                if granted.is_none() || asked_at.elapsed() < GRANT_LASTS {
                     return Ok(result);
                 }
             }
@@ -140,7 +140,7 @@ impl LedgerStore {
         &mut self,
         mut ledger: Ledger,
         draft: &Draft,
-        granted: u32,
+        granted: Option<Granted>,
         now: Timestamp,
     ) -> Result<bool, LedgerError> {
         // What becomes of it is unknown where it is not answered.

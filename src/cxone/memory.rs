@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::endpoint::Endpoint;
-use super::ledger::{Ledger, WINDOW_MS};
+use super::ledger::{Class, Ledger, WINDOW_MS};
 
 /// What one replica remembers of its own changes.
 pub struct Memory {
@@ -25,7 +25,14 @@ struct Grant {
     /// The change that it is in.
     number: u64,
     at_ms: i64,
-    count: u32,
+    spent: Granted,
+}
+
+/// Requests that a change grants.
+#[derive(Clone, Copy, Debug)]
+pub struct Granted {
+    pub class: Class,
+    pub count: u32,
 }
 
 /// A change that was begun.
@@ -48,7 +55,7 @@ impl Memory {
         let last = ledger.last_change_of(self.replica);
         let survived = if last < self.confirmed { last } else { self.confirmed };
         for lost in self.grants.iter().filter(|grant| grant.number > survived) {
-            ledger.add(lost.at_ms, lost.count);
+            ledger.add(lost.spent.class, lost.at_ms, lost.spent.count);
         }
         if survived < self.confirmed {
             self.back_offs.iter().for_each(|(endpoint, until)| ledger.back_off(*endpoint, *until));
@@ -61,8 +68,8 @@ impl Memory {
         ledger.sign(self.replica, draft.number, now);
     }
 
-    /// Postgres has the change, in which so many requests were granted at `now`.
-    pub fn confirm(&mut self, draft: &Draft, granted: u32, now: Timestamp) {
+    /// Postgres has the change, in which these requests were granted at `now`.
+    pub fn confirm(&mut self, draft: &Draft, granted: Option<Granted>, now: Timestamp) {
         let now_ms = now.as_millisecond();
         self.grants.retain(|grant| grant.at_ms > now_ms - WINDOW_MS);
         // What was lost is in this change again.
@@ -70,8 +77,8 @@ impl Memory {
             .iter_mut()
             .filter(|grant| grant.number > draft.survived)
             .for_each(|lost| lost.number = draft.number);
-        if granted > 0 {
-            self.grants.push_back(Grant { number: draft.number, at_ms: now_ms, count: granted });
+        if let Some(spent) = granted {
+            self.grants.push_back(Grant { number: draft.number, at_ms: now_ms, spent });
         }
         self.confirmed = draft.number;
     }
@@ -87,7 +94,7 @@ impl Memory {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::ledger::{Class, Decision};
+    use super::super::ledger::Decision;
     use super::*;
 
     const QUOTA: u32 = 20;
@@ -98,12 +105,26 @@ mod tests {
 
     /// One replica's question, as the store asks it; gives the ledger as it is written.
     fn take(memory: &mut Memory, ledger: &Ledger, now: Timestamp) -> (Ledger, bool) {
+        take_as(Class::Control, memory, ledger, now)
+    }
+
+    fn take_as(class: Class, memory: &mut Memory, ledger: &Ledger, now: Timestamp) -> (Ledger, bool) {
         let mut changed = ledger.clone();
         let draft = memory.begin(&mut changed);
-        let granted = changed.take(Class::Control, Endpoint::Contacts, 1, QUOTA, now) == Decision::Granted;
+        let granted = changed.take(class, Endpoint::Contacts, 1, QUOTA, now) == Decision::Granted;
         memory.sign(&draft, &mut changed, now);
-        memory.confirm(&draft, u32::from(granted), now);
+        memory.confirm(&draft, granted.then_some(Granted { class, count: 1 }), now);
         (changed, granted)
+    }
+
+    #[test]
+    fn what_was_lost_counts_for_its_class_again() {
+        let (mut memory, lost) = (Memory::new(Uuid::from_u128(1)), Ledger::default());
+        let ledger = take_as(Class::Routine, &mut memory, &lost, at(0)).0;
+        take_as(Class::Routine, &mut memory, &ledger, at(0));
+        let (ledger, granted) = take_as(Class::Routine, &mut memory, &lost, at(1_000));
+        assert!(!granted, "two of twenty are the routine's share");
+        assert_eq!(ledger.used(at(1_000)), 2);
     }
 
     #[test]

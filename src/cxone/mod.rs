@@ -15,6 +15,7 @@ mod ledger_store;
 mod memory;
 mod model;
 mod pieces;
+mod slowest;
 mod token;
 mod transport;
 mod wire;
@@ -25,6 +26,7 @@ use endpoint::Operation;
 pub use endpoint::{Condition, Endpoint};
 pub use error::CxoneError;
 use forecasts::Forecasts;
+pub use gate::StillWanted;
 pub use ledger::{Class, Decision};
 pub use model::{CampaignState, ContactAnswer, DialerCampaign, ForecastHour, NewContact, Sms};
 use reqwest::Method;
@@ -130,6 +132,12 @@ impl Cxone {
         self.transport.is_up(endpoints)
     }
 
+    /// The longest that a request to this endpoint took in this replica within about the last ten minutes, from being sent
+    /// until it was answered, failed or given up; zero where there was none.
+    pub fn slowest_lately(&self, endpoint: Endpoint) -> Duration {
+        self.transport.gate.slowest_lately(endpoint)
+    }
+
     /// Whether work that needs `count` requests to these endpoints may be started in the background, or for how long
     /// not.
     pub async fn may_start(&self, endpoints: &[Endpoint], count: u32) -> Decision {
@@ -153,20 +161,23 @@ impl Cxone {
             body: None,
             asker,
             send_by: None,
+            still_wanted: None,
         };
         self.in_time(unavailable, async { self.transport.call::<wire::Campaign>(call).await?.read(campaign_id) }).await
     }
 
-    /// Makes the campaign what it should be, and gives what CXone says that it now is. Safe to send again.
+    /// Makes the campaign what it should be, and gives what CXone says that it now is. Safe to send again. `still_wanted` is
+    /// asked immediately before each time that the request is sent.
     ///
     /// # Errors
-    /// As CXone failed; `Conflict` where someone changed the campaign since it was read. After an unknown outcome it
-    /// may be done.
+    /// As CXone failed; `Conflict` where someone changed the campaign since it was read; `Superseded` where the change is
+    /// not wanted any more. After an unknown outcome it may be done.
     pub async fn update_campaign(
         &self,
         campaign_id: &CampaignId,
         wanted: &DialerCampaign,
         asker: Asker<'_>,
+        still_wanted: &dyn StillWanted,
     ) -> Result<DialerCampaign, CxoneError> {
         let body = wire::campaign_update(wanted);
         let call = Call {
@@ -177,6 +188,7 @@ impl Cxone {
             body: Some(&body),
             asker,
             send_by: None,
+            still_wanted: Some(still_wanted),
         };
         self.in_time(unknown, async { self.transport.call::<wire::Campaign>(call).await?.read(campaign_id) }).await
     }
@@ -213,6 +225,7 @@ impl Cxone {
             body: None,
             asker,
             send_by: None,
+            still_wanted: None,
         };
         self.transport.call::<wire::Forecast>(call).await?.hours_within(range)
     }
@@ -248,6 +261,7 @@ impl Cxone {
             body: Some(&body),
             asker,
             send_by: contact.send_by,
+            still_wanted: None,
         };
         let answered = async {
             match self.transport.call::<contact::ContactCreated>(call).await {
@@ -274,6 +288,7 @@ impl Cxone {
             body: Some(&body),
             asker,
             send_by: sms.send_by,
+            still_wanted: None,
         };
         self.in_time(unknown, async { self.transport.call::<wire::SessionCreated>(call).await?.session_id() }).await
     }

@@ -129,7 +129,9 @@ impl TokenCache {
     }
 
     async fn fetch(&self, class: Class, now: Timestamp) -> Result<Token, CxoneError> {
-        let ticket = Ticket { class, endpoint: Endpoint::Token, scope: SCOPES, send_by: None };
+        // A token is for all: it does not wait for the routine's share.
+        let class = if class == Class::Routine { Class::Background } else { class };
+        let ticket = Ticket { class, endpoint: Endpoint::Token, scope: SCOPES, send_by: None, still_wanted: None };
         let body = self.gate.send(ticket, self.request()).await.map_err(|failed| of_token(failed.error))?;
         let granted: Granted =
             wire::read(&body).map_err(|_| unavailable("the token endpoint gave an answer of no known form".into()))?;
@@ -177,7 +179,7 @@ fn of_token(error: CxoneError) -> CxoneError {
         | CxoneError::ContactRefused { reason, .. }
         | CxoneError::OutcomeUnknown { reason }
         | CxoneError::UnexpectedAnswer { reason } => unavailable(format!("the token endpoint: {reason}")),
-        CxoneError::NotSentInTime => unavailable("the token endpoint was not asked in time".into()),
+        CxoneError::NotSentInTime | CxoneError::Superseded => unavailable("the token endpoint was not asked".into()),
         CxoneError::Unauthorized { .. }
         | CxoneError::RateLimited { .. }
         | CxoneError::OverBudget { .. }

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use super::endpoint::{Endpoint, Operation};
 use super::error::{CxoneError, reason};
-use super::gate::{Failed, Gate, Ticket};
+use super::gate::{Failed, Gate, StillWanted, Ticket};
 use super::ledger::{Class, Decision};
 use super::token::TokenCache;
 use super::{Asker, Settings, wire};
@@ -35,6 +35,8 @@ pub(super) struct Call<'a> {
     pub asker: Asker<'a>,
     /// After this it is not sent any more.
     pub send_by: Option<Timestamp>,
+    /// Asked each time before it is sent.
+    pub still_wanted: Option<&'a dyn StillWanted>,
 }
 
 /// The way to CXone.
@@ -135,6 +137,7 @@ impl Transport {
         }
         let (class, operation) = (call.asker.class, call.operation);
         let (endpoint, scope) = (operation.endpoint(), operation.scope());
-        self.gate.send(Ticket { class, endpoint, scope, send_by: call.send_by }, request).await
+        let ticket = Ticket { class, endpoint, scope, send_by: call.send_by, still_wanted: call.still_wanted };
+        self.gate.send(ticket, request).await
     }
 }

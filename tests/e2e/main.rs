@@ -29,6 +29,7 @@ mod recovery;
 mod requests;
 mod restrictions;
 mod settings;
+mod superseded;
 mod support;
 mod token;
 mod webhooks;
