@@ -43,8 +43,8 @@ openapi: ## Write openapi/ringback.json anew
 	cp $(TARGET_DIR)/openapi.json openapi/ringback.json
 
 bench: ## Run the benchmarks, with a Postgres that syncs to disk; ARGS='name' runs some
-	cargo bench --locked --bench callbacks --bench answer_rate --no-run
-	WITH_POSTGRES_DURABLE=1 $(WITH_POSTGRES) cargo bench --locked --bench callbacks --bench answer_rate -- $(ARGS)
+	cargo bench --locked --bench callbacks --bench pauses --bench answer_rate --no-run
+	WITH_POSTGRES_DURABLE=1 $(WITH_POSTGRES) cargo bench --locked --bench callbacks --bench pauses --bench answer_rate -- $(ARGS)
 
 # With a Postgres of its own, which it kills: of with-postgres it needs the programs in PATH. CHAOS_BINARY runs another
 # ringback than the release build. The program runs without cargo, so that its exit status and Ctrl-C are its own.

@@ -1,9 +1,10 @@
-//! How fast the real binary takes callbacks and carries them out, pauses campaigns and counts events: against a real Postgres that syncs to disk, and
-//! CXone's simulator in a process of its own, at 0 ms latency.
+//! How fast the real binary takes callbacks and carries them out, and counts events: against a real Postgres that syncs
+//! to disk, and CXone's simulator in a process of its own, at 0 ms latency.
 //!
 //! `make bench` brings the Postgres; `make bench ARGS=sustained` runs one part. Everything shares one machine's cores:
 //! the load, the service, Postgres and the simulator. The report ends each part with who used them.
 
+#[allow(dead_code, reason = "shared with the other benchmarks, each of which uses a part")]
 mod support;
 
 use std::time::{Duration, Instant};
@@ -20,10 +21,6 @@ const ONE_BY_ONE: u64 = 500;
 const AT_ONCE: usize = 1000;
 /// How long, and over how many connections, callbacks are posted without a pause.
 const SUSTAINED: (Duration, usize) = (Duration::from_secs(12), 32);
-/// Pauses of which the latency is shown.
-const PAUSES: u32 = 100;
-/// Callbacks that wait while campaigns are paused, and CXone's quota meanwhile.
-const FLOOD: (usize, u32) = (10_000, 6_000);
 /// How long, and over how many connections, dialers report events.
 const EVENTS: (Duration, usize) = (Duration::from_secs(10), 4);
 /// CXone's quota for which a backlog is worked off, and how long that is watched: more than the minute it is for.
@@ -53,10 +50,6 @@ fn main() -> Outcome {
         }
         if runs("batch") {
             batch().await?;
-        }
-        if runs("pause") {
-            pauses().await?;
-            pauses_under_a_flood().await?;
         }
         if runs("events") {
             events().await?;
@@ -160,31 +153,6 @@ async fn batch() -> Outcome {
     report::figure("kept", kept, "");
     world.wait_for_confirmed(AT_ONCE + 1).await?;
     report::seconds("till all are confirmed", posted_at.elapsed());
-    world.end().await
-}
-
-/// From the command to CXone's confirmation, its two round trips at 0 ms of its own included.
-async fn pauses() -> Outcome {
-    report::part(&format!("{PAUSES} pauses, at rest"));
-    let world = World::start(NO_QUOTA).await?;
-    world.commands.pauses(&world.cxone, 3, Duration::ZERO).await?;
-    report::latencies(&world.commands.pauses(&world.cxone, PAUSES, Duration::ZERO).await?);
-    world.end().await
-}
-
-async fn pauses_under_a_flood() -> Outcome {
-    let (backlog, quota) = FLOOD;
-    report::part(&format!("pauses while {backlog} callbacks wait and are worked off at {quota} requests a minute"));
-    let world = World::start(&quota.to_string()).await?;
-    world.commands.pauses(&world.cxone, 3, Duration::ZERO).await?;
-    for _ in 0..backlog / AT_ONCE {
-        world.load.batch(AT_ONCE).await?;
-    }
-    let confirmed = world.confirmed().await?;
-    // Each takes four requests of what is kept for campaign control, with its resume.
-    let pauses = world.commands.pauses(&world.cxone, PAUSES / 2, Duration::from_millis(200)).await?;
-    report::latencies(&pauses);
-    report::figure("confirmed meanwhile", world.confirmed().await? - confirmed, "");
     world.end().await
 }
 

@@ -1,10 +1,11 @@
-//! Commands to a campaign: paused and resumed in turn, and how long each pause took.
+//! Commands to a campaign: paused and resumed in turn, and how long each pause took; and what dialers report of it.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use reqwest::Client;
+use ringback::clock::Clock;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -12,6 +13,27 @@ use super::cxone::Cxone;
 use super::world::Outcome;
 
 const CAMPAIGN: &str = "0192f0c4-1111-7000-8000-000000000001";
+
+/// Between a resume and the next pause.
+const REST: Duration = Duration::from_millis(100);
+/// How long CXone is waited for in the end; no pause takes as long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long pauses took, in microseconds from just before each was sent.
+pub struct Pauses {
+    /// To CXone's receiving the PUT.
+    pub puts: Histogram<u64>,
+    /// To the answer.
+    pub answers: Histogram<u64>,
+    /// Those that were answered before CXone had confirmed.
+    pub pending: u64,
+}
+
+impl Pauses {
+    fn new() -> Outcome<Self> {
+        Ok(Self { puts: Histogram::new(3)?, answers: Histogram::new(3)?, pending: 0 })
+    }
+}
 
 /// Sends commands to one service.
 pub struct Commands {
@@ -25,21 +47,23 @@ impl Commands {
         Self { http: Client::new(), url: format!("{base_url}/v1/campaigns/{CAMPAIGN}"), key: key.to_owned() }
     }
 
-    /// So many pauses of a campaign that dials, each after a resume; in microseconds, from just before each was sent.
-    pub async fn pauses(&self, cxone: &Cxone, count: u32, rest: Duration) -> Outcome<Histogram<u64>> {
+    /// Pauses and resumes a campaign in turn.
+    pub async fn pauses(&self, cxone: &Cxone, count: u32) -> Outcome<Pauses> {
         cxone.make_campaign(CAMPAIGN).await?;
-        let mut latencies = Histogram::new(3)?;
+        let mut pauses = Pauses::new()?;
         for _ in 0..count {
-            tokio::time::sleep(rest).await;
-            let started_at = Instant::now();
+            tokio::time::sleep(REST).await;
+            cxone.forget().await?;
+            let (sent_at, started_at) = (Clock::system().now(), Instant::now());
             let paused = self.send("pause", &pause()).await?;
-            latencies.record(u64::try_from(started_at.elapsed().as_micros())?)?;
-            let resumed = self.send("resume", &json!({"force": true})).await?;
-            if (&paused["status"], &resumed["status"]) != (&json!("applied"), &json!("applied")) {
-                bail!("a command was not carried out: {paused} {resumed}");
-            }
+            pauses.answers.record(micros(started_at.elapsed())?)?;
+            let told_at = cxone.told(CAMPAIGN, "PAUSED", PATIENCE).await?;
+            pauses.puts.record(micros(Duration::try_from(told_at.duration_since(sent_at)).unwrap_or_default())?)?;
+            pauses.pending += u64::from(paused["status"] != "applied");
+            self.send("resume", &json!({"force": true})).await?;
+            cxone.is(CAMPAIGN, "ACTIVE", PATIENCE).await?;
         }
-        Ok(latencies)
+        Ok(pauses)
     }
 
     /// Reports 1,000 events at a time; says how many were taken.
@@ -71,6 +95,10 @@ impl Commands {
         let request = self.http.post(format!("{}/{verb}", self.url)).bearer_auth(&self.key).json(body);
         Ok(request.send().await?.json().await?)
     }
+}
+
+fn micros(duration: Duration) -> Outcome<u64> {
+    Ok(u64::try_from(duration.as_micros())?)
 }
 
 fn pause() -> Value {

@@ -1,14 +1,18 @@
 //! CXone's simulator, in a process of its own, and what it has seen.
 
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::world::{Outcome, find_line, read_on};
+
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Killed when it is dropped.
 pub struct Cxone {
@@ -47,7 +51,12 @@ impl Cxone {
 
     /// Takes every request from here on, and answers none.
     pub async fn hang(&self) -> Outcome {
-        self.control(Method::POST, "faults", Some(json!({"route": "*", "kind": "hang"}))).await.map(drop)
+        self.fail(json!({"route": "*", "kind": "hang"})).await
+    }
+
+    /// Orders a fault, as the simulator's control API describes it.
+    pub async fn fail(&self, fault: Value) -> Outcome {
+        self.control(Method::POST, "faults", Some(fault)).await.map(drop)
     }
 
     /// Answers more than so many requests in a minute with 429.
@@ -60,6 +69,27 @@ impl Cxone {
     pub async fn make_campaign(&self, id: &str) -> Outcome {
         let path = format!("campaigns/{id}");
         self.control(Method::PUT, &path, Some(json!({"state": "ACTIVE"}))).await.map(drop)
+    }
+
+    /// When the first PUT that brings a campaign to a state came in, since requests are counted.
+    pub async fn told(&self, id: &str, state: &str, patience: Duration) -> Outcome<Timestamp> {
+        let path = format!("received?route=campaignUpdate&campaign={id}");
+        eventually(patience, &format!("a PUT of {state}"), async || {
+            let received = self.control(Method::GET, &path, None).await?;
+            let put = received.as_array().into_iter().flatten().find(|put| put["body"]["state"] == state);
+            Ok(put.and_then(|put| put["at"].as_str()?.parse().ok()))
+        })
+        .await
+    }
+
+    /// Returns once a campaign is in this state.
+    pub async fn is(&self, id: &str, state: &str, patience: Duration) -> Outcome {
+        eventually(patience, &format!("a campaign that is {state}"), async || {
+            let campaigns = self.control(Method::GET, "campaigns", None).await?;
+            let is_so = |campaign: &Value| campaign["id"] == id && campaign["state"] == state;
+            Ok(campaigns.as_array().into_iter().flatten().any(is_so).then_some(()))
+        })
+        .await
     }
 
     /// Counts from here on.
@@ -87,4 +117,15 @@ impl Cxone {
         let answer = request.send().await?.error_for_status()?.bytes().await?;
         if answer.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&answer)?) }
     }
+}
+
+async fn eventually<T>(patience: Duration, what: &str, look: impl AsyncFn() -> Outcome<Option<T>>) -> Outcome<T> {
+    let deadline = Instant::now() + patience;
+    while Instant::now() < deadline {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    bail!("{what} never came about in {} s", patience.as_secs())
 }

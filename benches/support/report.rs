@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::commands::Pauses;
 use super::cores::Cores;
 use super::load::Load;
 
@@ -51,6 +52,28 @@ pub fn latencies(latencies: &Histogram<u64>) {
     for (what, percentile) in [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("max", 100.0)] {
         milliseconds(&format!("latency {what}"), Duration::from_micros(latencies.value_at_percentile(percentile)));
     }
+}
+
+/// The head of a table of pauses.
+pub fn pauses_head() {
+    println!("  {:<46} {:>6} {:>8} {:^26} {:^26}", "", "", "", "to the PUT, ms", "to the answer, ms");
+    print!("  {:<46} {:>6} {:>8}", "while", "pauses", "202");
+    for _ in 0..2 {
+        print!(" {:>8} {:>8} {:>8}", "p50", "p95", "max");
+    }
+    println!();
+}
+
+/// A row of that table.
+pub fn pauses(what: &str, pauses: &Pauses) {
+    print!("  {what:<46} {:>6} {:>8}", pauses.answers.len(), pauses.pending);
+    for latencies in [&pauses.puts, &pauses.answers] {
+        for percentile in [50.0, 95.0, 100.0] {
+            let took = Duration::from_micros(latencies.value_at_percentile(percentile));
+            print!(" {:>8.1}", took.as_secs_f64() * 1e3);
+        }
+    }
+    println!();
 }
 
 /// Who used how many cores between two moments.

@@ -33,6 +33,9 @@ pub struct Simulator {
     /// How long a token lives, in seconds
     #[arg(long, default_value_t = 1800, value_name = "SECONDS")]
     token_lifetime: u64,
+    /// Starts a paused campaign by itself when its scheduledResumeTime is reached
+    #[arg(long)]
+    resumes_itself: bool,
     /// Decides what is left to chance
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -48,6 +51,7 @@ impl Simulator {
             latency: Duration::from_millis(self.latency_ms),
             requests_per_minute: self.requests_per_minute,
             token_lifetime: Duration::from_secs(self.token_lifetime),
+            resumes_itself: self.resumes_itself,
             seed: self.seed,
             ..simulator::Settings::default()
         });

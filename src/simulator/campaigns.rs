@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -13,7 +14,8 @@ use serde_json::{Value, json};
 use super::Simulator;
 use super::answer::{Answer, Refusal};
 use super::fields::{Fields, Sent};
-use super::state::lock;
+use super::history::{By, Change, History};
+use super::state::{lock, now};
 use super::tokens::Caller;
 
 /// What a campaign is doing.
@@ -55,6 +57,14 @@ pub struct Campaign {
     pub dialing_mode: String,
 }
 
+impl Campaign {
+    /// When it is to go on by itself, where it is paused.
+    fn starts_at(&self) -> Option<Timestamp> {
+        let time = self.scheduled_resume_time.as_deref().filter(|_| self.state == CampaignState::Paused)?;
+        time.parse().ok()
+    }
+}
+
 impl Default for Campaign {
     fn default() -> Self {
         Self {
@@ -67,9 +77,48 @@ impl Default for Campaign {
     }
 }
 
-/// All campaigns by id.
+/// A member of a client's change that CXone can be told to refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Attribute {
+    MaxAgents,
+    ScheduledResumeTime,
+    PauseReason,
+}
+
+impl Attribute {
+    const ALL: [Self; 3] = [Self::MaxAgents, Self::ScheduledResumeTime, Self::PauseReason];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::MaxAgents => "maxAgents",
+            Self::ScheduledResumeTime => "scheduledResumeTime",
+            Self::PauseReason => "pauseReason",
+        }
+    }
+}
+
+/// How a client's change is carried out; faults decide it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    AtOnce,
+    /// After so long, over whatever was changed meanwhile.
+    Late(Duration),
+    Never,
+}
+
+/// When a request came in.
+#[derive(Clone, Copy)]
+pub(super) struct Arrived(pub(super) Timestamp);
+
+/// All campaigns by id, and what became of them.
 #[derive(Default)]
-pub(super) struct Campaigns(BTreeMap<String, Kept>);
+pub(super) struct Campaigns {
+    by_id: BTreeMap<String, Kept>,
+    history: History,
+    /// Whether a paused campaign starts when its `scheduledResumeTime` is reached.
+    pub(super) resume_themselves: bool,
+}
 
 struct Kept {
     campaign: Campaign,
@@ -80,35 +129,71 @@ struct Kept {
 }
 
 impl Campaigns {
+    pub(super) fn new(resume_themselves: bool) -> Self {
+        Self { resume_themselves, ..Self::default() }
+    }
+
     pub(super) fn get(&self, id: &str) -> Option<&Campaign> {
-        self.0.get(id).map(|kept| &kept.campaign)
+        self.by_id.get(id).map(|kept| &kept.campaign)
+    }
+
+    /// The campaign as it is by now.
+    pub(super) fn current(&mut self, id: &str) -> Option<Campaign> {
+        self.start_what_is_due();
+        self.get(id).cloned()
     }
 
     /// Makes a campaign or changes it behind the clients' backs; says its revision.
     pub(super) fn put(&mut self, id: &str, campaign: Campaign) -> u64 {
-        if let Some(kept) = self.0.get_mut(id) {
+        self.start_what_is_due();
+        self.history.note(Change::new(id, &campaign, By::Somebody, now()));
+        if let Some(kept) = self.by_id.get_mut(id) {
             kept.campaign = campaign;
             kept.revision += 1;
             return kept.revision;
         }
-        self.0.insert(id.to_owned(), Kept { campaign, revision: 1, seen: HashMap::new() });
+        self.by_id.insert(id.to_owned(), Kept { campaign, revision: 1, seen: HashMap::new() });
         1
     }
 
     /// Every campaign with its revision.
-    pub(super) fn list(&self) -> Vec<Value> {
-        let listed = self.0.iter().map(|(id, kept)| with_revision(id, &kept.campaign, kept.revision));
+    pub(super) fn list(&mut self) -> Vec<Value> {
+        self.start_what_is_due();
+        let listed = self.by_id.iter().map(|(id, kept)| with_revision(id, &kept.campaign, kept.revision));
         listed.collect()
     }
 
+    /// The changes of one campaign, or all.
+    pub(super) fn changes(&mut self, id: Option<&str>) -> Vec<Value> {
+        self.start_what_is_due();
+        self.history.list(id)
+    }
+
+    pub(super) fn forget_changes(&mut self) {
+        self.history.clear();
+    }
+
+    /// Which attributes of a client's change differ from what the campaign has now.
+    pub(super) fn changed_by(&mut self, id: &str, body: &[u8]) -> Vec<Attribute> {
+        let (Some(campaign), Ok(body)) = (self.current(id), serde_json::from_slice::<Value>(body)) else {
+            return Vec::new();
+        };
+        let shown = json!(campaign);
+        let differs = |name: &str| body.get(name).is_some_and(|wanted| !is_same(wanted, &shown[name]));
+        Attribute::ALL.into_iter().filter(|attribute| differs(attribute.name())).collect()
+    }
+
     fn read(&mut self, id: &str, client: Arc<str>) -> Option<Campaign> {
-        let kept = self.0.get_mut(id)?;
+        self.start_what_is_due();
+        let kept = self.by_id.get_mut(id)?;
         kept.seen.insert(client, kept.revision);
         Some(kept.campaign.clone())
     }
 
-    fn update(&mut self, id: &str, client: &str, wanted: Campaign) -> Result<Campaign, Refusal> {
-        let kept = self.0.get_mut(id).ok_or_else(|| Refusal::no_campaign(id))?;
+    /// The campaign as it is, where this client may change it in this way.
+    fn check(&mut self, id: &str, client: &str, wanted: &Campaign) -> Result<Campaign, Refusal> {
+        self.start_what_is_due();
+        let kept = self.by_id.get(id).ok_or_else(|| Refusal::no_campaign(id))?;
         // Before all else: what the client would hear about may be just what it has not seen yet.
         if kept.seen.get(client).is_some_and(|&seen| seen < kept.revision) {
             let words = "somebody changed the campaign after you read it: read it again";
@@ -121,9 +206,42 @@ impl Campaigns {
             let words = format!("dialingMode is {:?} and cannot be changed", kept.campaign.dialing_mode);
             return Err(Refusal::unprocessable(words));
         }
-        kept.campaign = wanted;
         Ok(kept.campaign.clone())
     }
+
+    /// Carries out a client's change that was checked when it arrived. One that is closed by now stays as it is.
+    fn carry_out(&mut self, id: &str, wanted: Campaign, Arrived(at): Arrived) {
+        self.start_what_is_due();
+        let Some(kept) = self.by_id.get_mut(id).filter(|kept| kept.campaign.state.is_open()) else {
+            return;
+        };
+        self.history.note(Change::new(id, &wanted, By::Client, now()).sent(at));
+        kept.campaign = wanted;
+    }
+
+    /// Nobody sees a campaign but through these methods, so that a start is in time whenever it is worked out.
+    fn start_what_is_due(&mut self) {
+        if !self.resume_themselves {
+            return;
+        }
+        let now = now();
+        for (id, kept) in &mut self.by_id {
+            let Some(at) = kept.campaign.starts_at().filter(|at| *at <= now) else {
+                continue;
+            };
+            let campaign = &mut kept.campaign;
+            (campaign.state, campaign.pause_reason, campaign.scheduled_resume_time) =
+                (CampaignState::Active, None, None);
+            kept.revision += 1;
+            self.history.note(Change::new(id, campaign, By::Schedule, at));
+        }
+    }
+}
+
+/// Whether two values say the same; instants may be written in more than one way.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let instant = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    one == other || instant(one).is_some_and(|at| instant(other) == Some(at))
 }
 
 /// `GET /api/v2/outbound/campaigns/{campaignId}`
@@ -141,12 +259,29 @@ pub(super) async fn read(
 pub(super) async fn update(
     State(simulator): State<Simulator>,
     Extension(Caller(client)): Extension<Caller>,
+    Extension(arrived): Extension<Arrived>,
+    Extension(manner): Extension<Manner>,
     Path(id): Path<String>,
     Sent(body): Sent,
 ) -> Answer {
     let wanted = wanted(&body)?;
-    let campaign = lock(&simulator.state().campaigns).update(&id, &client, wanted)?;
-    Ok((StatusCode::OK, Json(with_id(&id, &campaign))))
+    let mut campaigns = lock(&simulator.state().campaigns);
+    let unchanged = campaigns.check(&id, &client, &wanted)?;
+    match manner {
+        Manner::AtOnce => {
+            campaigns.carry_out(&id, wanted.clone(), arrived);
+            Ok((StatusCode::OK, Json(with_id(&id, &wanted))))
+        }
+        Manner::Late(delay) => {
+            let (simulator, id) = (simulator.clone(), id.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(delay).await;
+                lock(&simulator.state().campaigns).carry_out(&id, wanted, arrived);
+            });
+            Ok((StatusCode::ACCEPTED, Json(Value::Null)))
+        }
+        Manner::Never => Ok((StatusCode::OK, Json(with_id(&id, &unchanged)))),
+    }
 }
 
 /// The campaign that a client asks for; what it leaves out is cleared, and an active one has nothing to resume from.

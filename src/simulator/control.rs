@@ -30,6 +30,8 @@ pub(super) fn router() -> Router<Simulator> {
         .route("/messages", get(messages))
         .route("/campaigns", get(campaigns))
         .route("/campaigns/{id}", put(put_campaign))
+        .route("/changes", get(changes))
+        .route("/behaviour", put(put_behaviour))
         .route("/campaigns/{id}/forecast", put(put_forecast).delete(delete_forecast))
         .route("/faults", get(faults).post(add_fault).delete(clear_faults))
         .route("/faults/{id}", delete(remove_fault))
@@ -50,11 +52,12 @@ fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 #[derive(Deserialize)]
 struct Filter {
     route: Option<Route>,
+    campaign: Option<String>,
 }
 
 async fn received(State(simulator): State<Simulator>, Query(filter): Query<Filter>) -> Json<Vec<Value>> {
     let state = simulator.state();
-    Json(lock(&state.journal).list(filter.route, &state.settings.client_secret))
+    Json(lock(&state.journal).list(filter.route, filter.campaign.as_deref(), &state.settings.client_secret))
 }
 
 async fn forget_received(State(simulator): State<Simulator>) -> StatusCode {
@@ -78,6 +81,27 @@ async fn campaigns(State(simulator): State<Simulator>) -> Json<Vec<Value>> {
     Json(lock(&simulator.state().campaigns).list())
 }
 
+#[derive(Deserialize)]
+struct OfCampaign {
+    campaign: Option<String>,
+}
+
+async fn changes(State(simulator): State<Simulator>, Query(filter): Query<OfCampaign>) -> Json<Vec<Value>> {
+    Json(lock(&simulator.state().campaigns).changes(filter.campaign.as_deref()))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Behaviour {
+    resumes_itself: bool,
+}
+
+async fn put_behaviour(State(simulator): State<Simulator>, body: Bytes) -> Result<StatusCode, Refusal> {
+    let behaviour: Behaviour = parsed(&body)?;
+    lock(&simulator.state().campaigns).resume_themselves = behaviour.resumes_itself;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// What is absent stays as it is.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -94,7 +118,7 @@ struct CampaignChange {
 async fn put_campaign(State(simulator): State<Simulator>, Path(id): Path<String>, body: Bytes) -> Answer {
     let change: CampaignChange = parsed(&body)?;
     let mut campaigns = lock(&simulator.state().campaigns);
-    let mut campaign = campaigns.get(&id).cloned().unwrap_or_default();
+    let mut campaign = campaigns.current(&id).unwrap_or_default();
     campaign.state = change.state.unwrap_or(campaign.state);
     campaign.max_agents = change.max_agents.unwrap_or(campaign.max_agents);
     campaign.dialing_mode = change.dialing_mode.unwrap_or(campaign.dialing_mode);
@@ -206,5 +230,6 @@ async fn reset(State(simulator): State<Simulator>) -> StatusCode {
     lock(&state.contacts).clear();
     lock(&state.messages).0.clear();
     lock(&state.quota).clear();
+    lock(&state.campaigns).forget_changes();
     StatusCode::NO_CONTENT
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answer::Refusal;
+use super::campaigns::Attribute;
 use super::fields::present;
 use super::route::Route;
 
@@ -21,6 +22,18 @@ pub(super) enum Kind {
     Hang,
     Drop,
     Body,
+    Late,
+    Ignore,
+    RefuseAttribute,
+}
+
+/// A request, as far as it decides which fault it meets.
+pub(super) struct Call<'a> {
+    pub(super) route: Route,
+    /// The campaign that its path names.
+    pub(super) campaign: Option<&'a str>,
+    /// What it would change of the campaign.
+    pub(super) changes: Vec<Attribute>,
 }
 
 /// Which calls go wrong.
@@ -43,9 +56,14 @@ pub(super) enum Star {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Fault {
     route: Which,
+    /// Only requests whose path names this campaign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    campaign: Option<String>,
     pub(super) kind: Kind,
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
+    attribute: Option<Attribute>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<String>,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -77,8 +95,16 @@ impl Fault {
         if self.kind == Kind::Body && self.body.is_none() {
             return Err(Refusal::bad("a fault of kind body needs a body"));
         }
-        if self.kind == Kind::Latency && self.latency_ms.is_none() {
-            return Err(Refusal::bad("a fault of kind latency needs latencyMs"));
+        if matches!(self.kind, Kind::Latency | Kind::Late) && self.latency_ms.is_none() {
+            return Err(Refusal::bad("a fault of kind latency or late needs latencyMs"));
+        }
+        if self.kind == Kind::RefuseAttribute && self.attribute.is_none() {
+            return Err(Refusal::bad("a fault of kind refuseAttribute needs an attribute"));
+        }
+        let is_of_changes = matches!(self.kind, Kind::Late | Kind::Ignore | Kind::RefuseAttribute);
+        if is_of_changes && (self.route != Which::One(Route::CampaignUpdate) || self.after_work) {
+            let words = "faults of kind late, ignore and refuseAttribute are of campaignUpdate, without afterWork";
+            return Err(Refusal::bad(words));
         }
         if !(0.0..=1.0).contains(&self.rate) {
             return Err(Refusal::bad("rate must be 0 to 1"));
@@ -94,8 +120,10 @@ impl Fault {
 
     /// What is answered instead, for the kinds that answer.
     pub(super) fn answer(&self, route: Route) -> Response {
-        let status = self.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::OK);
+        let usual = if self.attribute.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+        let status = self.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(usual);
         let mut response = match &self.body {
+            Some(Value::String(page)) if page.starts_with('<') => (status, Html(page.clone())).into_response(),
             Some(Value::String(text)) => (status, text.clone()).into_response(),
             Some(json) => (status, Json(json)).into_response(),
             None => (status, Json(words(status, route))).into_response(),
@@ -106,11 +134,15 @@ impl Fault {
         response
     }
 
-    fn matches(&self, route: Route) -> bool {
-        match self.route {
+    fn matches(&self, call: &Call<'_>) -> bool {
+        let is_of_route = match self.route {
             Which::Every(Star::Star) => true,
-            Which::One(one) => one == route,
-        }
+            Which::One(one) => one == call.route,
+        };
+        let is_of_campaign = |wanted: &String| call.campaign.is_some_and(|named| named.eq_ignore_ascii_case(wanted));
+        is_of_route
+            && self.campaign.as_ref().is_none_or(is_of_campaign)
+            && self.attribute.is_none_or(|attribute| call.changes.contains(&attribute))
     }
 }
 
@@ -150,8 +182,8 @@ impl Faults {
     }
 
     /// The fault that this call meets, if any; it is used up by one.
-    pub(super) fn next(&mut self, route: Route, chance: impl Fn() -> f64) -> Option<Arc<Fault>> {
-        let meets = |fault: &Fault| fault.matches(route) && (fault.rate >= 1.0 || chance() < fault.rate);
+    pub(super) fn next(&mut self, call: &Call<'_>, chance: impl Fn() -> f64) -> Option<Arc<Fault>> {
+        let meets = |fault: &Fault| fault.matches(call) && (fault.rate >= 1.0 || chance() < fault.rate);
         let index = self.ordered.iter().position(|(_, fault)| meets(fault))?;
         let (_, fault) = self.ordered.get_mut(index)?;
         let met = fault.clone();

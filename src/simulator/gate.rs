@@ -12,9 +12,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::Simulator;
 use super::answer::Refusal;
-use super::faults::Kind;
-use super::route::Route;
-use super::state::{self, lock};
+use super::campaigns::{Arrived, Manner};
+use super::faults::{Call, Fault, Kind};
+use super::route::{self, Route};
+use super::state::{self, lock, now};
 
 /// More than any call needs.
 const BODY_LIMIT: usize = 1 << 20;
@@ -25,18 +26,20 @@ struct Work {
     parts: Parts,
     body: Bytes,
     next: Next,
+    manner: Manner,
 }
 
 /// Records the request, answers it, records the answer.
 pub(super) async fn pass(State(simulator): State<Simulator>, request: Request, next: Next) -> Response {
     let state = simulator.state();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(Arrived(now()));
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
         return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is over 1 MiB").into_response();
     };
     let route = Route::of(&parts);
     let number = lock(&state.journal).received(route, &parts, &body);
-    let Some(response) = answer(state, number, Work { route, parts, body, next }).await else {
+    let Some(response) = answer(state, number, Work { route, parts, body, next, manner: Manner::AtOnce }).await else {
         return broken_connection();
     };
     lock(&state.journal).answered(number, response.status());
@@ -56,30 +59,50 @@ async fn answer(state: &state::State, number: u64, work: Work) -> Option<Respons
         return Some(unknown(&work.parts).into_response());
     }
     let chance = || state.chance();
-    let fault = lock(&state.faults).next(route, chance);
+    let call = work.call(state);
+    let fault = lock(&state.faults).next(&call, chance);
     let Some(fault) = fault else {
         return Some(work.done(state).await);
     };
-
     lock(&state.journal).faulty(number, fault.kind);
-    let delay = Duration::from_millis(fault.latency_ms.unwrap_or(0));
+    gone_wrong(state, &fault, work).await
+}
+
+/// The answer to a request that meets a fault.
+async fn gone_wrong(state: &state::State, fault: &Fault, mut work: Work) -> Option<Response> {
+    let route = work.route;
+    let mut delay = Duration::from_millis(fault.latency_ms.unwrap_or(0));
+    match fault.kind {
+        // The work alone is late, not the answer to the work.
+        Kind::Late => work.manner = Manner::Late(std::mem::take(&mut delay)),
+        Kind::Ignore => work.manner = Manner::Never,
+        _ => {}
+    }
     if !fault.after_work {
         pause(delay).await;
     }
-    let works = fault.after_work || fault.kind == Kind::Latency;
+    let works = fault.after_work || matches!(fault.kind, Kind::Latency | Kind::Late | Kind::Ignore);
     let done = if works { Some(work.done(state).await) } else { None };
     if fault.after_work {
         pause(delay).await;
     }
     match fault.kind {
-        Kind::Latency => done,
-        Kind::Status | Kind::Body => Some(fault.answer(route)),
+        Kind::Latency | Kind::Ignore => done,
+        Kind::Late if fault.status.is_none() => std::future::pending().await,
+        Kind::Status | Kind::Body | Kind::Late | Kind::RefuseAttribute => Some(fault.answer(route)),
         Kind::Hang => std::future::pending().await,
         Kind::Drop => None,
     }
 }
 
 impl Work {
+    fn call(&self, state: &state::State) -> Call<'_> {
+        let campaign = self.parts.uri.path().strip_prefix(route::CAMPAIGNS);
+        let changed = |id| lock(&state.campaigns).changed_by(id, &self.body);
+        let changes = campaign.filter(|_| self.route == Route::CampaignUpdate).map(changed).unwrap_or_default();
+        Call { route: self.route, campaign, changes }
+    }
+
     /// Checks the token and lets the resource do the work.
     async fn done(mut self, state: &state::State) -> Response {
         if let Some(scope) = self.route.scope() {
@@ -89,6 +112,7 @@ impl Work {
                 Err(refusal) => return refusal.into_response(),
             };
         }
+        self.parts.extensions.insert(self.manner);
         self.next.run(Request::from_parts(self.parts, Body::from(self.body))).await
     }
 }

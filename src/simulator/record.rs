@@ -13,7 +13,7 @@ use super::faults::Kind;
 use super::fields::{has_type, pairs};
 use super::quota::Minute;
 use super::ring::Ring;
-use super::route::Route;
+use super::route::{CAMPAIGNS, Route};
 use super::state::now;
 
 const KEPT: usize = 20_000;
@@ -92,9 +92,12 @@ impl Journal {
         self.highest_per_minute = 0;
     }
 
-    /// The requests of one route, or all; nothing that holds `secret` is shown.
-    pub(super) fn list(&self, route: Option<Route>, secret: &str) -> Vec<Value> {
-        let wanted = self.entries.iter().filter(|entry| route.is_none_or(|route| route == entry.route));
+    /// The requests of one route, or all, and of those whose path names one campaign, or all; nothing that holds
+    /// `secret` is shown.
+    pub(super) fn list(&self, route: Option<Route>, campaign: Option<&str>, secret: &str) -> Vec<Value> {
+        let of_route = self.entries.iter().filter(|entry| route.is_none_or(|route| route == entry.route));
+        let names = |entry: &Entry, id| entry.path.strip_prefix(CAMPAIGNS).is_some_and(|named| named == id);
+        let wanted = of_route.filter(|entry| campaign.is_none_or(|id| names(entry, id)));
         wanted.map(|entry| entry.shown(secret)).collect()
     }
 

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 pub(super) const TOKEN: &str = "/oauth/token";
 pub(super) const CAMPAIGN: &str = "/api/v2/outbound/campaigns/{campaignId}";
+/// What comes before a campaign's id.
+pub(super) const CAMPAIGNS: &str = "/api/v2/outbound/campaigns/";
 pub(super) const FORECAST: &str = "/api/v2/outbound/forecast";
 pub(super) const CONTACTS: &str = "/api/v2/outbound/contacts";
 pub(super) const MESSAGES: &str = "/api/v2/messaging/sessions";

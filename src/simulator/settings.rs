@@ -26,6 +26,8 @@ pub struct Settings {
     pub latency: Duration,
     /// The numbers a message may come from; `None` means any.
     pub verified_senders: Option<Vec<String>>,
+    /// Whether CXone starts a paused campaign by itself when its `scheduledResumeTime` is reached.
+    pub resumes_itself: bool,
     /// What the forecast says where nobody set another.
     pub forecast: ForecastShape,
     /// Decides what is left to chance: ids, the forecast's wobble, faults with a rate.
@@ -50,6 +52,7 @@ impl Default for Settings {
             requests_per_minute: None,
             latency: Duration::ZERO,
             verified_senders: None,
+            resumes_itself: false,
             forecast: ForecastShape::default(),
             seed: 0,
         }

@@ -48,7 +48,7 @@ impl Simulator {
     pub fn new(settings: Settings) -> Self {
         let state = State {
             tokens: Mutex::new(Tokens::new(settings.token_lifetime, settings.omit_expires_in)),
-            campaigns: Mutex::default(),
+            campaigns: Mutex::new(Campaigns::new(settings.resumes_itself)),
             forecasts: Mutex::default(),
             contacts: Mutex::default(),
             messages: Mutex::default(),

@@ -9,6 +9,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+mod misbehaviour;
+
 use super::state::now;
 use super::{Campaign, CampaignState, Settings, Simulator, serve};
 

@@ -5,6 +5,7 @@ mod campaign;
 mod client;
 mod load;
 mod lossy;
+mod misbehaviour;
 mod postgres;
 mod receiver;
 
