@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+
 use super::campaign::Pace;
 use super::control::{Check, Dialer, Urgency};
 use crate::cxone::{Asker, Class, Cxone, CxoneError, DialerCampaign, Endpoint};
@@ -61,7 +63,8 @@ impl Dialer for CxoneDialer {
         trace: &Traceparent,
     ) -> Result<DialerCampaign, CxoneError> {
         let asker = Asker { class: Class::Control, trace };
-        self.cxone.update_campaign(id, wanted, asker, &async || check.is_right().await).await
+        let still_wanted = || check.is_right().boxed();
+        self.cxone.update_campaign(id, wanted, asker, &still_wanted).boxed().await
     }
 
     async fn rest(&self, wait: Duration) {
