@@ -187,6 +187,10 @@ impl Conductor {
                     None => self.command_later(id, order).await,
                 }
             }
+            Err(Halt::Repeated(report)) => {
+                self.control.book.release(id, lease, None).await?;
+                Ok(*report)
+            }
             worked => {
                 self.wake.notify_one();
                 worked
@@ -196,7 +200,10 @@ impl Conductor {
 
     /// Without CXone: whoever has the campaign now, or takes it next, finds the command kept.
     async fn command_later(&self, id: &CampaignId, order: &Order) -> Result<Report, Halt> {
-        let kept = self.control.command_later(id, order).await;
+        let kept = match self.control.command_later(id, order).await {
+            Err(Halt::Repeated(report)) => Ok(*report),
+            kept => kept,
+        };
         if let Err(Halt::Refused(refusal)) = &kept {
             self.record(self.refusal_entry(id, order, refusal)).await?;
         }
@@ -338,7 +345,7 @@ impl Conductor {
             match self.renewing(id, lease, self.control.converge(id, lease, &trace)).await {
                 Ok(report) => report_on(&report),
                 Err(Halt::LeaseLost) => tracing::info!("another replica has the campaign now"),
-                Err(Halt::Refused(_)) => {}
+                Err(Halt::Refused(_) | Halt::Repeated(_)) => {}
                 Err(Halt::Database(error)) => {
                     tracing::error!(error = %error, "the work stops here; it is taken up again");
                     return Looked::Stopped;

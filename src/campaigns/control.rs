@@ -28,8 +28,8 @@ pub trait Book: Send + Sync {
     /// The campaign as it is kept; one that is not kept has nothing. A lease that has run out is not shown.
     fn load(&self, id: &CampaignId) -> impl Future<Output = Result<Campaign, sqlx::Error>> + Send;
 
-    /// Keeps the campaign and its changes together, where it is still at its revision; and with `lease`, where that
-    /// still holds. The lease is given back with `release`.
+    /// Keeps the campaign and its changes together, where it is still at its revision; with `lease`, where that still
+    /// holds; and with a command, where that was not carried out before. The lease is given back with `release`.
     fn save(
         &self,
         campaign: &Campaign,
@@ -100,6 +100,9 @@ pub enum Halt {
     /// Another replica has the campaign now.
     #[error("the lease is lost")]
     LeaseLost,
+    /// Another run of the same command has been carried out meanwhile, and was answered with this.
+    #[error("the command is carried out already")]
+    Repeated(Box<Report>),
     /// Postgres is away, or refused.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -422,10 +425,16 @@ impl<B: Book, D: Dialer> Control<B, D> {
         loop {
             let (mut changed, mut changes) = (campaign.clone(), Changes::default());
             let (then, result) = apply(&mut changed, &mut changes).map_err(Halt::Refused)?;
+            let command = changes.command.as_ref().map(|(id, _)| *id);
             if self.book.save(&changed, changes, lease, then == Lease::GiveBack).await? {
                 changed.revision += 1;
                 *campaign = changed;
                 return Ok(result);
+            }
+            if let Some(command) = command
+                && let Some(report) = self.book.report_of(command).await?
+            {
+                return Err(Halt::Repeated(Box::new(report)));
             }
             *campaign = self.book.load(&campaign.id).await?;
             if lease.is_some() && campaign.leased_by != lease {

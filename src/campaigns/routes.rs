@@ -270,7 +270,7 @@ fn problem(halt: Halt) -> Problem {
     let refusal = match halt {
         Halt::Refused(refusal) => refusal,
         Halt::Database(error) => return error.into(),
-        Halt::LeaseLost => {
+        Halt::LeaseLost | Halt::Repeated(_) => {
             let detail = "the work on the command has stopped";
             return Problem::new(ProblemKind::Unavailable, detail).retry_after(LOOK_AGAIN_AFTER.into());
         }

@@ -398,6 +398,7 @@ impl Book for CampaignStore {
                      risk_due_at = case when $18 then clock_timestamp() else risk_due_at end,
                      updated_at = clock_timestamp()
                  where campaign_id = $1 and revision = $2 and ($12::uuid is null or leased_by = $12)
+                   and not exists (select from campaign_commands where id = $21)
                  returning campaign_id
              ),
              lifted as (
