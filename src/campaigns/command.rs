@@ -153,8 +153,9 @@ impl Campaign {
         if forced_until.is_some() {
             self.override_until = reopening;
         }
-        if self.is_held(now) {
-            // The holds that are left decide when the campaign dials again.
+        if self.in_force(now).any(|hold| hold.revision <= order.revision) {
+            // Holds that are left on purpose decide when the campaign dials again. Those that came meanwhile only put
+            // off the resume.
             return Ok(());
         }
         let cause = Cause {

@@ -224,7 +224,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
         let keep = |campaign: &mut Campaign, changes: &mut Changes| {
             campaign.obey(order, None, changes, &self.clock)?;
             campaign.tick(&pace, changes, &self.clock);
-            campaign.due_at = Some(self.clock.now());
+            (campaign.due_at, campaign.check_at) = (Some(self.clock.now()), Some(self.clock.now()));
             if let Some(error) = error {
                 campaign.failed(error, &pace, &self.clock);
             }

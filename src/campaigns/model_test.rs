@@ -150,12 +150,15 @@ impl World {
 
     /// Only its end or a command to resume lifts a hold, and a command does so once.
     fn check_saved(&mut self, changes: &Changes) {
-        let now = Timestamp::from_millisecond(self.now_ms + CLOCK_ERROR_MS[0]).unwrap();
         let resume = changes.command.as_ref().map(|(id, _)| *id).filter(|id| self.resumes.contains(id));
         let window = self.row.settings.regulatory_window.clone();
         for lifted in &changes.lifted {
             let hold = self.holds.iter().chain(&changes.placed).find(|hold| hold.id == lifted.id);
-            let has_ended = hold.is_none_or(|hold| !hold.is_in_force(now, window.as_ref()));
+            // What was decided on is saved a little later.
+            let has_ended = hold.is_none_or(|hold| !hold.is_in_force(lifted.at, window.as_ref()));
+            if lifted.at > self.now() + Duration::from_millis(100) {
+                self.breaks("a hold was lifted in the future");
+            }
             if !has_ended && resume.is_none() {
                 self.breaks("a hold was lifted before its end, and by no command");
             }
@@ -242,7 +245,8 @@ impl Book for Row {
         }
         world.holds.retain(|hold| changes.lifted.iter().all(|lifted| lifted.id != hold.id));
         if let Some((id, report)) = changes.command {
-            let is_to_start = report.status == Status::Pending && !campaign.is_held(world.now());
+            let is_kept = campaign.resume.as_ref().is_some_and(|resume| resume.cause.command_id == Some(id));
+            let is_to_start = report.status == Status::Pending && (report.holds.is_empty() || is_kept);
             let is_resume = world.resumes.contains(&id);
             world.is_start_owed |= is_resume && is_to_start && world.cxone.state == CampaignState::Paused;
             world.reports.insert(id, report);

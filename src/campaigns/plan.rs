@@ -163,8 +163,10 @@ impl Campaign {
     /// CXone is known to have started the campaign for Ringback.
     fn started(&mut self, cause: &Cause, changes: &mut Changes, clock: &Clock) {
         self.record_resumed(cause, changes, clock);
-        (self.sent.pause, self.sent.change, self.resume) = (None, None, None);
+        (self.sent.pause, self.sent.change) = (None, None);
         self.sent.refusals = 0;
+        // A command that came while the start was on its way may have met somebody else's pause.
+        self.resume.take_if(|resume| resume.cause.command_id == cause.command_id);
         // What was before the pause must not pause it again.
         self.counted_from = Some(clock.now());
     }

@@ -121,7 +121,7 @@ impl Campaign {
         let again = doubts.filter(|_| error.retry_after().is_none()).map_or(again, |doubt| doubt.min(again));
         let is_urgent = was_due && self.is_urgent(now, pace);
         self.due_at = if is_urgent { Some(again) } else { self.next_due(now, pace).filter(|at| now < *at) };
-        self.check_at = if is_urgent { self.check_at } else { Some(again) };
+        self.check_at = self.check_at.filter(|_| is_urgent).or(Some(again));
     }
 }
 
