@@ -49,7 +49,8 @@ async fn an_endpoint_made_replaced_or_removed_by_configuration_is_in_the_audit_l
     assert_eq!(replaced.len(), 3, "{replaced:?}");
     assert_eq!(told(&replaced[1]), ("webhook.deleted", &json!({"webhookId": first_id})));
     assert_eq!(told(&replaced[2]), ("webhook.created", &json!({"webhookId": second_id, "url": second.url})));
-    (one.kill().await, other.kill().await);
+    one.kill().await;
+    other.kill().await;
 
     let disable = "update webhook_endpoints set disabled_at = now(), disabled_reason = 'gone' where deleted_at is null";
     sqlx::query(disable).execute(&world.database.pool).await.unwrap();
