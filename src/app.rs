@@ -39,7 +39,7 @@ const PURGE_AGAIN_AFTER: Duration = Duration::from_secs(15);
 /// Where Postgres refuses.
 pub async fn configure(db: &Db, settings: &ServiceSettings, clock: &Clock) -> Result<(), sqlx::Error> {
     let url = settings.webhooks.configured.as_ref().map(|(url, _)| url.as_str());
-    WebhookStore::new(db.clone()).configure(clock.new_id(), url, clock.now()).await
+    WebhookStore::new(db.clone()).configure(url, clock).await
 }
 
 /// A service that is ready to run.
@@ -116,9 +116,10 @@ pub fn build(settings: &ServiceSettings, db: Db, clock: Clock, stop: Cancellatio
         draining: stop.clone(),
     };
     let idempotency = Idempotency::new(db.clone(), clock.clone());
+    let watched = Arc::clone(&rates);
     let operations = Operations {
         pool: db.clone(),
-        metrics: telemetry::metrics(),
+        metrics: Arc::new(move || telemetry::metrics().render() + &watched.metrics()),
         draining: stop.clone(),
         cxone: Arc::new(move || cxone.condition().to_string()),
     };
@@ -167,7 +168,8 @@ impl App {
         let worker = tokio::spawn(Arc::clone(&self.worker).run(self.stop.clone()));
         let conductor = tokio::spawn(Arc::clone(&self.conductor).run(self.stop.clone()));
         let deliveries = tokio::spawn(Arc::clone(&self.deliveries).run(self.stop.clone()));
-        let rates = tokio::spawn(self.rates.run(self.stop.clone()));
+        let last_request = CancellationToken::new();
+        let rates = tokio::spawn(self.rates.run(last_request.clone()));
         let marking = tokio::spawn(self.risk_marker.run(self.stop.clone()));
         let purge = tokio::spawn(purge(self.idempotency, self.stop.clone()));
         let upkeep = tokio::spawn(keep_metrics_small(self.stop.clone()));
@@ -190,6 +192,7 @@ impl App {
         self.stop.cancel();
         // Only now: a request that was still running may have started on a callback.
         tokio::join!(self.worker.drain(), self.conductor.drain(), self.deliveries.drain());
+        last_request.cancel();
         for task in [worker, conductor, rates, marking, deliveries, purge, upkeep] {
             match tokio::time::timeout(LAST_WORDS, task).await {
                 Ok(Ok(())) => {}

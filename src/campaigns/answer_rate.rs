@@ -19,7 +19,7 @@ pub struct Guard {
     /// Whether it does; the figures are kept all the same.
     pub enabled: bool,
     /// The length of the sliding window.
-    #[schema(minimum = 100, maximum = 86_400_000, example = 300_000)]
+    #[schema(minimum = 1_000, maximum = 86_400_000, example = 300_000)]
     pub window_ms: u32,
     /// Answers by attempts; below it the campaign is paused.
     #[schema(minimum = 0, maximum = 1, example = 0.35)]

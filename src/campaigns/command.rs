@@ -110,8 +110,10 @@ impl Campaign {
                     return Err(Refusal::Throttled);
                 }
                 if !self.refresh(hold, changes, clock) {
-                    let hold = Hold { counts: self.counts, ..hold.as_ref().clone() };
-                    self.place(hold, changes, clock);
+                    // The guard has acted on counts of its own.
+                    let is_guard = hold.triggered_by == Trigger::SlidingWindowThrottle;
+                    let counts = if is_guard { hold.counts } else { self.counts };
+                    self.place(Hold { counts, ..hold.as_ref().clone() }, changes, clock);
                 }
                 Ok(())
             }

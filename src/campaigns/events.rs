@@ -16,7 +16,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer_rate::Counts;
-use super::rates::{AnswerRates, Happening};
+use super::rates::AnswerRates;
+use super::watched::Happening;
 use crate::http::{
     Allowed, Faults, JsonBytes, Member, Problem, ProblemKind, RequestInfo, Segment, Unknown, parse_json, required,
 };
@@ -24,6 +25,8 @@ use crate::types::{CampaignId, Fault, parse_instant};
 
 /// The contract's largest request.
 const MOST_EVENTS: usize = 10_000;
+/// The most that one event may stand for.
+const MOST_COUNT: u32 = 1_000_000;
 /// So far the clocks of dialers may be ahead.
 const AHEAD: Duration = Duration::from_secs(5);
 
@@ -49,6 +52,7 @@ struct Event<'a> {
     timestamp: Option<Cow<'a, str>>,
     /// How many; 1, where absent.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 1_000_000)]
     count: Option<u32>,
 }
 
@@ -76,7 +80,8 @@ pub fn routes() -> OpenApiRouter<Arc<AnswerRates>> {
 /// Report what a dialer did
 ///
 /// Attempts and answers, which make the campaign's answer rate. They are counted, not kept: a replica that dies loses
-/// those of its last quarter of a second. Events older than the window are accepted and do not count.
+/// those of its last quarter of a second. Events older than the window, and those of a campaign without `answerRate`
+/// settings, are accepted and do not count.
 #[utoipa::path(post, path = "/v1/campaigns/{campaignId}/events", operation_id = "postCampaignEvents", tag = "Campaigns",
     security(("key" = ["events:write"])), request_body = Events<'static>, params(("campaignId" = String, Path)),
     responses((status = 202, body = Accepted), (status = 422), (status = 503, description = "Too many campaigns at once")))]
@@ -111,12 +116,19 @@ fn read_fast(body: &[u8], now: Timestamp) -> Option<Vec<Happening>> {
 
 fn happening(kind: EventType, timestamp: Option<&str>, count: Option<u32>, now: Timestamp) -> Result<Happening, Fault> {
     let at = timestamp.map_or(Ok(now), |text| instant(text, now))?;
-    let count = u64::from(count.unwrap_or(1));
+    let count = u64::from(bounded(count.unwrap_or(1))?);
     let counts = match kind {
         EventType::Attempt => Counts { attempts: count, answers: 0 },
         EventType::Answer => Counts { attempts: 0, answers: count },
     };
     Ok(Happening { at, counts })
+}
+
+fn bounded(count: u32) -> Result<u32, Fault> {
+    if count <= MOST_COUNT {
+        return Ok(count);
+    }
+    Err(Fault::new("out-of-range", format!("must be at most {MOST_COUNT}")))
 }
 
 fn instant(text: &str, now: Timestamp) -> Result<Timestamp, Fault> {
@@ -178,7 +190,7 @@ fn read_event(event: &EventRequest, now: Timestamp, faults: &mut Faults) -> Opti
         _ => Err(Fault::new("unknown-event-type", "must be ATTEMPT or ANSWER")),
     });
     faults.optional("timestamp", &event.timestamp, |text| instant(text, now));
-    faults.optional("count", &event.count, |_| Ok(()));
+    faults.optional("count", &event.count, |count| bounded(*count));
     faults.unknown(&event.unknown);
     None
 }
@@ -202,12 +214,12 @@ mod tests {
     fn events_are_counted_at_their_moment() {
         let body = json!({"events": [
             {"type": "ATTEMPT"},
-            {"type": "ANSWER", "timestamp": "2026-11-20T09:59:58-05:00", "count": 4_294_967_295_u32},
+            {"type": "ANSWER", "timestamp": "2026-11-20T09:59:58-05:00", "count": 1_000_000},
             {"type": "ATTEMPT", "timestamp": "2026-11-20T15:00:05Z", "count": 0},
         ]});
         let happened = read_fast(body.to_string().as_bytes(), now()).unwrap();
         let counts = happened.iter().map(|happening| (happening.counts.attempts, happening.counts.answers));
-        assert_eq!(counts.collect::<Vec<_>>(), [(1, 0), (0, 4_294_967_295), (0, 0)]);
+        assert_eq!(counts.collect::<Vec<_>>(), [(1, 0), (0, 1_000_000), (0, 0)]);
         assert_eq!(happened[1].at.to_string(), "2026-11-20T14:59:58Z");
         assert_eq!(read_fast(br#"{"events": []}"#, now()), Some(vec![]));
     }
@@ -217,6 +229,7 @@ mod tests {
         let body = json!({"events": [
             {"type": "ATTEMPT"}, {"type": "HANGUP"}, {"count": -1}, 7,
             {"type": "ANSWER", "timestamp": "2026-11-20T15:00:05.001Z"}, {"type": "ANSWER", "timestamp": "noon", "who": 1},
+            {"type": "ATTEMPT", "count": 1_000_001},
         ], "campaign": 1});
         assert_eq!(
             faults(&body.to_string()),
@@ -228,9 +241,11 @@ mod tests {
                 "/events/4/timestamp in-the-future",
                 "/events/5/timestamp not-a-timestamp",
                 "/events/5/who unknown-member",
+                "/events/6/count out-of-range",
                 "/campaign unknown-member",
             ]
         );
+        assert_eq!(faults(r#"{"events": [{"type": "ANSWER", "count": 1000001}]}"#), ["/events/0/count out-of-range"]);
         assert_eq!(faults("{}"), ["/events required"]);
         let too_many =
             format!(r#"{{"events": [{}{{"type": "ANSWER"}}]}}"#, r#"{"type": "ANSWER"},"#.repeat(MOST_EVENTS));

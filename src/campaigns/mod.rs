@@ -28,6 +28,7 @@ mod settings_routes;
 mod settings_store;
 mod settings_wire;
 mod store;
+mod watched;
 
 pub use affected::ScheduledCallbacks;
 pub use answer_rate::{Counts, Window};

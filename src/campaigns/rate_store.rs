@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::answer_rate::{Counts, Guard, Step};
 use super::settings::CampaignSettings;
+use super::watched::Addition;
 use crate::db::{Db, purge_in_steps};
 use crate::types::CampaignId;
 
@@ -42,7 +44,7 @@ pub struct RateStore {
 }
 
 #[derive(Serialize)]
-struct Addition<'a> {
+struct Row<'a> {
     campaign_id: &'a CampaignId,
     window_ms: i64,
     epoch: Timestamp,
@@ -58,22 +60,27 @@ impl RateStore {
         Self { pool }
     }
 
-    /// Adds to the steps.
+    /// Adds a replica's next batch to the steps; nothing, where a batch of this number has been added already. So a batch
+    /// whose answer was lost may be sent again.
     ///
     /// # Errors
-    /// Where Postgres refuses; nothing is added then.
-    pub async fn add(&self, additions: &[(CampaignId, Watching, Step)]) -> Result<(), sqlx::Error> {
-        if additions.is_empty() {
-            return Ok(());
-        }
-        let rows: Vec<_> = additions.iter().map(|(id, watching, step)| addition(id, watching, step)).collect();
+    /// Where Postgres refuses, or does not answer; it may have been added all the same.
+    pub async fn add(&self, replica: Uuid, number: i64, batch: &[Addition]) -> Result<(), sqlx::Error> {
+        let rows: Vec<_> = batch.iter().map(|(id, watching, step)| row(id, watching, step)).collect();
         // In one order everywhere, so that replicas wait for each other and never lock each other. Nobody waits for the
         // disk: these are counters, not records.
         sqlx::query!(
             "with quick as materialized (select set_config('synchronous_commit', 'off', true) as setting),
+             turn as (
+                 insert into answer_rate_shares as last (replica, batch, shared_at)
+                 select $3, $4, clock_timestamp() from quick
+                 on conflict (replica) do update set batch = excluded.batch, shared_at = excluded.shared_at
+                     where last.batch < excluded.batch
+                 returning replica
+             ),
              given as (
                  select r.* from jsonb_to_recordset($1) as r(campaign_id text, window_ms bigint, epoch timestamptz,
-                     starts_at timestamptz, counts_until timestamptz, attempts bigint, answers bigint), quick
+                     starts_at timestamptz, counts_until timestamptz, attempts bigint, answers bigint), turn
                  order by campaign_id, window_ms, epoch, starts_at
              )
              insert into answer_rate_buckets as kept
@@ -83,7 +90,27 @@ impl RateStore {
                  attempts = least(kept.attempts + excluded.attempts, $2),
                  answers = least(kept.answers + excluded.answers, $2)",
             json!(rows),
-            MOST
+            MOST,
+            replica,
+            number
+        )
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// Deletes what was shared of campaigns whose settings have no `answerRate` any more.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn forget(&self, ids: &[CampaignId]) -> Result<(), sqlx::Error> {
+        let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        sqlx::query!(
+            "delete from answer_rate_buckets as b where b.campaign_id = any($1) and not exists (
+                 select from campaign_settings as s
+                 where s.campaign_id = b.campaign_id and s.settings -> 'answerRate' <> 'null'
+             )",
+            &names
         )
         .execute(&self.pool)
         .await
@@ -161,11 +188,15 @@ impl RateStore {
         Ok((shared.watching, sum))
     }
 
-    /// Deletes the steps that no longer count.
+    /// Deletes the steps that no longer count, and the last batches of replicas that have long ended.
     ///
     /// # Errors
     /// Where Postgres refuses; what was deleted before stays so.
     pub async fn purge(&self, now: Timestamp) -> Result<u64, sqlx::Error> {
+        // What was in such a batch has left the longest window.
+        sqlx::query!("delete from answer_rate_shares where shared_at < clock_timestamp() - interval '2 days'")
+            .execute(&self.pool)
+            .await?;
         purge_in_steps(PURGE_STEP, |limit| async move {
             let purged = sqlx::query!(
                 "delete from answer_rate_buckets where ctid = any(array(
@@ -185,9 +216,9 @@ fn window_of(watching: &Watching) -> i64 {
     i64::try_from(watching.window().as_millis()).unwrap_or(i64::MAX)
 }
 
-fn addition<'a>(id: &'a CampaignId, watching: &Watching, step: &Step) -> Addition<'a> {
+fn row<'a>(id: &'a CampaignId, watching: &Watching, step: &Step) -> Row<'a> {
     let bounded = |count: u64| i64::try_from(count).unwrap_or(MOST).min(MOST);
-    Addition {
+    Row {
         campaign_id: id,
         window_ms: window_of(watching),
         epoch: watching.epoch,

@@ -1,21 +1,24 @@
-//! The answer rates of all campaigns that dialers report on: counted in memory, shared through Postgres a few times a
-//! second, and watched by the guard.
+//! The answer rates of the campaigns that have `answerRate` settings: counted in memory, shared through Postgres a few
+//! times a second, and watched by the guard.
 //!
 //! A replica that dies loses what it had not yet shared: the events of less than [`SHARE_EVERY`].
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::answer_rate::{Counts, DEFAULT_WINDOW, Guard, Step, Window};
-use super::command::{Command, Order};
+use super::answer_rate::{Counts, DEFAULT_WINDOW};
+use super::command::{Command, Order, Refusal};
 use super::conductor::{Conductor, report_on};
 use super::control::Halt;
 use super::hold::{Hold, PauseReason, Trigger};
-use super::rate_store::{RateStore, Shared, Watching};
+use super::rate_store::{RateStore, Watching};
+use super::watched::{Addition, Happening, TooManyCampaigns, Trip, Watchlist};
 use crate::audit::Actor;
 use crate::clock::Clock;
 use crate::trace::Traceparent;
@@ -23,71 +26,31 @@ use crate::types::CampaignId;
 
 /// How often replicas tell each other what they have counted.
 const SHARE_EVERY: Duration = Duration::from_millis(250);
-/// Campaigns that one replica watches at a time. Each takes some kilobytes.
-const MOST_CAMPAIGNS: usize = 10_000;
+/// After the last request, what was counted is shared within this, or lost.
+const LAST_SHARE: Duration = Duration::from_secs(4);
 /// How long CXone is given to confirm a pause before the guard leaves it to the conductor.
 const PAUSE_WAIT: Duration = Duration::from_secs(5);
-/// After the guard was refused (the campaign is not running), it is quiet for so long.
-const QUIET: SignedDuration = SignedDuration::from_secs(60);
+/// After the campaign was found not to be running, the guard is quiet for so long.
+const QUIET: Duration = Duration::from_secs(60);
+/// After Postgres failed, it tries again so soon.
+const RETRY: Duration = Duration::from_secs(1);
 /// How often steps that have left their windows are deleted.
 const PURGE_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
-/// What happened in a dialer: so many attempts, so many answers, at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Happening {
-    pub at: Timestamp,
-    pub counts: Counts,
-}
-
-/// More campaigns are reported on than one replica watches.
-#[derive(Debug)]
-pub struct TooManyCampaigns;
-
-/// A campaign that this replica has events of.
-struct Watched {
-    watching: Watching,
-    /// What all replicas had shared when this one last looked.
-    shared: Window,
-    /// What this replica has not shared yet.
-    fresh: Window,
-    last_event: Timestamp,
-    quiet_until: Timestamp,
-}
-
-impl Watched {
-    fn new(watching: Watching, now: Timestamp) -> Self {
-        let (shared, fresh) = (Window::new(watching.window()), Window::new(watching.window()));
-        Self { watching, shared, fresh, last_event: now, quiet_until: Timestamp::MIN }
-    }
-
-    fn counts(&mut self, now: Timestamp) -> Counts {
-        let (shared, fresh) = (self.shared.counts(now), self.fresh.counts(now));
-        Counts {
-            attempts: shared.attempts.saturating_add(fresh.attempts),
-            answers: shared.answers.saturating_add(fresh.answers),
-        }
-    }
-
-    /// Takes in what all replicas have shared.
-    fn refresh(&mut self, found: Shared, now: Timestamp) {
-        if found.watching.window() != self.watching.window() || found.watching.epoch != self.watching.epoch {
-            self.fresh = Window::new(found.watching.window());
-        }
-        self.shared = Window::new(found.watching.window());
-        for step in &found.steps {
-            self.shared.record(step.starts_at, now, step.counts);
-        }
-        self.watching = found.watching;
-    }
-
-    fn is_over(&self, now: Timestamp) -> bool {
-        now.duration_since(self.last_event).unsigned_abs() > self.watching.window() + 4 * SHARE_EVERY
-    }
+/// What this replica shares: one numbered batch after the other.
+struct Sharing {
+    /// This run of this replica.
+    replica: Uuid,
+    /// Of the last batch.
+    number: i64,
+    /// That batch, until Postgres has said that it has it: it is sent again as it is, since it may have been committed.
+    unanswered: Vec<Addition>,
+    purge_at: Timestamp,
 }
 
 /// Counts events, and watches the rates.
 pub struct AnswerRates {
-    watched: Mutex<HashMap<CampaignId, Watched>>,
+    watchlist: Mutex<Watchlist>,
     store: RateStore,
     conductor: Arc<Conductor>,
     clock: Clock,
@@ -96,84 +59,102 @@ pub struct AnswerRates {
 impl AnswerRates {
     /// With nothing counted yet.
     pub fn new(store: RateStore, conductor: Arc<Conductor>, clock: Clock) -> Self {
-        Self { watched: Mutex::default(), store, conductor, clock }
+        Self { watchlist: Mutex::default(), store, conductor, clock }
     }
 
-    /// Counts what happened in a campaign.
+    /// Counts what happened in a campaign, where it has `answerRate` settings.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked for the settings of a campaign that this replica has not met.
+    /// Where Postgres cannot be asked for the settings of a campaign that this replica does not know.
     pub async fn count(
         &self,
         id: &CampaignId,
         happened: &[Happening],
     ) -> Result<Result<(), TooManyCampaigns>, sqlx::Error> {
-        if self.count_known(id, happened) {
+        if self.lock().count(id, happened, self.clock.now()) {
             return Ok(Ok(()));
         }
-        let found = self.store.shared(std::slice::from_ref(id), self.clock.now()).await?.remove(id);
-        {
-            let now = self.clock.now();
-            let mut watched = self.lock();
-            if watched.len() >= MOST_CAMPAIGNS {
-                return Ok(Err(TooManyCampaigns));
-            }
-            let shared = found.unwrap_or_default();
-            let mut campaign = Watched::new(shared.watching, now);
-            campaign.refresh(shared, now);
-            watched.entry(id.clone()).or_insert(campaign);
-        }
-        self.count_known(id, happened);
-        Ok(Ok(()))
-    }
-
-    fn count_known(&self, id: &CampaignId, happened: &[Happening]) -> bool {
+        let found = self.store.shared(std::slice::from_ref(id), self.clock.now()).await?.remove(id).unwrap_or_default();
         let now = self.clock.now();
-        let mut watched = self.lock();
-        let Some(campaign) = watched.get_mut(id) else { return false };
-        campaign.last_event = now;
-        for happening in happened.iter().filter(|happening| happening.at >= campaign.watching.epoch) {
-            campaign.fresh.record(happening.at, now, happening.counts);
+        let mut watchlist = self.lock();
+        let met = watchlist.meet(id, found, now);
+        if met.is_ok() {
+            watchlist.count(id, happened, now);
         }
-        true
+        Ok(met)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CampaignId, Watched>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Watchlist> {
+        self.watchlist.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shares and watches, until `stop`; then shares once more.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut timer = tokio::time::interval(SHARE_EVERY);
-        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut purge_at = Timestamp::MIN;
-        loop {
-            let is_last = stop.run_until_cancelled(timer.tick()).await.is_none();
-            if let Err(error) = self.share(&mut purge_at).await {
+    /// The figures of the watched campaigns, in the format of Prometheus. Nothing is kept of a campaign that is not watched
+    /// any more.
+    pub fn metrics(&self) -> String {
+        let figures = self.lock().figures(self.clock.now());
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || figures.iter().for_each(|(id, counts)| report(id, *counts)));
+        recorder.handle().render()
+    }
+
+    /// Shares and watches until the last request has been answered; then shares once more.
+    pub async fn run(self: Arc<Self>, last_request: CancellationToken) {
+        let mut sharing =
+            Sharing { replica: self.clock.new_id(), number: 0, unanswered: Vec::new(), purge_at: Timestamp::MIN };
+        let mut timer = interval(SHARE_EVERY);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while last_request.run_until_cancelled(timer.tick()).await.is_some() {
+            if let Err(error) = self.share(&mut sharing).await {
                 tracing::error!(error = %error, "answer rates are not shared");
             }
-            if is_last {
-                return;
-            }
+        }
+        if timeout(LAST_SHARE, self.share_last(&mut sharing, &mut timer)).await.is_err() {
+            tracing::error!("the last events of campaigns were not shared");
+        }
+    }
+
+    async fn share_last(&self, sharing: &mut Sharing, timer: &mut Interval) {
+        while let Err(error) = self.add_fresh(sharing).await {
+            tracing::warn!(error = %error, "the last events of campaigns are not shared yet");
+            timer.tick().await;
         }
     }
 
     /// Tells Postgres what was counted, learns what others have, and pauses what has to be.
-    async fn share(self: &Arc<Self>, purge_at: &mut Timestamp) -> Result<(), sqlx::Error> {
-        self.purge(purge_at);
-        let (fresh, ids) = self.take_fresh();
+    async fn share(self: &Arc<Self>, sharing: &mut Sharing) -> Result<(), sqlx::Error> {
+        self.purge(&mut sharing.purge_at);
+        self.add_fresh(sharing).await?;
+        let ids = self.lock().ids();
         if ids.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.store.add(&fresh).await {
-            self.put_back(fresh);
-            return Err(error);
-        }
         let now = self.clock.now();
         let found = self.store.shared(&ids, now).await?;
-        for (id, guard, counts) in self.refresh(found, now) {
+        let refreshed = self.lock().refresh(found, now);
+        for trip in refreshed.trips {
             let rates = Arc::clone(self);
-            tokio::spawn(async move { rates.throttle(id, guard, counts, now).await });
+            tokio::spawn(async move { rates.throttle(trip, now).await });
+        }
+        if !refreshed.forgotten.is_empty() {
+            self.store.forget(&refreshed.forgotten).await?;
+        }
+        Ok(())
+    }
+
+    /// Shares a batch that was not answered, and then what was counted since.
+    async fn add_fresh(&self, sharing: &mut Sharing) -> Result<(), sqlx::Error> {
+        self.send(sharing).await?;
+        sharing.unanswered = self.lock().take_fresh();
+        if !sharing.unanswered.is_empty() {
+            sharing.number += 1;
+        }
+        self.send(sharing).await
+    }
+
+    async fn send(&self, sharing: &mut Sharing) -> Result<(), sqlx::Error> {
+        if !sharing.unanswered.is_empty() {
+            self.store.add(sharing.replica, sharing.number, &sharing.unanswered).await?;
+            sharing.unanswered.clear();
         }
         Ok(())
     }
@@ -193,52 +174,35 @@ impl AnswerRates {
         });
     }
 
-    fn take_fresh(&self) -> (Vec<(CampaignId, Watching, Step)>, Vec<CampaignId>) {
-        let mut watched = self.lock();
-        let mut taken = Vec::new();
-        for (id, campaign) in watched.iter_mut() {
-            for step in campaign.fresh.drain() {
-                taken.push((id.clone(), campaign.watching, step));
-                // Counted here until Postgres says what all have counted.
-                campaign.shared.record(step.starts_at, step.starts_at, step.counts);
+    /// Places the hold, as a command of Ringback's own. The guard goes on watching whoever has placed it: the stored hold
+    /// keeps it quiet, and the next low rate after that asks for another.
+    async fn throttle(&self, trip: Trip, now: Timestamp) {
+        let Trip { id, guard, counts } = trip;
+        tracing::warn!(campaign.id = %id, campaign.attempts = counts.attempts, campaign.answers = counts.answers,
+            "the answer rate has fallen under its floor");
+        let order = self.order(guard.pause_for(), now);
+        let commanded = match self.conductor.with_affected_callbacks(&id, order).await {
+            Ok(order) => self.conductor.command(&id, order, PAUSE_WAIT).await,
+            Err(error) => Err(error.into()),
+        };
+        let quiet_for = match commanded {
+            Ok(report) => {
+                report_on(&report);
+                Duration::ZERO
             }
-        }
-        (taken, watched.keys().cloned().collect())
+            Err(Halt::Refused(refusal)) => {
+                tracing::info!(campaign.id = %id, reason = refusal.slug(), "the campaign is not throttled");
+                if refusal == Refusal::Throttled { Duration::ZERO } else { QUIET }
+            }
+            Err(error @ (Halt::LeaseLost | Halt::Database(_))) => {
+                tracing::error!(campaign.id = %id, error = %error, "the campaign could not be throttled");
+                RETRY
+            }
+        };
+        self.lock().placed(&id, quiet_for, self.clock.now());
     }
 
-    fn put_back(&self, taken: Vec<(CampaignId, Watching, Step)>) {
-        let now = self.clock.now();
-        let mut watched = self.lock();
-        for (id, _, step) in taken {
-            if let Some(campaign) = watched.get_mut(&id) {
-                campaign.fresh.record(step.starts_at, now, step.counts);
-            }
-        }
-    }
-
-    /// Takes in what is shared; gives the campaigns that have to be paused.
-    fn refresh(&self, mut found: HashMap<CampaignId, Shared>, now: Timestamp) -> Vec<(CampaignId, Guard, Counts)> {
-        let mut trips = Vec::new();
-        let mut watched = self.lock();
-        watched.retain(|id, campaign| {
-            // One that was met just now is looked at next time.
-            let Some(found) = found.remove(id) else { return true };
-            campaign.refresh(found, now);
-            let counts = campaign.counts(now);
-            report(id, counts);
-            let is_quiet = campaign.watching.is_throttled || now < campaign.quiet_until;
-            if let Some(guard) = campaign.watching.guard.filter(|guard| guard.trips(counts) && !is_quiet) {
-                // Until the hold is seen, or has failed to be placed.
-                campaign.quiet_until = now + PAUSE_WAIT;
-                trips.push((id.clone(), guard, counts));
-            }
-            !campaign.is_over(now)
-        });
-        trips
-    }
-
-    /// Places the hold, as a command of Ringback's own.
-    async fn throttle(&self, id: CampaignId, guard: Guard, counts: Counts, now: Timestamp) {
+    fn order(&self, pause_for: Duration, now: Timestamp) -> Order {
         let by = Actor::system("answer-rate");
         let hold = Hold {
             id: self.clock.new_id(),
@@ -247,7 +211,7 @@ impl AnswerRates {
             triggered_by: Trigger::SlidingWindowThrottle,
             placed_by: by.clone(),
             placed_at: now,
-            ends_at: Some(now + guard.pause_for()),
+            ends_at: Some(now + pause_for),
             max_agents: None,
             regulatory_window: None,
             request_id: None,
@@ -255,7 +219,7 @@ impl AnswerRates {
             counts,
             revision: 0,
         };
-        let order = Order {
+        Order {
             id: hold.id,
             is_repeated: false,
             revision: 0,
@@ -265,22 +229,6 @@ impl AnswerRates {
             request_id: None,
             arrived_at: now,
             may_override: false,
-        };
-        tracing::warn!(campaign.id = %id, campaign.attempts = counts.attempts, campaign.answers = counts.answers,
-            "the answer rate has fallen under its floor");
-        let commanded = match self.conductor.with_affected_callbacks(&id, order).await {
-            Ok(order) => self.conductor.command(&id, order, PAUSE_WAIT).await,
-            Err(error) => Err(error.into()),
-        };
-        match commanded {
-            Ok(report) => report_on(&report),
-            Err(Halt::Refused(refusal)) => {
-                tracing::info!(campaign.id = %id, reason = refusal.slug(), "the campaign is not throttled");
-                if let Some(campaign) = self.lock().get_mut(&id) {
-                    campaign.quiet_until = self.clock.now() + QUIET;
-                }
-            }
-            Err(error) => tracing::error!(campaign.id = %id, error = %error, "the campaign could not be throttled"),
         }
     }
 }

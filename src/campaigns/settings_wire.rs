@@ -13,8 +13,10 @@ use crate::types::{DailyWindow, Fault, PhoneNumber, Region, Zone, parse_time_of_
 
 /// A call that takes longer than this is no call.
 const LONGEST_HANDLE_TIME: u32 = 4 * 3600;
-/// For windows and pauses of the answer rate's guard.
-const SHORTEST_MS: u32 = 100;
+/// For the window of the answer rate's guard: replicas share what they have counted a few times a second.
+const SHORTEST_WINDOW_MS: u32 = 1_000;
+/// For its pause.
+const SHORTEST_PAUSE_MS: u32 = 100;
 const DAY_MS: u32 = 24 * 3600 * 1000;
 /// Several open times for each day of the week.
 const MOST_DAYS: usize = 50;
@@ -189,14 +191,14 @@ struct GuardRequest {
 }
 
 fn read_guard(request: GuardRequest, faults: &mut Faults) -> Option<Guard> {
-    let up_to_a_day = |ms: &u32| {
-        if (SHORTEST_MS..=DAY_MS).contains(ms) {
-            return Ok(*ms);
+    let up_to_a_day = |ms: u32, shortest: u32| {
+        if (shortest..=DAY_MS).contains(&ms) {
+            return Ok(ms);
         }
-        Err(Fault::new("out-of-range", format!("must be {SHORTEST_MS} to {DAY_MS} ms")))
+        Err(Fault::new("out-of-range", format!("must be {shortest} to {DAY_MS} ms")))
     };
     let enabled = faults.optional("enabled", &request.enabled, |enabled| Ok(*enabled));
-    let window_ms = faults.required("windowMs", &request.window_ms, up_to_a_day);
+    let window_ms = faults.required("windowMs", &request.window_ms, |ms| up_to_a_day(*ms, SHORTEST_WINDOW_MS));
     let min_answer_rate = faults.required("minAnswerRate", &request.min_answer_rate, |rate| {
         if (0.0..=1.0).contains(rate) { Ok(*rate) } else { Err(Fault::new("out-of-range", "must be 0 to 1")) }
     });
@@ -204,7 +206,7 @@ fn read_guard(request: GuardRequest, faults: &mut Faults) -> Option<Guard> {
         0 => Err(Fault::new("out-of-range", "must be at least 1")),
         attempts => Ok(*attempts),
     });
-    let pause_for_ms = faults.required("pauseForMs", &request.pause_for_ms, up_to_a_day);
+    let pause_for_ms = faults.required("pauseForMs", &request.pause_for_ms, |ms| up_to_a_day(*ms, SHORTEST_PAUSE_MS));
     faults.unknown(&request.unknown);
     Some(Guard {
         enabled: enabled.unwrap_or(true),
@@ -364,6 +366,20 @@ mod tests {
                 "/answerRate/floor unknown-member",
             ]
         );
+        let guard = |window: u32, pause: u32| {
+            json!({"answerRate": {
+                "windowMs": window, "minAnswerRate": 0.35, "minAttempts": 100, "pauseForMs": pause,
+            }})
+        };
+        assert_eq!(
+            read(guard(999, 99)).unwrap_err(),
+            ["/answerRate/windowMs out-of-range", "/answerRate/pauseForMs out-of-range"]
+        );
+        assert!(read(guard(1_000, 100)).is_ok() && read(guard(DAY_MS + 1, 100)).is_err());
+        // As it was kept when shorter windows were allowed.
+        let kept = json!({"answerRate": {"enabled": true, "windowMs": 100, "minAnswerRate": 0.5, "minAttempts": 1,
+            "pauseForMs": 100}});
+        assert_eq!(serde_json::from_value::<CampaignSettings>(kept).unwrap().answer_rate.unwrap().window_ms, 100);
         assert_eq!(
             read(json!({"averageHandleTimeSeconds": -1, "businessHours": []})).unwrap_err(),
             ["/businessHours wrong-type", "/averageHandleTimeSeconds wrong-type"]

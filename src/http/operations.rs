@@ -9,7 +9,6 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -29,7 +28,7 @@ pub struct Operations {
     /// The database that readiness depends on.
     pub pool: Db,
     /// Everything that was measured.
-    pub metrics: PrometheusHandle,
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Ends when the service begins to drain: it then takes no more work.
     pub draining: tokio_util::sync::CancellationToken,
     /// How CXone is. It does not decide whether the service is ready: what it accepts, it keeps.
@@ -103,7 +102,7 @@ async fn readyz(State(operations): State<Operations>) -> Response {
 #[utoipa::path(get, path = "/metrics", tag = "Operations",
     responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(operations): State<Operations>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], operations.metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (operations.metrics)()).into_response()
 }
 
 /// What a problem type means

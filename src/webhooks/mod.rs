@@ -7,6 +7,7 @@ mod retry;
 mod routes;
 mod secret;
 mod store;
+mod store_configured;
 mod worker;
 
 pub use address::Reach;

@@ -104,6 +104,10 @@ impl WebhookStore {
         Self { pool }
     }
 
+    pub(super) fn pool(&self) -> &Db {
+        &self.pool
+    }
+
     /// Keeps a new endpoint, with its entry. False where an earlier run of the same request has made it; it is left as it
     /// is then.
     ///
@@ -129,45 +133,6 @@ impl WebhookStore {
             entry.into_json()
         );
         Ok(kept.fetch_optional(&self.pool).await?.is_some())
-    }
-
-    /// The endpoint of the configuration is this one, and no other; none, where absent.
-    ///
-    /// # Errors
-    /// Where Postgres refuses.
-    pub async fn configure(&self, id: Uuid, url: Option<&str>, now: Timestamp) -> Result<(), sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
-        sqlx::query!(
-            "update webhook_endpoints set deleted_at = $2
-             where is_configured and deleted_at is null and ($1::text is null or url <> $1)",
-            url,
-            now.to_sqlx() as _
-        )
-        .execute(&mut transaction)
-        .await?;
-        if let Some(url) = url {
-            sqlx::query!(
-                "insert into webhook_endpoints (id, url, description, is_configured, created_at)
-                 values ($1, $2, 'WFO_WEBHOOK_URL', true, $3)
-                 on conflict (url) where is_configured do update
-                     set deleted_at = null, disabled_at = null, disabled_reason = null, failing_since = null
-                     where webhook_endpoints.deleted_at is not null or webhook_endpoints.disabled_at is not null",
-                id,
-                url,
-                now.to_sqlx() as _
-            )
-            .execute(&mut transaction)
-            .await?;
-        }
-        sqlx::query!(
-            "update webhook_deliveries set status = 'dead', due_at = null, updated_at = $1
-             where status = 'pending'
-               and endpoint_id in (select id from webhook_endpoints where is_configured and deleted_at is not null)",
-            now.to_sqlx() as _
-        )
-        .execute(&mut transaction)
-        .await?;
-        transaction.commit().await
     }
 
     /// The endpoint with this id.

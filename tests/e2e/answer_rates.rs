@@ -112,6 +112,7 @@ async fn too_few_attempts_enough_answers_or_a_guard_that_is_off_never_pause_a_ca
 #[tokio::test]
 async fn late_events_count_while_they_are_in_the_window_and_bad_ones_are_told_all_at_once() {
     let world = World::of_campaigns(&[]).await;
+    world.set(&guard(json!({"enabled": false, "windowMs": 300_000}))).await;
     let path = format!("/v1/campaigns/{DIALING}/events");
     let send = async |events: Value| world.command_to(&world.service.base_url, &path, &json!({"events": events})).await;
 

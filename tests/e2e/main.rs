@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
+mod answer_rate_rules;
 mod answer_rates;
 mod audit;
 mod bad_answers;
@@ -12,6 +13,7 @@ mod budget;
 mod callbacks;
 mod campaigns;
 mod commands;
+mod configured_webhook;
 mod convergence;
 mod crashes;
 mod cxone_faults;

@@ -250,6 +250,14 @@ impl Service {
         assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
     }
 
+    /// The memory that it has now, in KiB.
+    pub async fn resident_kib(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = tokio::fs::read_to_string(status).await.unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// SIGTERM; gives the exit status and how long it took.
     pub async fn terminate(mut self) -> (std::process::ExitStatus, Duration) {
         let started = Instant::now();

@@ -1,5 +1,6 @@
 //! A way to Postgres on which chosen statements, or their answers, are lost.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sqlx::postgres::PgConnectOptions;
@@ -7,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::Database;
+use super::{Database, eventually};
 
 /// What happens to a connection that carries a statement with the text in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,7 @@ type Lost = Arc<Mutex<Option<(String, Loss)>>>;
 pub struct Lossy {
     pub url: String,
     lost: Lost,
+    losses: Arc<AtomicUsize>,
     _end: DropGuard,
 }
 
@@ -40,19 +42,29 @@ impl Lossy {
         url.set_ip_host(address.ip()).unwrap();
         url.set_port(Some(address.port())).unwrap();
         let (lost, end) = (Lost::default(), CancellationToken::new());
-        let carried = Arc::clone(&lost);
+        let losses = Arc::<AtomicUsize>::default();
+        let (carried, counter) = (Arc::clone(&lost), Arc::clone(&losses));
         tokio::spawn(end.clone().run_until_cancelled_owned(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let (server, lost) = (server.clone(), Arc::clone(&carried));
-                tokio::spawn(async move { carry(near, connect(&server).await, &lost).await });
+                let (server, lost, losses) = (server.clone(), Arc::clone(&carried), Arc::clone(&counter));
+                tokio::spawn(async move { carry(near, connect(&server).await, &lost, &losses).await });
             }
         }));
-        Self { url: format!("{url}?sslmode=disable"), lost, _end: end.drop_guard() }
+        Self { url: format!("{url}?sslmode=disable"), lost, losses, _end: end.drop_guard() }
     }
 
     /// From here on, whatever carries this text is lost.
     pub fn lose(&self, loss: Loss, text: &str) {
         *self.lost.lock().unwrap() = Some((text.to_owned(), loss));
+    }
+
+    /// Returns once so many statements or answers have been lost.
+    pub async fn lost_when(&self, losses: usize) {
+        eventually(&format!("{losses} losses"), async || {
+            let lost = self.losses.load(Ordering::Relaxed);
+            if lost >= losses { Ok(()) } else { Err(lost.to_string()) }
+        })
+        .await;
     }
 
     /// Nothing is lost any more.
@@ -73,7 +85,7 @@ async fn connect(server: &PgConnectOptions) -> Box<dyn Stream> {
     }
 }
 
-async fn carry(mut near: TcpStream, mut far: Box<dyn Stream>, lost: &Lost) {
+async fn carry(mut near: TcpStream, mut far: Box<dyn Stream>, lost: &Lost, losses: &AtomicUsize) {
     let (mut asked, mut answered) = (vec![0; 256 * 1024], vec![0; 256 * 1024]);
     loop {
         tokio::select! {
@@ -81,6 +93,7 @@ async fn carry(mut near: TcpStream, mut far: Box<dyn Stream>, lost: &Lost) {
                 let Ok(read @ 1..) = read else { return };
                 let asked = &asked[..read];
                 let loss = lost.lock().unwrap().clone().filter(|(text, _)| contains(asked, text)).map(|(_, loss)| loss);
+                losses.fetch_add(usize::from(loss.is_some()), Ordering::Relaxed);
                 if loss == Some(Loss::Statement) || far.write_all(asked).await.is_err() {
                     return;
                 }

@@ -1,0 +1,97 @@
+//! The endpoint of the configuration (`WFO_WEBHOOK_URL`), in Postgres.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::store::WebhookStore;
+use crate::audit::{Actor, Entry, Outcome};
+use crate::clock::Clock;
+use crate::db::Transaction;
+
+impl WebhookStore {
+    /// The endpoint of the configuration is this one, and no other; none, where absent. What this changes is in the audit
+    /// log; where it was so already, nothing is changed.
+    ///
+    /// # Errors
+    /// Where Postgres refuses; nothing is changed then.
+    pub async fn configure(&self, url: Option<&str>, clock: &Clock) -> Result<(), sqlx::Error> {
+        let now = clock.now();
+        let mut transaction = self.pool().begin().await?;
+        for id in remove_others(&mut transaction, url, now).await? {
+            record(&mut transaction, "webhook.deleted", json!({ "webhookId": id }), clock).await?;
+        }
+        if let Some(url) = url {
+            if let Some(id) = make(&mut transaction, clock.new_id(), url, now).await? {
+                let detail = json!({ "webhookId": id, "url": url });
+                record(&mut transaction, "webhook.created", detail, clock).await?;
+            }
+            if let Some(id) = enable(&mut transaction, url).await? {
+                record(&mut transaction, "webhook.enabled", json!({ "webhookId": id }), clock).await?;
+            }
+        }
+        transaction.commit().await
+    }
+}
+
+/// Deletes the configured endpoints of other addresses; what was on its way to them is dead.
+async fn remove_others(
+    transaction: &mut Transaction,
+    url: Option<&str>,
+    now: Timestamp,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let removed = sqlx::query_scalar!(
+        "update webhook_endpoints set deleted_at = $2
+         where is_configured and deleted_at is null and ($1::text is null or url <> $1)
+         returning id",
+        url,
+        now.to_sqlx() as _
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    sqlx::query!(
+        "update webhook_deliveries set status = 'dead', due_at = null, updated_at = $1
+         where status = 'pending'
+           and endpoint_id in (select id from webhook_endpoints where is_configured and deleted_at is not null)",
+        now.to_sqlx() as _
+    )
+    .execute(&mut *transaction)
+    .await?;
+    Ok(removed)
+}
+
+/// Makes the endpoint, again where it was deleted; gives its id where it was not there.
+async fn make(transaction: &mut Transaction, id: Uuid, url: &str, now: Timestamp) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "insert into webhook_endpoints (id, url, description, is_configured, created_at)
+         values ($1, $2, 'WFO_WEBHOOK_URL', true, $3)
+         on conflict (url) where is_configured do update
+             set deleted_at = null, disabled_at = null, disabled_reason = null, failing_since = null
+             where webhook_endpoints.deleted_at is not null
+         returning id",
+        id,
+        url,
+        now.to_sqlx() as _
+    )
+    .fetch_optional(&mut *transaction)
+    .await
+}
+
+/// A restart is how operators enable it; gives its id where it was disabled.
+async fn enable(transaction: &mut Transaction, url: &str) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "update webhook_endpoints set disabled_at = null, disabled_reason = null, failing_since = null
+         where is_configured and url = $1 and disabled_at is not null
+         returning id",
+        url
+    )
+    .fetch_optional(&mut *transaction)
+    .await
+}
+
+async fn record(transaction: &mut Transaction, action: &str, detail: Value, clock: &Clock) -> Result<(), sqlx::Error> {
+    let by = Actor::system("configuration");
+    let entry = Entry { detail, ..Entry::new(clock.new_id(), clock.now(), action, by, Outcome::Succeeded) };
+    sqlx::query!("select audit_record($1) as id", entry.into_json()).fetch_one(&mut *transaction).await.map(drop)
+}
