@@ -13,6 +13,7 @@ mod events;
 mod hold;
 #[cfg(test)]
 mod interleavings;
+mod live_state;
 mod rate_store;
 mod rates;
 mod regulatory_window;
@@ -30,6 +31,7 @@ pub use business_hours::BusinessHours;
 pub use conductor::Conductor;
 pub use dialer::CxoneDialer;
 pub use events::routes as event_routes;
+pub use live_state::LiveStates;
 pub use rate_store::RateStore;
 pub use rates::AnswerRates;
 pub use restrictions::{PlacementRefusal, PlacementRules, Restrictions};
