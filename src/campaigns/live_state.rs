@@ -58,7 +58,7 @@ impl LiveStates {
     pub async fn of(&self, id: &CampaignId, trace: &Traceparent, within: Duration) -> Result<LiveState, CxoneError> {
         let (cxone, campaign, trace) = (Arc::clone(&self.cxone), id.clone(), trace.clone());
         let read = async move {
-            let asker = Asker { class: Class::Routine, trace: &trace };
+            let asker = Asker { class: Class::Look, trace: &trace };
             cxone.read_campaign(&campaign, asker).await.map(|campaign| campaign.state)
         };
         wait_for(self.reads.get(id, || read), within).await
