@@ -12,7 +12,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::audit::{self, AuditStore};
 use crate::callbacks::{self, Attempts, CallbackStore, Callbacks, RiskMarker, Waiting, Worker};
 use crate::campaigns::{
-    self, AnswerRates, CampaignStore, Campaigns, Conductor, CxoneDialer, RateStore, SettingsRoutes, SettingsStore,
+    self, AnswerRates, CampaignStore, Campaigns, Conductor, CxoneDialer, LiveStates, RateStore, SettingsRoutes,
+    SettingsStore,
 };
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
@@ -73,10 +74,9 @@ pub fn build(settings: &ServiceSettings, db: Db, clock: Clock, stop: Cancellatio
         settings: settings.attempts.clone(),
     }));
     let campaign_store = CampaignStore::new(db.clone());
-    let dialer = CxoneDialer::new(Arc::clone(&cxone), settings.campaign_check);
     let conductor = Arc::new(Conductor::new(
         campaign_store.clone(),
-        dialer.clone(),
+        CxoneDialer::new(Arc::clone(&cxone), settings.campaign_check),
         Arc::<CallbackStore>::clone(&store),
         clock.clone(),
     ));
@@ -95,7 +95,7 @@ pub fn build(settings: &ServiceSettings, db: Db, clock: Clock, stop: Cancellatio
         settings: campaigns.clone(),
         store: campaign_store,
         conductor: Arc::clone(&conductor),
-        dialer,
+        live_states: LiveStates::new(Arc::clone(&cxone), clock.clone()),
         rates: rate_store.clone(),
         clock: clock.clone(),
     };

@@ -13,6 +13,7 @@ mod entries;
 mod events;
 mod hold;
 mod last_sent;
+mod live_state;
 #[cfg(test)]
 mod model_test;
 mod plan;
@@ -36,6 +37,7 @@ pub use business_hours::BusinessHours;
 pub use conductor::Conductor;
 pub use dialer::CxoneDialer;
 pub use events::routes as event_routes;
+pub use live_state::LiveStates;
 pub use rate_store::RateStore;
 pub use rates::AnswerRates;
 pub use restrictions::{PlacementRefusal, PlacementRules, Restrictions};

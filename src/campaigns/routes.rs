@@ -18,8 +18,8 @@ use super::command_wire::{
     CampaignView, CommandView, Commanded, PauseRequest, Placing, ResumeRequest, parse_campaign_uuid,
 };
 use super::conductor::{Conductor, report_on};
-use super::control::{Dialer as _, Halt, Urgency};
-use super::dialer::CxoneDialer;
+use super::control::Halt;
+use super::live_state::LiveStates;
 use super::rate_store::RateStore;
 use super::report::Status;
 use super::settings::CampaignSettings;
@@ -49,7 +49,7 @@ pub struct Campaigns {
     pub settings: SettingsStore,
     pub store: CampaignStore,
     pub conductor: Arc<Conductor>,
-    pub dialer: CxoneDialer,
+    pub live_states: LiveStates,
     pub rates: RateStore,
     pub clock: Clock,
 }
@@ -125,7 +125,8 @@ async fn resume(
 
 /// See a campaign
 ///
-/// With its state in CXone at this moment; where CXone does not answer, the one it last showed.
+/// With its state in CXone, some seconds old at most; where CXone does not answer or may not be asked, the one it last
+/// showed.
 #[utoipa::path(get, path = "/v1/campaigns/{campaignId}", operation_id = "getCampaign", tag = "Campaigns",
     security(("key" = ["campaigns:read"])), params(("campaignId" = String, Path)),
     responses((status = 200, body = CampaignView), (status = 404), (status = 422)))]
@@ -247,15 +248,17 @@ impl Campaigns {
         if let Some(campaign) = known.as_ref().filter(is_live) {
             return Ok(campaign.clone());
         }
-        let shown = self.dialer.read(id, Some(LOOK_WAIT), Urgency::Routine, &info.traceparent).await;
+        let shown = self.live_states.of(id, &info.traceparent, LOOK_WAIT).await;
         match (known, shown) {
             (Some(mut campaign), shown) => {
-                campaign.seen = shown.map(|shown| (shown.state, self.clock.now())).ok().or(campaign.seen);
+                // It may have been changed since CXone was asked.
+                let shown = shown.map(|shown| (shown.state, shown.at)).ok();
+                campaign.seen = campaign.seen.into_iter().chain(shown).max_by_key(|(_, at)| *at);
                 Ok(campaign)
             }
             (None, Ok(shown)) => {
                 let (_, counts) = self.rates.counts(id, now).await?;
-                Ok(Campaign { counts, ..Campaign::only_seen(id.clone(), shown.state, self.clock.now()) })
+                Ok(Campaign { counts, ..Campaign::only_seen(id.clone(), shown.state, shown.at) })
             }
             (None, Err(CxoneError::NotFound { .. })) => Err(Problem::not_found("campaign")),
             (None, Err(error)) => {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::endpoint::Endpoint;
 use super::error::CxoneError;
-use super::ledger::{Class, Decision, Ledger, routine_share};
+use super::ledger::{Class, Decision, Ledger, look_share, routine_share};
 use super::ledger_store::{Changed, LedgerError, LedgerStore};
 use super::memory::Granted;
 use super::pieces::Pieces;
@@ -55,7 +55,7 @@ impl Budget {
         let started = Instant::now();
         let deadline = started + MOMENT;
         // Routine work does not ask again and again: the questions of others would wait behind its own.
-        let refused_for = self.refused_for(class, endpoint).filter(|_| class == Class::Routine);
+        let refused_for = self.refused_for(class, endpoint).filter(|_| class.is_routine());
         if let Some(retry_after) = refused_for.filter(|wait| *wait > MOMENT) {
             count_refusal(class);
             return Err(CxoneError::OverBudget { retry_after });
@@ -104,7 +104,11 @@ impl Budget {
 
     /// How many requests are taken at a time. The routine takes no more than its share of each.
     fn piece_of(&self, class: Class) -> u32 {
-        let quota = if class == Class::Routine { routine_share(self.quota) } else { self.quota };
+        let quota = match class {
+            Class::Control | Class::Waiting | Class::Background => self.quota,
+            Class::Routine => routine_share(self.quota),
+            Class::Look => look_share(self.quota),
+        };
         (quota / PIECES_PER_MINUTE).max(1)
     }
 

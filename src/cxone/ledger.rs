@@ -48,8 +48,11 @@ pub enum Class {
     Waiting,
     /// Nobody waits.
     Background,
-    /// It may just as well be done later: campaigns are looked at, and nothing is due.
+    /// It may just as well be done later: a campaign is checked, and nothing is due.
     Routine,
+    /// A client looks at a campaign. Routine as well, in at most half of its share, so that however many look, campaigns are
+    /// checked.
+    Look,
 }
 
 impl Class {
@@ -60,6 +63,15 @@ impl Class {
             Self::Waiting => "waiting",
             Self::Background => "background",
             Self::Routine => "routine",
+            Self::Look => "look",
+        }
+    }
+
+    /// Whether it has a share of its own in what the background has.
+    pub(super) fn is_routine(self) -> bool {
+        match self {
+            Self::Routine | Self::Look => true,
+            Self::Control | Self::Waiting | Self::Background => false,
         }
     }
 }
@@ -82,6 +94,8 @@ pub struct Ledger {
     /// The routine's part of it. A replica of an older version drops it: during an update the routine's share may be exceeded,
     /// the quota never.
     routine: Spent,
+    /// The part of clients' looks in the routine's.
+    looks: Spent,
     /// Until when no request is sent there. In milliseconds of the epoch, as all that follows.
     back_offs: BTreeMap<Endpoint, i64>,
     waiting_refused_at: i64,
@@ -107,7 +121,7 @@ impl Ledger {
         match class {
             Class::Background => self.background_granted_at = now_ms,
             Class::Control if endpoint == Endpoint::Campaigns => self.control_granted_at = now_ms,
-            Class::Control | Class::Waiting | Class::Routine => {}
+            Class::Control | Class::Waiting | Class::Routine | Class::Look => {}
         }
         Decision::Granted
     }
@@ -115,8 +129,11 @@ impl Ledger {
     /// Adds requests that were granted to a class at a moment, which may have passed.
     pub fn add(&mut self, class: Class, at_ms: i64, count: u32) {
         self.spent.add(at_ms, count);
-        if class == Class::Routine {
+        if class.is_routine() {
             self.routine.add(at_ms, count);
+        }
+        if class == Class::Look {
+            self.looks.add(at_ms, count);
         }
     }
 
@@ -170,6 +187,7 @@ impl Ledger {
         self.back_offs.retain(|_, until| *until > now);
         self.spent.forget_before(now - WINDOW_MS);
         self.routine.forget_before(now - WINDOW_MS);
+        self.looks.forget_before(now - WINDOW_MS);
     }
 
     /// Requests of the last minute.
@@ -183,11 +201,14 @@ impl Ledger {
         let is_reduced = endpoints.iter().any(|endpoint| self.is_reduced(class, *endpoint, now));
         let reduced = if is_reduced { self.control_granted_at + REDUCED_PACE_MS - now } else { 0 };
         let full = self.spent.wait_until_below(room_for(count, allowance(class, quota)), WINDOW_MS, now);
-        let share_used = match class {
-            Class::Routine => self.routine.wait_until_below(room_for(count, routine_share(quota)), WINDOW_MS, now),
-            Class::Control | Class::Waiting | Class::Background => 0,
-        };
+        let share_used = if class.is_routine() { self.wait_for_share(class, count, quota, now) } else { 0 };
         backed_off.max(reduced).max(full).max(share_used).max(self.wait_for_waiting(class, now))
+    }
+
+    fn wait_for_share(&self, class: Class, count: u32, quota: u32, now: i64) -> i64 {
+        let wait = |spent: &Spent, share| spent.wait_until_below(room_for(count, share), WINDOW_MS, now);
+        let of_looks = if class == Class::Look { wait(&self.looks, look_share(quota)) } else { 0 };
+        wait(&self.routine, routine_share(quota)).max(of_looks)
     }
 
     /// The background and the routine let callers who wait go first, though not for ever.
@@ -195,7 +216,7 @@ impl Ledger {
         let granted_at = match class {
             Class::Control | Class::Waiting => return 0,
             Class::Background => self.background_granted_at,
-            Class::Routine => self.routine.last_at().unwrap_or(0),
+            Class::Routine | Class::Look => self.routine.last_at().unwrap_or(0),
         };
         if now - granted_at >= STARVED_MS { 0 } else { self.waiting_refused_at + YIELD_MS - now }
     }
@@ -211,6 +232,11 @@ pub(super) fn routine_share(quota: u32) -> u32 {
     u32::try_from(u64::from(quota) * ROUTINE_PERCENT / 100).unwrap_or(quota).max(1)
 }
 
+/// How much of it clients' looks may use up.
+pub(super) fn look_share(quota: u32) -> u32 {
+    (routine_share(quota) / 2).max(1)
+}
+
 /// How much of the quota a class may use up; at least one request.
 fn allowance(class: Class, quota: u32) -> u32 {
     let reserve = u32::try_from(u64::from(quota) * RESERVE_PERCENT / 100).unwrap_or(quota);
@@ -219,7 +245,7 @@ fn allowance(class: Class, quota: u32) -> u32 {
     let kept = match class {
         Class::Control => 0,
         Class::Waiting => for_control,
-        Class::Background | Class::Routine => for_control + for_waiting,
+        Class::Background | Class::Routine | Class::Look => for_control + for_waiting,
     };
     quota.saturating_sub(kept).max(1)
 }

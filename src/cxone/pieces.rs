@@ -7,7 +7,7 @@ use super::ledger_store::GRANT_LASTS;
 
 /// One piece for each class, so that classes that take turns do not throw away each other's.
 #[derive(Default)]
-pub struct Pieces([Option<Piece>; 4]);
+pub struct Pieces([Option<Piece>; 5]);
 
 #[derive(Clone, Copy)]
 struct Piece {

@@ -130,7 +130,7 @@ impl TokenCache {
 
     async fn fetch(&self, class: Class, now: Timestamp) -> Result<Token, CxoneError> {
         // A token is for all: it does not wait for the routine's share.
-        let class = if class == Class::Routine { Class::Background } else { class };
+        let class = if class.is_routine() { Class::Background } else { class };
         let ticket = Ticket { class, endpoint: Endpoint::Token, scope: SCOPES, send_by: None, still_wanted: None };
         let body = self.gate.send(ticket, self.request()).await.map_err(|failed| of_token(failed.error))?;
         let granted: Granted =

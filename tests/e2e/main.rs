@@ -11,6 +11,7 @@ mod bad_answers;
 mod breaker;
 mod budget;
 mod callbacks;
+mod campaign_reads;
 mod campaigns;
 mod commands;
 mod configured_webhook;

@@ -8,7 +8,7 @@ fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(1_800_000_000_000 + milliseconds).unwrap()
 }
 
-const CLASSES: [Class; 4] = [Class::Control, Class::Waiting, Class::Background, Class::Routine];
+const CLASSES: [Class; 5] = [Class::Control, Class::Waiting, Class::Background, Class::Routine, Class::Look];
 
 /// Whether no 60 seconds hold more than so many.
 fn is_never_exceeded(mut arrivals: Vec<i64>, limit: u32) -> bool {
@@ -51,6 +51,15 @@ fn the_routine_has_a_tenth_of_the_quota_and_at_least_one_request() {
     assert_eq!(burst(&mut ledger, Class::Control, 100, 1_000), 3);
     assert_eq!(burst(&mut ledger, Class::Routine, 100, 61_749), 0);
     assert_eq!(burst(&mut ledger, Class::Routine, 100, 62_750), 10);
+}
+
+#[test]
+fn however_many_look_at_campaigns_half_of_the_routines_share_is_left_for_checks() {
+    let mut ledger = Ledger::default();
+    assert_eq!(burst(&mut ledger, Class::Look, 100, 0), 5);
+    assert_eq!(burst(&mut ledger, Class::Routine, 100, 0), 5);
+    assert_eq!(burst(&mut ledger, Class::Background, 100, 0), 84);
+    assert_eq!(burst(&mut ledger, Class::Look, 100, 61_750), 5);
 }
 
 #[test]
@@ -201,22 +210,26 @@ proptest! {
     #[test]
     fn the_quota_is_never_exceeded(
         quota in 1u32..200,
-        questions in prop::collection::vec((0i64..2_000, 0usize..4, 0i64..1_000), 1..1_500),
+        questions in prop::collection::vec((0i64..2_000, 0usize..5, 0i64..1_000), 1..1_500),
     ) {
         let mut ledger = Ledger::default();
-        let (mut now, mut arrivals, mut routine) = (0, Vec::new(), Vec::new());
+        let (mut now, mut arrivals, mut routine, mut looks) = (0, Vec::new(), Vec::new(), Vec::new());
         for (pause, class, delay) in questions {
             now += pause / 8;
             let class = CLASSES[class];
             if ledger.take(class, Endpoint::Contacts, 1, quota, at(now)) == Decision::Granted {
                 arrivals.push(now + delay);
-                if class == Class::Routine {
+                if class.is_routine() {
                     routine.push(now + delay);
+                }
+                if class == Class::Look {
+                    looks.push(now + delay);
                 }
             }
         }
         prop_assert!(is_never_exceeded(arrivals, quota));
         prop_assert!(is_never_exceeded(routine, routine_share(quota)), "the routine's share");
+        prop_assert!(is_never_exceeded(looks, look_share(quota)), "the clients' share");
     }
 
     /// However often the routine asks, and whenever: the background is never behind by more than the routine has sent.
@@ -232,7 +245,7 @@ proptest! {
             let ask = |ledger: &mut Ledger, class, count| {
                 (0..count).filter(|_| ledger.take(class, Endpoint::Campaigns, 1, quota, at(now)) == Decision::Granted).count()
             };
-            routine += ask(&mut beside, Class::Routine, of_routine);
+            routine += ask(&mut beside, Class::Look, of_routine) + ask(&mut beside, Class::Routine, of_routine);
             sent_beside += ask(&mut beside, Class::Background, of_background);
             sent_alone += ask(&mut alone, Class::Background, of_background);
             prop_assert!(sent_beside + routine >= sent_alone, "{} + {} of {}", sent_beside, routine, sent_alone);
@@ -244,7 +257,7 @@ proptest! {
     fn a_wait_is_as_long_as_it_says(
         quota in 1u32..50,
         spends in prop::collection::vec(0i64..3_000, 0..200),
-        class in 0usize..4,
+        class in 0usize..5,
     ) {
         let mut ledger = Ledger::default();
         let mut now = 0;
