@@ -11,6 +11,7 @@ mod breaker;
 mod budget;
 mod callbacks;
 mod campaigns;
+mod clock_skew;
 mod commands;
 mod convergence;
 mod crashes;
