@@ -134,7 +134,7 @@ async fn with_ten_seconds_of_clock_skew_a_callback_of_one_replica_is_finished_on
         let mut world = World::with(&first).await;
         let other_replica = Service::start(&world.database, &world.cxone, &other).await;
         let throttled = json!({
-            "route": "contacts", "kind": "status", "status": 429, "times": 1, "retryAfter": "3",
+            "route": "contact", "kind": "status", "status": 429, "times": 1, "retryAfter": "3",
         });
         world.cxone.fault(throttled).await;
 
