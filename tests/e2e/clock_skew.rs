@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
+use ringback::clock::Clock;
+use ringback::db::SharedTime;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -200,4 +202,20 @@ async fn with_ten_seconds_of_clock_skew_an_api_key_ends_at_all_replicas_when_pos
     assert!(ON_TIME.contains(&i64::try_from(late_by).unwrap()), "refused {late_by} ms late");
     slow.kill().await;
     world.end().await;
+}
+
+#[tokio::test]
+async fn the_clock_is_right_from_the_start_whatever_the_machine_says() {
+    let database = Database::create().await;
+    let db = ringback::db::connect(&database.url.parse().unwrap()).await.unwrap();
+    let long_ago: Timestamp = "2001-01-01T00:00:00Z".parse().unwrap();
+
+    let time = SharedTime::follow(&db, Clock::manual(move || long_ago, 1)).await.unwrap();
+    let clock = time.clock();
+    let (before, now, after) = (postgres_now(&database).await, clock.now(), postgres_now(&database).await);
+
+    let slack = SignedDuration::from_millis(500);
+    assert!(now >= before - slack && now <= after + slack, "{before} {now} {after}");
+    db.close().await;
+    database.drop().await;
 }
