@@ -18,7 +18,7 @@ use crate::campaigns::{
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::cxone::Cxone;
-use crate::db::Db;
+use crate::db::{Db, SharedTime};
 use crate::http::{self, Idempotency, Operations};
 use crate::keys::{KeyStore, authenticate};
 use crate::telemetry;
@@ -52,6 +52,7 @@ pub struct App {
     risk_marker: RiskMarker,
     deliveries: Arc<DeliveryWorker>,
     idempotency: Idempotency,
+    time: SharedTime,
     stop: CancellationToken,
 }
 
@@ -59,7 +60,8 @@ pub struct App {
 ///
 /// # Errors
 /// Where the machine's TLS cannot be set up.
-pub fn build(settings: &ServiceSettings, db: Db, clock: Clock, stop: CancellationToken) -> anyhow::Result<App> {
+pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: CancellationToken) -> anyhow::Result<App> {
+    let clock = time.clock();
     // What is measured from here on has somewhere to go.
     telemetry::metrics();
     let cxone = Arc::new(Cxone::new(settings.cxone.clone(), db.pool().clone(), clock.clone())?);
@@ -134,7 +136,7 @@ pub fn build(settings: &ServiceSettings, db: Db, clock: Clock, stop: Cancellatio
         .layer(from_fn_with_state((KeyStore::new(db.clone()), clock.clone()), authenticate));
     let (router, _) = v1.merge(Operations::routes().with_state(operations)).split_for_parts();
     let router = http::wrap(router.merge(http::docs(openapi_text()?)), clock);
-    Ok(App { router, worker, conductor, rates, risk_marker, deliveries, idempotency, stop })
+    Ok(App { router, worker, conductor, rates, risk_marker, deliveries, idempotency, time, stop })
 }
 
 /// The OpenAPI document as it is committed, printed and served.
@@ -173,6 +175,11 @@ impl App {
         let marking = tokio::spawn(self.risk_marker.run(self.stop.clone()));
         let purge = tokio::spawn(purge(self.idempotency, self.stop.clone()));
         let upkeep = tokio::spawn(keep_metrics_small(self.stop.clone()));
+        let (time, stop) = (self.time, self.stop.clone());
+        let timing = tokio::spawn(async move {
+            // It never ends by itself.
+            let _ = stop.run_until_cancelled(time.keep()).await;
+        });
         let stop = self.stop.clone();
         let serving = axum::serve(listener, self.router)
             .with_graceful_shutdown(async move { stop.cancelled().await })
@@ -193,7 +200,7 @@ impl App {
         // Only now: a request that was still running may have started on a callback.
         tokio::join!(self.worker.drain(), self.conductor.drain(), self.deliveries.drain());
         last_request.cancel();
-        for task in [worker, conductor, rates, marking, deliveries, purge, upkeep] {
+        for task in [worker, conductor, rates, marking, deliveries, purge, upkeep, timing] {
             match tokio::time::timeout(LAST_WORDS, task).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => tracing::error!("a task of the service panicked"),

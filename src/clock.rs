@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::{NoContext, Uuid};
 
 /// What time it is, and what the dice say. Cheap to clone; all clones are the same clock.
@@ -14,10 +14,21 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The machine's clock and real chance.
+    /// The machine's clock and real chance. For what has no database: the service's clock follows Postgres's.
     pub fn system() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the one place where ambient time and chance come in")]
-        Self::new(Timestamp::now, fastrand::Rng::new())
+        Self::shifted(SignedDuration::ZERO)
+    }
+
+    /// The machine's clock, ahead by `offset`, and real chance.
+    pub fn shifted(offset: SignedDuration) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the one place where ambient time comes in")]
+        Self::told_by(move || Timestamp::now() + offset)
+    }
+
+    /// Time that `now` tells, and real chance.
+    pub fn told_by(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the one place where ambient chance comes in")]
+        Self::new(now, fastrand::Rng::new())
     }
 
     /// Time that `now` tells, and chance that `seed` decides.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use jiff::SignedDuration;
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
@@ -154,6 +155,10 @@ pub struct ServiceArgs {
     /// The time zone in texts where the caller gave none, IANA
     #[arg(long, env, default_value = "UTC", value_name = "ZONE")]
     default_timezone: String,
+    /// How far this machine's clock is taken to be ahead, in milliseconds; for tests
+    #[arg(long, env, hide = true, default_value_t = 0, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i64).range(-86_400_000..=86_400_000), value_name = "MS")]
+    clock_offset_ms: i64,
     /// How log lines look; filtered by RUST_LOG
     #[arg(long, env, value_enum, default_value = "json")]
     pub log_format: LogFormat,
@@ -174,6 +179,8 @@ pub struct ServiceSettings {
     pub default_wait: Duration,
     /// How often a campaign that is held is looked at in CXone.
     pub campaign_check: Duration,
+    /// How far the machine's clock is taken to be ahead.
+    pub clock_offset: SignedDuration,
     /// How webhooks are sent.
     pub webhooks: WebhookSettings,
 }
@@ -209,6 +216,7 @@ impl ServiceArgs {
             region,
             default_wait: Duration::from_millis(self.callback_wait_ms),
             campaign_check: Duration::from_millis(self.campaign_check_ms),
+            clock_offset: SignedDuration::from_millis(self.clock_offset_ms),
             webhooks: self.webhooks()?,
         })
     }

@@ -51,6 +51,10 @@ pub fn metrics() -> PrometheusHandle {
             metrics::describe_histogram!("ringback_cxone_request_seconds", "Calls to CXone by operation and outcome");
             metrics::describe_counter!("ringback_cxone_token_requests_total", "Requests for an access token");
             metrics::describe_counter!("ringback_callbacks_total", "Callbacks that came to each status");
+            metrics::describe_gauge!(
+                "ringback_clock_offset_seconds",
+                "How far this machine's clock is ahead of Postgres's, which is the one used"
+            );
             handle
         })
         .clone()

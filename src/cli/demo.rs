@@ -20,6 +20,7 @@ use crate::callbacks::{AttemptSettings, WithoutForecast};
 use crate::clock::Clock;
 use crate::config::{DatabaseArgs, ServiceSettings};
 use crate::cxone::{self, AuthStyle};
+use crate::db::SharedTime;
 use crate::http::Scope;
 use crate::keys::KeyStore;
 use crate::simulator::{self, Campaign};
@@ -88,10 +89,11 @@ impl Demo {
 
         let simulator = start_simulator(stop.clone()).await?;
         let (receiver, webhooks) = start_receiver(stop.clone()).await?;
-        let clock = Clock::system();
+        let time = SharedTime::follow(&db, Clock::system()).await.context("Postgres does not say what time it is")?;
+        let clock = time.clock();
         let settings = settings(simulator, receiver)?;
         app::configure(&db, &settings, &clock).await.context("the webhook could not be kept")?;
-        let service = app::build(&settings, db.clone(), clock.clone(), stop.clone())?;
+        let service = app::build(&settings, db.clone(), time, stop.clone())?;
         let listener = listen(self.listen_addr).await?;
         let address = listener.local_addr()?;
         let service = tokio::spawn(service.run(listener));
@@ -165,6 +167,7 @@ fn settings(simulator: SocketAddr, receiver: SocketAddr) -> anyhow::Result<Servi
         region,
         default_wait: Duration::from_secs(3),
         campaign_check: Duration::from_secs(45),
+        clock_offset: SignedDuration::ZERO,
         webhooks: WebhookSettings {
             reach: Reach { loopback: true },
             seal: None,

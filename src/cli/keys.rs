@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::config::DatabaseArgs;
-use crate::db;
+use crate::db::{self, SharedTime};
 use crate::http::Scope;
 use crate::keys::{KeyRecord, KeySecret, KeyStore, NewKey};
 
@@ -50,7 +50,8 @@ impl Keys {
         let database = self.database.options()?;
         let db = db::connect(&database).await.context("Postgres cannot be reached")?;
         db::migrate(&database).await.context("the schema could not be brought up to date")?;
-        let (store, clock) = (KeyStore::new(db.clone()), Clock::system());
+        let time = SharedTime::follow(&db, Clock::system()).await.context("Postgres does not say what time it is")?;
+        let (store, clock) = (KeyStore::new(db.clone()), time.clock());
         match self.action {
             Action::Create { name, scopes, expires_in } => {
                 let expires_at = expires_in.map(|span| after(clock.now(), span)).transpose()?;

@@ -5,6 +5,7 @@ use tokio::net::TcpListener;
 
 use crate::clock::Clock;
 use crate::config::ServiceArgs;
+use crate::db::SharedTime;
 use crate::{app, db, shutdown, telemetry};
 
 #[derive(clap::Args)]
@@ -22,8 +23,10 @@ impl Serve {
         let stop = shutdown::on_signal()?;
         let db = db::connect(&database).await.context("Postgres cannot be reached")?;
         db::migrate(&database).await.context("the schema could not be brought up to date")?;
-        app::configure(&db, &settings, &Clock::system()).await.context("the configured webhook cannot be kept")?;
-        let app = app::build(&settings, db.clone(), Clock::system(), stop)?;
+        let machine = Clock::shifted(settings.clock_offset);
+        let time = SharedTime::follow(&db, machine).await.context("Postgres does not say what time it is")?;
+        app::configure(&db, &settings, &time.clock()).await.context("the configured webhook cannot be kept")?;
+        let app = app::build(&settings, db.clone(), time, stop)?;
         let listener = TcpListener::bind(settings.listen_addr)
             .await
             .with_context(|| format!("cannot listen on {} (LISTEN_ADDR)", settings.listen_addr))?;

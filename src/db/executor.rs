@@ -12,7 +12,10 @@ use super::watch::LONGEST;
 
 impl Db {
     /// One piece of work on a connection of the pool.
-    async fn run<T>(&self, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>) -> Result<T, Error> {
+    pub(super) async fn run<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut held: Option<Held> = None;
         let on_connection = async { work(held.insert(self.acquire().await?).get()?).await };
         match self.watch.over(Instant::now() + LONGEST, on_connection).await {

@@ -1,5 +1,6 @@
 //! Postgres: connections whose every wait is bounded, and what their errors mean.
 
+mod clock;
 mod connect;
 mod error;
 mod executor;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use watch::Watch;
 
+pub use clock::SharedTime;
 pub use connect::{connect, migrate};
 pub use error::{is_conflict, is_transient};
 pub use purge::purge_in_steps;

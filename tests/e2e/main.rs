@@ -13,6 +13,7 @@ mod budget;
 mod callbacks;
 mod campaign_reads;
 mod campaigns;
+mod clock_skew;
 mod commands;
 mod configured_webhook;
 mod convergence;
