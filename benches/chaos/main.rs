@@ -42,6 +42,7 @@ use receiver::Receiver;
 use record::Record;
 use replicas::{Launch, Replica, create_key};
 use settings::Settings;
+use verdict::Violation;
 
 /// Of CXone, in requests a minute: what the replicas are told and what CXone allows.
 const QUOTA: u32 = 3000;
@@ -118,15 +119,21 @@ async fn run(settings: &Settings) -> anyhow::Result<usize> {
     cxone.heal().await?;
     let settled = end::settle(&client, &cxone, &COMMANDED, settings.settle_within()).await?;
     let evidence = end::collect(&client, &cxone, &receiver, settled).await?;
-    let mut violations = std::mem::take(&mut client.record.kept().violations);
-    violations.extend(verdict::judge(&evidence));
-    violations.extend(end::quota(&cxone, QUOTA).await?);
-    violations.sort_by_key(|violation| violation.kind);
+    let violations = judged(&client, &cxone, &evidence).await?;
     report::end(&nemesis, &client.record, &cxone, &evidence, stopped_at);
     report::violations(&violations, &logs)?;
     drop(replicas);
     postgres.end().await?;
     Ok(violations.len())
+}
+
+/// Everything that was wrong, what could not be undone first.
+async fn judged(client: &Client, cxone: &Cxone, evidence: &verdict::Evidence) -> anyhow::Result<Vec<Violation>> {
+    let mut violations = std::mem::take(&mut client.record.kept().violations);
+    violations.extend(verdict::judge(evidence));
+    violations.extend(end::quota(cxone, QUOTA).await?);
+    violations.sort_by_key(|violation| violation.kind);
+    Ok(violations)
 }
 
 async fn start_replicas(cxone: &Cxone, launch: &Launch) -> anyhow::Result<Vec<Replica>> {

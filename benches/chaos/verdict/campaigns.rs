@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::SignedDuration;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::callbacks::{instant, text};
@@ -16,6 +17,8 @@ const CLOCK_SLACK: SignedDuration = SignedDuration::from_millis(100);
 const AFTER_CONFIRMED: SignedDuration = SignedDuration::from_millis(100);
 /// A resume that was on its way when the hold was kept (202) may still arrive; it is taken back then.
 const AFTER_KEPT: SignedDuration = SignedDuration::from_secs(20);
+/// Of what came last, in a violation.
+const SHOWN: usize = 12;
 /// A state that lasted for so long in CXone was noticed and written down, whatever failed.
 const NOTICED_WITHIN: SignedDuration = SignedDuration::from_secs(45);
 /// A change that took longer than a request may take came as a surprise to the service itself.
@@ -50,7 +53,14 @@ fn forbids(hold: &AckedHold, activation: &Activation) -> bool {
 fn judge_end(campaign: &CampaignEnd, evidence: &Evidence) -> Vec<Violation> {
     let mut found = Vec::new();
     let is_held = !campaign.holds.is_empty();
-    let mut wrong = |what: &str| found.push(Violation::new(Kind::Wrong, what, json!(campaign)));
+    let mut wrong = |what: &str| {
+        let details = json!({
+            "campaign": campaign,
+            "history": latest(changes(evidence, &campaign.id)),
+            "log": latest(evidence.log.iter().filter(|entry| text(entry, "campaignId") == campaign.id)),
+        });
+        found.push(Violation::new(Kind::Wrong, what, details));
+    };
     if is_held && campaign.state == "ACTIVE" {
         wrong("a campaign dials while a hold is left");
     }
@@ -68,6 +78,12 @@ fn judge_end(campaign: &CampaignEnd, evidence: &Evidence) -> Vec<Violation> {
         }
     }
     found
+}
+
+/// The last of them, for people to look at.
+fn latest<T: Serialize>(items: impl Iterator<Item = T>) -> Value {
+    let items: Vec<T> = items.collect();
+    json!(items[items.len().saturating_sub(SHOWN)..])
 }
 
 /// An acknowledged resume starts the campaign, at once or when the last hold is gone.
