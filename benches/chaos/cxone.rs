@@ -16,11 +16,16 @@ use ringback::simulator::{Campaign, Settings, Simulator};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::verdict::Activation;
+use super::verdict::{Activation, By, Change};
 
 /// Short, so that tokens are asked for amid the faults, too.
 const TOKEN_LIFETIME: std::time::Duration = std::time::Duration::from_secs(20);
 const BODY_LIMIT: usize = 1 << 20;
+const PAGE: &str = "<html><body>Bad gateway</body></html>";
+/// When changes that are late take effect, in milliseconds.
+const LATE_MS: [u64; 3] = [1_000, 4_000, 8_000];
+/// When the last of them has, once nothing fails any more.
+pub const LATE_AT_MOST: std::time::Duration = std::time::Duration::from_secs(9);
 const CAMPAIGNS: &str = "/api/v2/outbound/campaigns/";
 
 /// One CXone, with an address for each replica.
@@ -66,6 +71,9 @@ impl Cxone {
 
     /// Lets this share of all requests fail, in every way in which CXone does.
     pub async fn fail(&self, share: f64) -> anyhow::Result<()> {
+        for fault in campaign_faults() {
+            self.control(Method::POST, "faults", Some(fault)).await?;
+        }
         let faults = faults();
         // Each is tried after those before it have passed the request by.
         let rate = 1.0 - (1.0 - share).powf(1.0 / f64::from(u32::try_from(faults.len())?));
@@ -85,7 +93,40 @@ impl Cxone {
         self.control(Method::POST, "tokens/revoke", None).await.map(drop)
     }
 
-    /// `contacts`, `messages` or `campaigns`.
+    /// Somebody there brings a campaign to a state.
+    pub async fn change(&self, campaign: &str, state: &str) -> anyhow::Result<()> {
+        let change = json!({"state": state, "pauseReason": null, "scheduledResumeTime": null});
+        self.control(Method::PUT, &format!("campaigns/{campaign}"), Some(change)).await.map(drop)
+    }
+
+    /// A gateway answers for a campaign with a page, where no other fault does; gives the fault's id.
+    pub async fn gateway(&self, campaign: &str, status: u16) -> anyhow::Result<u64> {
+        let fault = json!({"route": "*", "campaign": campaign, "kind": "status", "status": status, "body": PAGE});
+        let made = self.control(Method::POST, "faults", Some(fault)).await?;
+        made["id"].as_u64().context("a fault has no id")
+    }
+
+    /// Ends a fault.
+    pub async fn remove(&self, fault: u64) -> anyhow::Result<()> {
+        self.control(Method::DELETE, &format!("faults/{fault}"), None).await.map(drop)
+    }
+
+    /// Whether it starts paused campaigns by itself at the time that it was told.
+    pub async fn resume_itself(&self, resumes_itself: bool) -> anyhow::Result<()> {
+        let behaviour = json!({ "resumesItself": resumes_itself });
+        self.control(Method::PUT, "behaviour", Some(behaviour)).await.map(drop)
+    }
+
+    /// What became of campaigns, in order.
+    pub async fn changes(&self) -> anyhow::Result<Vec<Change>> {
+        self.list("changes")
+            .await?
+            .iter()
+            .map(|change| change_of(change).context("a change that makes no sense"))
+            .collect()
+    }
+
+    /// `contacts`, `messages`, `campaigns` or `changes`.
     pub async fn list(&self, what: &str) -> anyhow::Result<Vec<Value>> {
         let listed = self.control(Method::GET, what, None).await?;
         listed.as_array().cloned().context("CXone lists nothing")
@@ -115,14 +156,48 @@ impl Cxone {
     }
 }
 
+fn change_of(change: &Value) -> Option<Change> {
+    let by = match change["by"].as_str()? {
+        "client" => By::Service,
+        "schedule" => By::Schedule,
+        _ => By::Somebody,
+    };
+    Some(Change {
+        campaign: change["id"].as_str()?.to_owned(),
+        at: change["at"].as_str()?.parse().ok()?,
+        sent_at: change["sentAt"].as_str().and_then(|at| at.parse().ok()),
+        by,
+        state: change["state"].as_str()?.to_owned(),
+    })
+}
+
+/// What goes wrong with campaigns alone, each with a share of its own of the requests.
+fn campaign_faults() -> Vec<Value> {
+    let mut faults = vec![json!({"route": "campaignUpdate", "kind": "ignore", "rate": 0.05})];
+    for latency in LATE_MS {
+        let unanswered = json!({"route": "campaignUpdate", "kind": "late", "latencyMs": latency, "rate": 0.01});
+        let mut refused = unanswered.clone();
+        refused["status"] = json!(504);
+        faults.extend([unanswered, refused]);
+    }
+    for (status, share) in [(404, 0.03), (403, 0.01), (410, 0.01)] {
+        let page = json!({"kind": "status", "status": status, "body": PAGE, "rate": share});
+        faults.extend(["campaignRead", "campaignUpdate"].map(|route| {
+            let mut fault = page.clone();
+            fault["route"] = json!(route);
+            fault
+        }));
+    }
+    faults
+}
+
 /// Refusals for good are not among them: here every callback can be carried out.
 fn faults() -> Vec<Value> {
-    let page = "<html><body>Bad gateway</body></html>";
     vec![
         json!({"kind": "status", "status": 500}),
         json!({"kind": "status", "status": 500, "afterWork": true}),
-        json!({"kind": "status", "status": 502, "body": page}),
-        json!({"kind": "status", "status": 502, "body": page, "afterWork": true}),
+        json!({"kind": "status", "status": 502, "body": PAGE}),
+        json!({"kind": "status", "status": 502, "body": PAGE, "afterWork": true}),
         json!({"kind": "status", "status": 503, "retryAfter": "1"}),
         json!({"kind": "status", "status": 504}),
         json!({"kind": "status", "status": 504, "afterWork": true}),
@@ -131,8 +206,8 @@ fn faults() -> Vec<Value> {
         json!({"kind": "drop", "afterWork": true}),
         json!({"kind": "hang"}),
         json!({"kind": "hang", "afterWork": true}),
-        json!({"kind": "body", "body": page}),
-        json!({"kind": "body", "body": page, "afterWork": true}),
+        json!({"kind": "body", "body": PAGE}),
+        json!({"kind": "body", "body": PAGE, "afterWork": true}),
         json!({"kind": "body", "body": {"unexpected": true}, "afterWork": true}),
         json!({"kind": "latency", "latencyMs": 1500}),
     ]

@@ -1,18 +1,22 @@
 //! The end of a run: everything is given time to settle, and is looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use ringback::clock::Clock;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::cxone::Cxone;
-use super::verdict::{CampaignEnd, Evidence, Kind, Violation};
+use super::cxone::{Cxone, LATE_AT_MOST};
+use super::receiver::Receiver;
+use super::verdict::history::is_left_paused;
+use super::verdict::{CampaignEnd, Change, Evidence, Kind, Violation};
 
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// What CXone is told of a campaign is told within this, once nothing fails any more.
 const CAMPAIGNS_WITHIN: Duration = Duration::from_secs(60);
+/// And their webhooks, which are tried again after some time.
+const TOLD_WITHIN: Duration = Duration::from_secs(120);
 
 /// What had settled, or had not when the time was over.
 pub struct Settled {
@@ -28,10 +32,12 @@ pub async fn settle(client: &Client, cxone: &Cxone, campaigns: &[&str], within: 
         let callbacks = client.read_all("/v1/callbacks").await?;
         let campaigns = look_at_campaigns(client, cxone, campaigns).await?;
         let open = callbacks.iter().filter(|callback| !callback["nextAttemptAt"].is_null()).count();
-        let divided = campaigns.iter().filter(|campaign| is_divided(campaign)).count();
+        let changes = cxone.changes().await?;
+        let divided = campaigns.iter().filter(|campaign| is_divided(campaign, &changes)).count();
         let waited = started_at.elapsed();
         let callbacks_are_done = open == 0 || waited > within;
-        let campaigns_are_done = divided == 0 || waited > CAMPAIGNS_WITHIN.min(within);
+        let is_quiet = divided == 0 && waited > LATE_AT_MOST;
+        let campaigns_are_done = is_quiet || waited > CAMPAIGNS_WITHIN.min(within);
         if callbacks_are_done && campaigns_are_done {
             return Ok(Settled { callbacks, campaigns });
         }
@@ -43,8 +49,13 @@ pub async fn settle(client: &Client, cxone: &Cxone, campaigns: &[&str], within: 
     }
 }
 
-fn is_divided(campaign: &CampaignEnd) -> bool {
-    campaign.holds.is_empty() == (campaign.state == "PAUSED")
+fn is_divided(campaign: &CampaignEnd, changes: &[Change]) -> bool {
+    let is_as_held = match campaign.state.as_str() {
+        "ACTIVE" => campaign.holds.is_empty(),
+        "PAUSED" => !campaign.holds.is_empty() || is_left_paused(changes, &campaign.id),
+        _ => true,
+    };
+    campaign.is_pending || !is_as_held
 }
 
 async fn look_at_campaigns(client: &Client, cxone: &Cxone, ids: &[&str]) -> anyhow::Result<Vec<CampaignEnd>> {
@@ -56,6 +67,7 @@ async fn look_at_campaigns(client: &Client, cxone: &Cxone, ids: &[&str]) -> anyh
         campaigns.push(CampaignEnd {
             id: id.to_owned(),
             state: state.and_then(Value::as_str).unwrap_or_default().to_owned(),
+            is_pending: shown["pending"] == true,
             holds: shown["holds"].as_array().cloned().unwrap_or_default(),
             at: Clock::system().now(),
         });
@@ -64,24 +76,58 @@ async fn look_at_campaigns(client: &Client, cxone: &Cxone, ids: &[&str]) -> anyh
 }
 
 /// All that the verdict is based on.
-pub async fn collect(client: &Client, cxone: &Cxone, settled: Settled) -> anyhow::Result<Evidence> {
+pub async fn collect(
+    client: &Client,
+    cxone: &Cxone,
+    receiver: &Receiver,
+    settled: Settled,
+) -> anyhow::Result<Evidence> {
     let mut audited = BTreeMap::new();
     for action in ["callback.accepted", "callback.scheduled"] {
         let entries = client.read_all(&format!("/v1/audit?action={action}")).await?;
         let callbacks = entries.iter().filter_map(|entry| entry["callbackId"].as_str().map(str::to_owned));
         audited.insert(action.to_owned(), callbacks.collect());
     }
-    let (intents, holds) = client.record.promises();
+    let changes = cxone.changes().await?;
+    let mut log = Vec::new();
+    for campaign in &settled.campaigns {
+        let newest_first = client.read_all(&format!("/v1/audit?campaignId={}", campaign.id)).await?;
+        log.extend(newest_first.into_iter().rev());
+    }
+    let told = told(&log, receiver).await;
+    let (contacts, messages) = (cxone.list("contacts").await?, cxone.list("messages").await?);
+    let kept = client.record.kept();
     Ok(Evidence {
-        intents,
-        holds,
+        intents: kept.intents.clone(),
+        holds: kept.holds.clone(),
+        resumes: kept.resumes.clone(),
+        pauses_sent: kept.pauses_sent.clone(),
         audited,
         callbacks: settled.callbacks,
         campaigns: settled.campaigns,
-        contacts: cxone.list("contacts").await?,
-        messages: cxone.list("messages").await?,
+        contacts,
+        messages,
         activations: cxone.activations(),
+        changes,
+        log,
+        told,
     })
+}
+
+/// The webhooks of campaigns, once all of the log's changes have come, or the time for it is over.
+async fn told(log: &[Value], receiver: &Receiver) -> Vec<Value> {
+    let started_at = Instant::now();
+    let is_change = |entry: &&Value| matches!(entry["action"].as_str(), Some("campaign.paused" | "campaign.resumed"));
+    loop {
+        let told = receiver.of_campaigns();
+        let ids: HashSet<&str> = told.iter().filter_map(|event| event["auditId"].as_str()).collect();
+        let all_came =
+            log.iter().filter(is_change).all(|entry| entry["id"].as_str().is_some_and(|id| ids.contains(id)));
+        if all_came || started_at.elapsed() > TOLD_WITHIN {
+            return told;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// More requests in a minute than CXone allows.

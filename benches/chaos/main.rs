@@ -7,8 +7,10 @@ mod commanders;
 mod cxone;
 mod end;
 mod nemesis;
+mod outsiders;
 mod postgres;
 mod processes;
+mod receiver;
 mod record;
 mod recovery;
 mod replicas;
@@ -34,10 +36,13 @@ use client::Client;
 use commanders::Commander;
 use cxone::Cxone;
 use nemesis::Nemesis;
+use outsiders::Outsiders;
 use postgres::Postgres;
+use receiver::Receiver;
 use record::Record;
 use replicas::{Launch, Replica, create_key};
 use settings::Settings;
+use verdict::Violation;
 
 /// Of CXone, in requests a minute: what the replicas are told and what CXone allows.
 const QUOTA: u32 = 3000;
@@ -82,13 +87,17 @@ async fn run(settings: &Settings) -> anyhow::Result<usize> {
     let campaigns: Vec<String> = CALLED.into_iter().chain(COMMANDED).map(str::to_owned).collect();
     let cxone = Arc::new(Cxone::start(settings.replicas.into(), &campaigns, rng.u64(..), QUOTA).await?);
     let binary = settings.binary.clone();
-    let launch = Launch { binary, database_url: postgres.url.clone(), quota: QUOTA, logs: logs.clone() };
+    let receiver = Receiver::start(rng.fork()).await?;
+    let (database_url, receiver_url) = (postgres.url.clone(), receiver.url.clone());
+    let launch = Launch { binary, database_url, quota: QUOTA, receiver_url, logs: logs.clone() };
     let replicas = start_replicas(&cxone, &launch).await?;
     let key = create_key(&launch).await?;
     let urls = replicas.iter().map(|replica| replica.url.clone()).collect();
     let client = Client::new(urls, key, Record::default())?;
 
     cxone.fail(settings.faults).await?;
+    cxone.resume_itself(rng.bool()).await?;
+    let outsiders = Outsiders { cxone: Arc::clone(&cxone), campaigns: COMMANDED.map(str::to_owned).to_vec() };
     let load = Load::start(&client, settings, &mut rng);
     let nemesis = Nemesis {
         stop: CancellationToken::new(),
@@ -98,25 +107,33 @@ async fn run(settings: &Settings) -> anyhow::Result<usize> {
     };
     let of_replicas = tokio::spawn(nemesis.clone().of_replicas(replicas, Arc::clone(&cxone), rng.fork()));
     let of_postgres = tokio::spawn(nemesis.clone().of_postgres(postgres, rng.fork()));
+    let of_campaigns = tokio::spawn(outsiders.meddle(rng.fork(), nemesis.stop.clone()));
     wait(settings, &nemesis, &client.record, (&of_replicas, &of_postgres)).await;
     nemesis.stop.cancel();
     let stopped_at = Instant::now();
+    of_campaigns.await??;
     // They run until the end: dropped, they would be killed.
     let (replicas, postgres) = (of_replicas.await??, of_postgres.await??);
 
     load.finish(&client, &mut rng).await;
     cxone.heal().await?;
     let settled = end::settle(&client, &cxone, &COMMANDED, settings.settle_within()).await?;
-    let evidence = end::collect(&client, &cxone, settled).await?;
-    let mut violations = std::mem::take(&mut client.record.kept().violations);
-    violations.extend(verdict::judge(&evidence));
-    violations.extend(end::quota(&cxone, QUOTA).await?);
-    violations.sort_by_key(|violation| violation.kind);
+    let evidence = end::collect(&client, &cxone, &receiver, settled).await?;
+    let violations = judged(&client, &cxone, &evidence).await?;
     report::end(&nemesis, &client.record, &cxone, &evidence, stopped_at);
     report::violations(&violations, &logs)?;
     drop(replicas);
     postgres.end().await?;
     Ok(violations.len())
+}
+
+/// Everything that was wrong, what could not be undone first.
+async fn judged(client: &Client, cxone: &Cxone, evidence: &verdict::Evidence) -> anyhow::Result<Vec<Violation>> {
+    let mut violations = std::mem::take(&mut client.record.kept().violations);
+    violations.extend(verdict::judge(evidence));
+    violations.extend(end::quota(cxone, QUOTA).await?);
+    violations.sort_by_key(|violation| violation.kind);
+    Ok(violations)
 }
 
 async fn start_replicas(cxone: &Cxone, launch: &Launch) -> anyhow::Result<Vec<Replica>> {

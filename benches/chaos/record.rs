@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::verdict::{Ack, AckedHold, Intent, Kind, Violation};
+use super::verdict::{Ack, AckedHold, Intent, Kind, SentResume, Violation};
 
 /// A request's place in the record.
 #[derive(Clone, Copy)]
@@ -20,6 +21,9 @@ pub struct Record(Arc<Mutex<Kept>>);
 pub struct Kept {
     pub intents: Vec<Intent>,
     pub holds: Vec<AckedHold>,
+    pub resumes: Vec<SentResume>,
+    /// How many commands to pause were sent, by campaign; those sent again are not counted again.
+    pub pauses_sent: BTreeMap<String, usize>,
     /// What was wrong with an answer.
     pub violations: Vec<Violation>,
     /// Answers by what was asked and the status; 0 for none.
@@ -49,6 +53,22 @@ impl Record {
         self.kept().holds.push(hold);
     }
 
+    pub fn pauses(&self, campaign: &str) {
+        *self.kept().pauses_sent.entry(campaign.to_owned()).or_default() += 1;
+    }
+
+    pub fn resumes(&self, resume: SentResume) -> Place {
+        let mut kept = self.kept();
+        kept.resumes.push(resume);
+        Place(kept.resumes.len() - 1)
+    }
+
+    pub fn resume_acknowledged(&self, place: Place, at: Timestamp) {
+        if let Some(resume) = self.kept().resumes.get_mut(place.0) {
+            resume.acked_at = Some(at);
+        }
+    }
+
     pub fn wrong(&self, what: &str, details: Value) {
         self.kept().violations.push(Violation::new(Kind::Wrong, what, details));
     }
@@ -71,12 +91,6 @@ impl Record {
     /// Callbacks that were acknowledged.
     pub fn acknowledgements(&self) -> usize {
         self.kept().intents.iter().filter(|intent| !intent.acks.is_empty()).count()
-    }
-
-    /// What was promised to clients.
-    pub fn promises(&self) -> (Vec<Intent>, Vec<AckedHold>) {
-        let kept = self.kept();
-        (kept.intents.clone(), kept.holds.clone())
     }
 
     pub fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -18,6 +18,10 @@ const START_PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A request to a CXone that hangs ends after this.
 const CXONE_TIMEOUT_MS: &str = "3000";
+/// Others meddle with campaigns all the time here.
+const CAMPAIGN_CHECK_MS: &str = "5000";
+/// Of nobody's.
+const WEBHOOK_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// What all replicas have in common.
 #[derive(Clone)]
@@ -25,6 +29,8 @@ pub struct Launch {
     pub binary: PathBuf,
     pub database_url: String,
     pub quota: u32,
+    /// Where webhooks go.
+    pub receiver_url: String,
     /// For the replicas' logs.
     pub logs: PathBuf,
 }
@@ -118,6 +124,10 @@ impl Replica {
             .env("CXONE_CLIENT_SECRET", known.client_secret)
             .env("CXONE_REQUESTS_PER_MINUTE", self.launch.quota.to_string())
             .env("CXONE_TIMEOUT_MS", CXONE_TIMEOUT_MS)
+            .env("CAMPAIGN_CHECK_MS", CAMPAIGN_CHECK_MS)
+            .env("WFO_WEBHOOK_URL", &self.launch.receiver_url)
+            .env("WFO_WEBHOOK_SECRET", WEBHOOK_SECRET)
+            .env("WEBHOOKS_ALLOW_LOOPBACK", "true")
             .env("LOG_FORMAT", "json")
             .env("RUST_LOG", "info")
             .stdin(Stdio::null())

@@ -24,6 +24,16 @@ pub struct Evidence {
     pub holds: Vec<AckedHold>,
     /// Requests to CXone that start a campaign.
     pub activations: Vec<Activation>,
+    /// Commands to resume, acknowledged or not.
+    pub resumes: Vec<SentResume>,
+    /// How many different commands to pause were sent, by campaign.
+    pub pauses_sent: BTreeMap<String, usize>,
+    /// What became of campaigns in CXone, in order.
+    pub changes: Vec<Change>,
+    /// The audit log of the commanded campaigns, oldest first.
+    pub log: Vec<Value>,
+    /// The webhooks of campaigns, in the order in which they were received.
+    pub told: Vec<Value>,
 }
 
 /// One callback that a client wanted. No other has its number.
@@ -69,6 +79,37 @@ pub struct Activation {
     pub at: Timestamp,
 }
 
+/// A command to resume that may have been carried out.
+#[derive(Clone, Debug, Serialize)]
+pub struct SentResume {
+    pub campaign: String,
+    /// Of holds of this reason alone.
+    pub reason: Option<String>,
+    pub sent_at: Timestamp,
+    /// When it was acknowledged, where it was.
+    pub acked_at: Option<Timestamp>,
+}
+
+/// A change of a campaign in CXone that took effect.
+#[derive(Clone, Debug, Serialize)]
+pub struct Change {
+    pub campaign: String,
+    pub at: Timestamp,
+    /// When the request came in, of one by the service.
+    pub sent_at: Option<Timestamp>,
+    pub by: By,
+    pub state: String,
+}
+
+/// Who changed a campaign in CXone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum By {
+    Service,
+    Somebody,
+    /// CXone, at the time that the service had named.
+    Schedule,
+}
+
 /// A campaign at the end.
 #[derive(Clone, Debug, Serialize)]
 pub struct CampaignEnd {
@@ -77,6 +118,8 @@ pub struct CampaignEnd {
     pub state: String,
     /// As the service shows them.
     pub holds: Vec<Value>,
+    /// The service says that CXone is not yet what the holds say.
+    pub is_pending: bool,
     /// When the service was asked.
     pub at: Timestamp,
 }

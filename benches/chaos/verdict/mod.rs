@@ -4,13 +4,15 @@
 mod callbacks;
 mod campaigns;
 mod evidence;
+pub mod history;
+mod holds;
 mod messages;
 
 use std::fmt;
 
 use serde_json::Value;
 
-pub use evidence::{Ack, AckedHold, Activation, CampaignEnd, Evidence, Intent};
+pub use evidence::{Ack, AckedHold, Activation, By, CampaignEnd, Change, Evidence, Intent, SentResume};
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,5 +56,6 @@ pub fn judge(evidence: &Evidence) -> Vec<Violation> {
     let mut violations = callbacks::judge(&known);
     violations.extend(messages::judge(&known));
     violations.extend(campaigns::judge(evidence));
+    violations.extend(holds::judge(evidence));
     violations
 }
