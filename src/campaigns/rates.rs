@@ -180,7 +180,7 @@ impl AnswerRates {
         let Trip { id, guard, counts } = trip;
         tracing::warn!(campaign.id = %id, campaign.attempts = counts.attempts, campaign.answers = counts.answers,
             "the answer rate has fallen under its floor");
-        let order = self.order(guard.pause_for(), now);
+        let order = self.order(guard.pause_for(), counts, now);
         let commanded = match self.conductor.with_affected_callbacks(&id, order).await {
             Ok(order) => self.conductor.command(&id, order, PAUSE_WAIT).await,
             Err(error) => Err(error.into()),
@@ -194,7 +194,7 @@ impl AnswerRates {
                 tracing::info!(campaign.id = %id, reason = refusal.slug(), "the campaign is not throttled");
                 if refusal == Refusal::Throttled { Duration::ZERO } else { QUIET }
             }
-            Err(error @ (Halt::LeaseLost | Halt::Database(_))) => {
+            Err(error) => {
                 tracing::error!(campaign.id = %id, error = %error, "the campaign could not be throttled");
                 RETRY
             }
@@ -202,7 +202,7 @@ impl AnswerRates {
         self.lock().placed(&id, quiet_for, self.clock.now());
     }
 
-    fn order(&self, pause_for: Duration, now: Timestamp) -> Order {
+    fn order(&self, pause_for: Duration, counts: Counts, now: Timestamp) -> Order {
         let by = Actor::system("answer-rate");
         let hold = Hold {
             id: self.clock.new_id(),
