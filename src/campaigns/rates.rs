@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::answer_rate::{Counts, DEFAULT_WINDOW};
 use super::command::{Command, Order, Refusal};
 use super::conductor::{Conductor, report_on};
-use super::control::Halt;
+use super::control::{Halt, Report};
 use super::hold::{Hold, PauseReason, Trigger};
 use super::rate_store::{RateStore, Watching};
 use super::watched::{Addition, Happening, TooManyCampaigns, Trip, Watchlist};
@@ -185,20 +185,14 @@ impl AnswerRates {
             Ok(order) => self.conductor.command(&id, order, PAUSE_WAIT).await,
             Err(error) => Err(error.into()),
         };
-        let quiet_for = match commanded {
-            Ok(report) => {
-                report_on(&report);
-                Duration::ZERO
-            }
+        let quiet_for = quiet_after(&commanded);
+        match commanded {
+            Ok(report) => report_on(&report),
             Err(Halt::Refused(refusal)) => {
                 tracing::info!(campaign.id = %id, reason = refusal.slug(), "the campaign is not throttled");
-                if refusal == Refusal::Throttled { Duration::ZERO } else { QUIET }
             }
-            Err(error) => {
-                tracing::error!(campaign.id = %id, error = %error, "the campaign could not be throttled");
-                RETRY
-            }
-        };
+            Err(error) => tracing::error!(campaign.id = %id, error = %error, "the campaign could not be throttled"),
+        }
         self.lock().placed(&id, quiet_for, self.clock.now());
     }
 
@@ -233,6 +227,15 @@ impl AnswerRates {
     }
 }
 
+/// For how long the guard asks for no other hold. None where there is one: it keeps the guard quiet itself.
+fn quiet_after(commanded: &Result<Report, Halt>) -> Duration {
+    match commanded {
+        Ok(_) | Err(Halt::Refused(Refusal::Throttled) | Halt::Repeated(_)) => Duration::ZERO,
+        Err(Halt::Refused(_)) => QUIET,
+        Err(Halt::LeaseLost | Halt::Database(_)) => RETRY,
+    }
+}
+
 impl Watching {
     /// The length of the window.
     pub fn window(&self) -> Duration {
@@ -246,4 +249,23 @@ fn report(id: &CampaignId, counts: Counts) {
     metrics::gauge!("ringback_campaign_attempts", "campaign" => campaign.clone()).set(counts.attempts as f64);
     metrics::gauge!("ringback_campaign_answers", "campaign" => campaign.clone()).set(counts.answers as f64);
     metrics::gauge!("ringback_campaign_answer_rate", "campaign" => campaign).set(counts.rate().unwrap_or(f64::NAN));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cxone::CampaignState;
+
+    #[test]
+    fn the_guard_goes_on_at_once_after_a_lost_race_and_soon_after_a_failure() {
+        for (halt, quiet_for) in [
+            (Halt::Refused(Refusal::Throttled), Duration::ZERO),
+            (Halt::Refused(Refusal::NotRunning(CampaignState::Inactive)), QUIET),
+            (Halt::Refused(Refusal::Unknown), QUIET),
+            (Halt::LeaseLost, RETRY),
+            (Halt::Database(sqlx::Error::PoolTimedOut), RETRY),
+        ] {
+            assert_eq!(quiet_after(&Err(halt)), quiet_for);
+        }
+    }
 }
