@@ -99,6 +99,7 @@ fn a_429_stops_its_own_endpoint_until_it_is_over() {
     ledger.back_off(Endpoint::Messages, at(7_000).as_millisecond());
     ledger.back_off(Endpoint::Messages, at(2_000).as_millisecond());
     for class in CLASSES {
+        let mut ledger = ledger.clone();
         let mut ask = |endpoint, now| ledger.take(class, endpoint, 1, 100, at(now));
         assert_eq!(ask(Endpoint::Messages, 6_999), Decision::NotFor(Duration::from_millis(1)));
         assert_eq!(ask(Endpoint::Messages, 7_000), Decision::Granted);
