@@ -29,11 +29,8 @@ const STEPS: usize = 40;
 const LEASE_MS: i64 = 5_000;
 /// Replicas follow Postgres's clock with such an error.
 const CLOCK_ERROR_MS: [i64; 2] = [100, -100];
-const PACE: Pace = Pace {
-    lead: Duration::from_secs(2),
-    doubt: Duration::from_secs(60),
-    check_every: Duration::from_secs(45),
-};
+const PACE: Pace =
+    Pace { lead: Duration::from_secs(2), doubt: Duration::from_secs(60), check_every: Duration::from_secs(45) };
 /// A request that takes effect late does so in this time.
 const LATEST_EFFECT_MS: i64 = 55_000;
 /// Once CXone is well, a late effect is corrected in this time.
@@ -241,7 +238,11 @@ impl Book for Row {
         world.placed.extend(changes.placed.iter().map(|hold| hold.id));
         world.holds.extend(changes.placed);
         for extended in changes.extended {
-            world.holds.iter_mut().filter(|hold| hold.id == extended.id).for_each(|hold| hold.ends_at = extended.ends_at);
+            world
+                .holds
+                .iter_mut()
+                .filter(|hold| hold.id == extended.id)
+                .for_each(|hold| hold.ends_at = extended.ends_at);
         }
         world.holds.retain(|hold| changes.lifted.iter().all(|lifted| lifted.id != hold.id));
         if let Some((id, report)) = changes.command {

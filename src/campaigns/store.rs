@@ -384,8 +384,7 @@ impl Book for CampaignStore {
         release: bool,
     ) -> Result<bool, sqlx::Error> {
         let at = |at: Option<Timestamp>| at.map(|at| at.to_sqlx());
-        let holds_change =
-            !changes.placed.is_empty() || !changes.extended.is_empty() || !changes.lifted.is_empty();
+        let holds_change = !changes.placed.is_empty() || !changes.extended.is_empty() || !changes.lifted.is_empty();
         let command = changes.command;
         let entries: Vec<Value> = changes.entries.into_iter().map(Entry::into_json).collect();
         let saved = sqlx::query!(
