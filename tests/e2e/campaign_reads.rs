@@ -78,7 +78,7 @@ async fn a_client_that_polls_campaigns_does_not_reduce_callback_throughput() {
         assert_eq!(status, 200, "{answer}");
     }
     let mut campaigns = vec![DIALING.to_owned()];
-    campaigns.extend((0..8).map(|n| format!("polled-{n}")));
+    campaigns.extend((0..100).map(|n| format!("polled-{n}")));
     campaigns.iter().skip(1).for_each(|id| world.cxone.add_campaign(id));
     let from = Timestamp::now();
     let polling = Polling::start(&world, &campaigns);

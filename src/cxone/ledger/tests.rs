@@ -71,6 +71,14 @@ fn the_routine_has_no_more_than_the_background_leaves() {
 }
 
 #[test]
+fn routine_work_does_not_count_for_the_pace_of_the_background() {
+    let mut ledger = Ledger::default();
+    ledger.add(Class::Control, at(0).as_millisecond(), 30);
+    assert_eq!(burst(&mut ledger, Class::Routine, 100, 10_000), 10);
+    assert_eq!(ledger.may_start(&[Endpoint::Contacts], 2, 100, at(10_000)), Decision::Granted);
+}
+
+#[test]
 fn a_ledger_without_the_routines_part_is_read() {
     let mut ledger = Ledger::default();
     burst(&mut ledger, Class::Routine, 100, 0);
