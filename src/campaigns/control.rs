@@ -162,7 +162,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
         let shown = match self.dialer.read(id, Some(commanded.patience), Urgency::Due, &order.trace).await {
             Ok(shown) => shown,
             Err(CxoneError::NotFound { .. }) if !campaign.is_known() => return Err(Halt::Refused(Refusal::Unknown)),
-            Err(error) => return self.keep_for_later(campaign, Some(lease), order, Some(&error)).await,
+            Err(error) => return Box::pin(self.keep_for_later(campaign, Some(lease), order, Some(&error))).await,
         };
         let (previous, pace) = (Some(shown.state), self.dialer.pace());
         let decide = |campaign: &mut Campaign, changes: &mut Changes| {
@@ -186,11 +186,11 @@ impl<B: Book, D: Dialer> Control<B, D> {
             changes.command = Some((order.id, report.clone()));
             Ok((Lease::GiveBack, (None, report)))
         };
-        let (request, report) = self.change(&mut campaign, Some(lease), decide).await?;
+        let (request, report) = Box::pin(self.change(&mut campaign, Some(lease), decide)).await?;
         (commanded.kept)(&report, &campaign);
         let Some(request) = request else { return Ok(report) };
         let work = Work { id, lease, trace: &order.trace };
-        let report = self.bring_about(&work, Some(Decided { campaign, request, previous })).await?;
+        let report = Box::pin(self.bring_about(&work, Some(Decided { campaign, request, previous }))).await?;
         self.noted(report, previous, order).await
     }
 
@@ -204,7 +204,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
             return Ok(report);
         }
         let campaign = self.book.load(id).await?;
-        self.keep_for_later(campaign, None, order, None).await
+        Box::pin(self.keep_for_later(campaign, None, order, None)).await
     }
 
     /// What the same command was answered with before. It is not carried out twice.
@@ -234,7 +234,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
             // Without a lease, whoever holds it goes on.
             Ok((if lease.is_some() { Lease::GiveBack } else { Lease::Keep }, report))
         };
-        self.change(&mut campaign, lease, keep).await
+        Box::pin(self.change(&mut campaign, lease, keep)).await
     }
 
     /// Looks at a campaign under a lease, and brings CXone to what its holds say.
@@ -242,12 +242,12 @@ impl<B: Book, D: Dialer> Control<B, D> {
     /// # Errors
     /// Where it stops half-way; it is taken up again.
     pub async fn converge(&self, id: &CampaignId, lease: Uuid, trace: &Traceparent) -> Result<Report, Halt> {
-        self.bring_about(&Work { id, lease, trace }, None).await
+        Box::pin(self.bring_about(&Work { id, lease, trace }, None)).await
     }
 
     async fn bring_about(&self, work: &Work<'_>, decided: Option<Decided>) -> Result<Report, Halt> {
         let mut attempt = match decided {
-            Some(decided) => self.send(work, decided, 0).await?,
+            Some(decided) => Box::pin(self.send(work, decided, 0)).await?,
             None => self.look(work).await?,
         };
         for tries in 1.. {
@@ -258,7 +258,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
             let longest = FIRST_WAIT * 2_u32.pow(tries.min(8) - 1);
             self.dialer.rest(self.clock.between(longest / 4, longest)).await;
             let campaign = self.book.load(work.id).await?;
-            attempt = self.read_and_send(work, campaign, Urgency::Due, not_done, tries).await?;
+            attempt = Box::pin(self.read_and_send(work, campaign, Urgency::Due, not_done, tries)).await?;
         }
         Err(Halt::LeaseLost)
     }
@@ -273,12 +273,12 @@ impl<B: Book, D: Dialer> Control<B, D> {
                 campaign.due_at = campaign.next_due(now, &pace);
                 Ok((Lease::GiveBack, ()))
             };
-            self.change(&mut campaign, Some(work.lease), wait).await?;
+            Box::pin(self.change(&mut campaign, Some(work.lease), wait)).await?;
             let previous = campaign.seen.map(|(state, _)| state);
             return Ok(Attempt::Ended(Report::of(&campaign, previous, Status::Unchanged, now)));
         }
         let urgency = if campaign.is_urgent(now, &pace) { Urgency::Due } else { Urgency::Routine };
-        self.read_and_send(work, campaign, urgency, None, 0).await
+        Box::pin(self.read_and_send(work, campaign, urgency, None, 0)).await
     }
 
     async fn read_and_send(
@@ -295,7 +295,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
             Err(CxoneError::OverBudget { .. }) if urgency == Urgency::Routine => {
                 return self.put_off(work, campaign).await.map(Attempt::Ended);
             }
-            Err(error) => return self.failed(work, campaign, not_done, &error).await.map(Attempt::Ended),
+            Err(error) => return Box::pin(self.failed(work, campaign, not_done, &error)).await.map(Attempt::Ended),
         };
         let (previous, pace) = (Some(shown.state), self.dialer.pace());
         let decide = |campaign: &mut Campaign, changes: &mut Changes| {
@@ -313,9 +313,9 @@ impl<B: Book, D: Dialer> Control<B, D> {
             campaign.schedule(&pace, &self.clock);
             Ok((Lease::GiveBack, (None, applied)))
         };
-        let (request, applied) = self.change(&mut campaign, Some(work.lease), decide).await?;
+        let (request, applied) = Box::pin(self.change(&mut campaign, Some(work.lease), decide)).await?;
         if let Some(request) = request {
-            return self.send(work, Decided { campaign, request, previous }, tries).await;
+            return Box::pin(self.send(work, Decided { campaign, request, previous }, tries)).await;
         }
         let status = if applied.is_some() { Status::Applied } else { Status::Unchanged };
         let report = Report::of(&campaign, previous, status, self.clock.now());
@@ -327,7 +327,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
         let check = StillRight { control: self, work, request: &request };
         let error = match self.dialer.write(work.id, &request.wanted, &check, work.trace).await {
             Ok(answer) if answer.state == request.wanted.state => {
-                return self.confirmed(work, campaign, &request, previous).await.map(Attempt::Ended);
+                return Box::pin(self.confirmed(work, campaign, &request, previous)).await.map(Attempt::Ended);
             }
             Ok(answer) => not_applied(&request, &answer),
             Err(error) => error,
@@ -346,7 +346,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
         if is_again && tries < TRIES_AT_ONCE {
             return Ok(Attempt::Again(not_done));
         }
-        self.failed(work, campaign, not_done, &error).await.map(Attempt::Ended)
+        Box::pin(self.failed(work, campaign, not_done, &error)).await.map(Attempt::Ended)
     }
 
     /// Every command has an entry, also one that ended otherwise than with its own change.
@@ -364,7 +364,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
             changes.entries.push(entry);
             Ok((Lease::Keep, audit_id))
         };
-        let audit_id = Some(self.change(&mut campaign, None, note).await?);
+        let audit_id = Some(Box::pin(self.change(&mut campaign, None, note)).await?);
         Ok(Report { previous, audit_id, ..report })
     }
 
@@ -382,7 +382,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
             campaign.schedule(&pace, &self.clock);
             Ok((Lease::GiveBack, changes.applied()))
         };
-        let audit_id = self.change(&mut campaign, Some(work.lease), confirm).await?;
+        let audit_id = Box::pin(self.change(&mut campaign, Some(work.lease), confirm)).await?;
         let report = Report::of(&campaign, previous, Status::Applied, self.clock.now());
         Ok(Report { audit_id, ..report })
     }
@@ -404,7 +404,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
             campaign.failed(error, &pace, &self.clock);
             Ok((Lease::GiveBack, ()))
         };
-        self.change(&mut campaign, Some(work.lease), fail).await?;
+        Box::pin(self.change(&mut campaign, Some(work.lease), fail)).await?;
         Ok(pending(&campaign, previous, &self.clock))
     }
 
