@@ -37,19 +37,20 @@ alter table campaign_holds add column counts jsonb not null default '{"attempts"
     check (jsonb_typeof(counts) = 'object');
 alter table campaign_holds add column revision bigint not null default 0 check (revision >= 0);
 
--- A hold is lifted once. Until then its end can be moved, only later; nothing else of it ever changes.
+-- A hold is lifted once. Until then the same pause again can move its end, only later, and takes over its revision; nothing
+-- else of it ever changes.
 create or replace function campaign_holds_refuse_change() returns trigger language plpgsql as $$
 declare
     lifting constant text[] := '{lifted_at,lifted_by}';
-    moving constant text[] := '{ends_at}';
+    refreshing constant text[] := '{ends_at,revision}';
 begin
     if tg_op = 'UPDATE' and old.lifted_at is null and new.lifted_at is not null
         and to_jsonb(new) - lifting = to_jsonb(old) - lifting then
         return new;
     end if;
-    if tg_op = 'UPDATE' and old.lifted_at is null and old.ends_at is not null
-        and (new.ends_at is null or new.ends_at >= old.ends_at)
-        and to_jsonb(new) - moving = to_jsonb(old) - moving then
+    if tg_op = 'UPDATE' and old.lifted_at is null and new.revision >= old.revision
+        and coalesce(new.ends_at, 'infinity') >= coalesce(old.ends_at, 'infinity')
+        and to_jsonb(new) - refreshing = to_jsonb(old) - refreshing then
         return new;
     end if;
     raise exception 'a hold is lifted once, its end is only moved later, and it never changes otherwise'

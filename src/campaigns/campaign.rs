@@ -98,8 +98,8 @@ pub struct Campaign {
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub placed: Vec<Hold>,
-    /// Holds whose end has moved.
-    pub extended: Vec<Hold>,
+    /// Holds of pauses that came again.
+    pub refreshed: Vec<Hold>,
     pub lifted: Vec<Lifted>,
     pub entries: Vec<Entry>,
     /// A command that is carried out, and what it is answered with should it come again.
@@ -174,9 +174,14 @@ impl Campaign {
         self.window().filter(|_| self.settings.enforce_regulatory_window)
     }
 
+    /// The window of the settings, unless it is put aside now.
+    pub fn window_at(&self, now: Timestamp) -> Option<&DailyWindow> {
+        self.window().filter(|_| self.override_until.is_none_or(|until| until <= now))
+    }
+
     /// The holds that keep it from dialing now.
     pub fn in_force(&self, now: Timestamp) -> impl Iterator<Item = &Hold> {
-        self.holds.iter().filter(move |hold| hold.is_in_force(now, self.window()))
+        self.holds.iter().filter(move |hold| hold.is_in_force(now, self.window_at(now)))
     }
 
     /// Whether any hold keeps it from dialing now.
@@ -187,7 +192,7 @@ impl Campaign {
     /// When the last hold ends, or an accepted resume finds the window open; never, where a hold is open-ended or there
     /// is neither.
     pub fn resumes_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let ends: Option<Vec<_>> = self.in_force(now).map(|hold| hold.end(now, self.window())).collect();
+        let ends: Option<Vec<_>> = self.in_force(now).map(|hold| hold.end(now, self.window_at(now))).collect();
         let resume = self.resume.as_ref().map(|resume| resume.starts_at(now));
         let last = ends?.into_iter().max().or(resume)?;
         Some(self.enforced_window().map_or(last, |window| window.next_opening(last)))
@@ -238,8 +243,8 @@ impl Campaign {
             triggered_by: Some(hold.triggered_by.as_str().into()),
             request_id: hold.request_id.clone(),
             detail: json!({
-                "holdId": hold.id, "pauseReason": hold.reason, "scheduledResumeTime": hold.ends_at,
-                "maxAgents": hold.max_agents, "affectedCallbacks": hold.affected_callbacks,
+                "holdId": hold.id, "pauseReason": hold.reason, "endsAt": hold.ends_at, "maxAgents": hold.max_agents,
+                "affectedCallbacks": hold.affected_callbacks,
             }),
             ..self.entry("hold.placed", hold.placed_by.clone(), Outcome::Succeeded, clock)
         });
@@ -249,31 +254,28 @@ impl Campaign {
         self.holds.push(hold);
     }
 
-    /// The same pause again moves the end of its hold, only later. False where there is no such hold.
+    /// The same pause again takes the place of its hold, whose end moves only later. False where there is no such hold.
     pub fn refresh(&mut self, again: &Hold, changes: &mut Changes, clock: &Clock) -> bool {
-        let Some(place) = self.holds.iter().position(|hold| hold.is_same_pause(again)) else { return false };
-        let hold = &mut self.holds[place];
-        let is_later = match (hold.ends_at, again.ends_at) {
-            (Some(end), Some(later)) => end < later,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        if !is_later {
-            return true;
+        let revision = self.revision + 1;
+        let Some(hold) = self.holds.iter_mut().find(|hold| hold.is_same_pause(again)) else { return false };
+        // A resume that is on its way, and did not see this pause, does not lift it.
+        hold.revision = revision;
+        let before = hold.ends_at;
+        // An open end is the latest.
+        hold.ends_at = before.zip(again.ends_at).map(|(before, again)| before.max(again));
+        let hold = hold.clone();
+        if hold.ends_at != before {
+            changes.entries.push(Entry {
+                compliance_hold: Some(hold.compliance),
+                triggered_by: Some(hold.triggered_by.as_str().into()),
+                request_id: again.request_id.clone(),
+                detail: json!({
+                    "holdId": hold.id, "pauseReason": hold.reason, "endsAt": hold.ends_at, "previousEndsAt": before,
+                }),
+                ..self.entry("hold.extended", again.placed_by.clone(), Outcome::Succeeded, clock)
+            });
         }
-        let before = std::mem::replace(&mut hold.ends_at, again.ends_at);
-        let extended = hold.clone();
-        changes.entries.push(Entry {
-            compliance_hold: Some(extended.compliance),
-            triggered_by: Some(extended.triggered_by.as_str().into()),
-            request_id: again.request_id.clone(),
-            detail: json!({
-                "holdId": extended.id, "pauseReason": extended.reason, "scheduledResumeTime": extended.ends_at,
-                "previousScheduledResumeTime": before,
-            }),
-            ..self.entry("hold.extended", again.placed_by.clone(), Outcome::Succeeded, clock)
-        });
-        changes.extended.push(extended);
+        changes.refreshed.push(hold);
         true
     }
 
@@ -301,7 +303,7 @@ impl Campaign {
                 request_id: request_id.map(Into::into),
                 detail: json!({
                     "holdId": hold.id, "pauseReason": hold.reason, "placedBy": hold.placed_by,
-                    "placedAt": hold.placed_at, "scheduledResumeTime": hold.ends_at, "beforeItsTime": before_its_time,
+                    "placedAt": hold.placed_at, "endsAt": hold.ends_at, "beforeItsTime": before_its_time,
                 }),
                 ..self.entry("hold.lifted", by.clone(), Outcome::Succeeded, clock)
             });
@@ -314,7 +316,7 @@ impl Campaign {
     /// becomes a resume, which lasts until CXone has confirmed it.
     fn lift_ended(&mut self, changes: &mut Changes, clock: &Clock) {
         let now = clock.now();
-        let window = self.settings.regulatory_window.clone();
+        let window = self.window_at(now).cloned();
         let has_ended = |hold: &Hold| !hold.is_in_force(now, window.as_ref());
         let by = Actor::system("reconciler");
         let trigger = |hold: &Hold| match hold.triggered_by {

@@ -207,7 +207,7 @@ impl Campaign {
     /// When the window of the settings is open, past the close that a hold is in place for.
     fn reopening(&self, now: Timestamp) -> Option<Timestamp> {
         let closing = self.in_force(now).filter(|hold| hold.triggered_by == Trigger::RegulatoryWindow);
-        let from = closing.filter_map(|hold| hold.end(now, self.window())).max().unwrap_or(now);
+        let from = closing.filter_map(|hold| hold.end(now, self.window_at(now))).max().unwrap_or(now);
         self.window().map(|window| window.next_opening(from))
     }
 
@@ -217,7 +217,7 @@ impl Campaign {
         let compliance = early.max_by_key(|hold| hold.ends_at).map(|hold| Refusal::HoldInForce {
             hold: hold.id,
             ends_at: hold.ends_at,
-            next_opening: hold.end(now, self.window()),
+            next_opening: hold.end(now, self.window_at(now)),
         });
         let window = (now < opening).then_some(Refusal::OutsideWindow { next_opening: opening });
         compliance.into_iter().chain(window).collect()

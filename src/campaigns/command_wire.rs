@@ -14,6 +14,7 @@ use super::regulatory_window::{RegulatoryWindowView, first_open, read_window};
 use super::report::{Report, Status};
 use super::settings::{CampaignSettings, CarrierLimit};
 use super::settings_wire::{SettingsView, check_agents, read_carrier_limit};
+use super::store::AtArrival;
 use crate::audit::Actor;
 use crate::cxone::CampaignState;
 use crate::http::{Faults, Member, Problem, Unknown};
@@ -77,13 +78,8 @@ impl PauseRequest {
     ///
     /// # Errors
     /// A 422 with every fault, those of the path among them.
-    pub fn read(
-        &self,
-        mut faults: Faults,
-        path: &str,
-        settings: &CampaignSettings,
-        placing: Placing,
-    ) -> Result<Pause, Problem> {
+    pub fn read(&self, mut faults: Faults, path: &str, known: &AtArrival, placing: Placing) -> Result<Pause, Problem> {
+        let settings = &known.settings;
         check_campaign(&self.campaign_id, path, &mut faults);
         let reason = faults.required("pauseReason", &self.pause_reason, |text| PauseReason::parse(text));
         let compliance = faults.optional("complianceHold", &self.compliance_hold, |held| Ok(*held)).unwrap_or_default()
@@ -110,8 +106,11 @@ impl PauseRequest {
         }
         check_agents(max_agents, carrier_limit, &mut faults);
         faults.unknown(&self.unknown);
-        let windows: Vec<_> = window.iter().chain(&settings.regulatory_window).collect();
-        let ends_at = asked_for.map(|at| first_open(&windows, at));
+        let ends_at = asked_for.map(|at| {
+            let is_put_aside = known.override_until.is_some_and(|until| at < until);
+            let of_settings = settings.regulatory_window.as_ref().filter(|_| !is_put_aside);
+            first_open(&window.iter().chain(of_settings).collect::<Vec<_>>(), at)
+        });
         let pause = reason.map(|reason| Pause {
             resume_deferred_from: asked_for.filter(|at| ends_at != Some(*at)),
             hold: Box::new(Hold {
@@ -377,7 +376,7 @@ mod tests {
             request_id: "r-1".into(),
             now: "2026-11-20T15:00:00Z".parse().unwrap(),
         };
-        request.read(Faults::new(), ID, &CampaignSettings::default(), placing).map_err(|problem| {
+        request.read(Faults::new(), ID, &AtArrival::default(), placing).map_err(|problem| {
             let errors = problem.body(None, None)["errors"].clone();
             let text = |fault: &Value, name: &str| fault[name].as_str().unwrap().to_owned();
             let faults = errors.as_array().unwrap().iter();

@@ -2,6 +2,7 @@
 //! changed the campaign. Always the same way: read, decide, keep what was decided, send it to CXone, keep what it answered.
 //!
 //! Nothing here knows Postgres or HTTP: the tests drive the same code through every interleaving that they can think of.
+//! The futures are boxed, because nested they would take more of a thread's stack than it has.
 
 use std::future::Future;
 use std::time::Duration;

@@ -119,6 +119,10 @@ impl World {
         Campaign { holds: self.holds.clone(), leased_by, ..self.row.clone() }
     }
 
+    fn is_due(&self) -> bool {
+        self.row.due_at.into_iter().chain(self.row.check_at).any(|due| due <= self.now())
+    }
+
     fn note(&mut self, what: &str) {
         let _ = writeln!(self.history, "{} {what}", self.now());
     }
@@ -148,11 +152,11 @@ impl World {
     /// Only its end or a command to resume lifts a hold, and a command does so once.
     fn check_saved(&mut self, changes: &Changes) {
         let resume = changes.command.as_ref().map(|(id, _)| *id).filter(|id| self.resumes.contains(id));
-        let window = self.row.settings.regulatory_window.clone();
+        let row = self.row.clone();
         for lifted in &changes.lifted {
             let hold = self.holds.iter().chain(&changes.placed).find(|hold| hold.id == lifted.id);
             // What was decided on is saved a little later.
-            let has_ended = hold.is_none_or(|hold| !hold.is_in_force(lifted.at, window.as_ref()));
+            let has_ended = hold.is_none_or(|hold| !hold.is_in_force(lifted.at, row.window_at(lifted.at)));
             if lifted.at > self.now() + Duration::from_millis(100) {
                 self.breaks("a hold was lifted in the future");
             }
@@ -237,12 +241,8 @@ impl Book for Row {
         world.row = Campaign { revision: campaign.revision + 1, leased_by, holds, ..campaign.clone() };
         world.placed.extend(changes.placed.iter().map(|hold| hold.id));
         world.holds.extend(changes.placed);
-        for extended in changes.extended {
-            world
-                .holds
-                .iter_mut()
-                .filter(|hold| hold.id == extended.id)
-                .for_each(|hold| hold.ends_at = extended.ends_at);
+        for refreshed in changes.refreshed {
+            world.holds.iter_mut().filter(|hold| hold.id == refreshed.id).for_each(|hold| *hold = refreshed.clone());
         }
         world.holds.retain(|hold| changes.lifted.iter().all(|lifted| lifted.id != hold.id));
         if let Some((id, report)) = changes.command {
@@ -565,7 +565,9 @@ impl Run {
         let steps = std::iter::repeat_n(1_000, 70).chain(std::iter::repeat_n(46_000, 8));
         for passed in steps {
             self.world.lock().unwrap().pass(passed);
-            self.look();
+            if self.world.lock().unwrap().is_due() {
+                self.look();
+            }
             while !self.actors.is_empty() {
                 self.poll_one();
             }
@@ -598,7 +600,7 @@ impl Run {
         if !is_held && world.cxone.state == CampaignState::Paused && is_owed && !waits_for_window {
             return Err("no hold is left, and what is to be started stays paused".into());
         }
-        if row.holds.iter().any(|hold| !hold.is_in_force(now, row.settings.regulatory_window.as_ref())) {
+        if row.holds.iter().any(|hold| !hold.is_in_force(now, row.window_at(now))) {
             return Err("a hold has ended and is not lifted".into());
         }
         if !is_held && world.cxone.state == CampaignState::Active && row.is_pending(now) {
@@ -657,9 +659,7 @@ fn claim(world: &Shared, control: &Control<Row, Line>, only_due: bool) -> Option
     let lease = control.clock.new_id();
     let mut world = world.lock().unwrap();
     let is_free = world.row.leased_by.is_none() || world.leased_until_ms <= world.now_ms;
-    let due_at = world.row.due_at.into_iter().chain(world.row.check_at).min();
-    let is_due = due_at.is_some_and(|due| due <= world.now());
-    if !is_free || (only_due && !is_due) {
+    if !is_free || (only_due && !world.is_due()) {
         return None;
     }
     world.row.leased_by = Some(lease);

@@ -268,7 +268,7 @@ impl Campaign {
     /// what CXone itself showed; where it refused that too, with the reason, and so in turn.
     fn pause(&self, shown: &DialerCampaign, cause: Cause, now: Timestamp) -> SentPause {
         let last = self.in_force(now).max_by_key(|hold| {
-            let end = hold.end(now, self.window());
+            let end = hold.end(now, self.window_at(now));
             (end.is_none(), end, hold.placed_at)
         });
         let reason = last.map(|hold| hold.reason);

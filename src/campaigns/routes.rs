@@ -22,9 +22,8 @@ use super::control::Halt;
 use super::live_state::LiveStates;
 use super::rate_store::RateStore;
 use super::report::Status;
-use super::settings::CampaignSettings;
 use super::settings_store::SettingsStore;
-use super::store::CampaignStore;
+use super::store::{AtArrival, CampaignStore};
 use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::cxone::CxoneError;
@@ -81,16 +80,16 @@ async fn pause(
     headers: HeaderMap,
     JsonBody(request): JsonBody<PauseRequest>,
 ) -> Result<Response, Problem> {
-    let Arrived { id, faults, settings, revision } = campaigns.arrived(&path).await?;
+    let Arrived { id, faults, known } = campaigns.arrived(&path).await?;
     let placing = Placing {
         id: resource.id,
         by: Actor::caller(&allowed.caller),
         request_id: info.request_id.clone(),
         now: info.arrived_at,
     };
-    let read = request.read(faults, &path, &settings, placing);
+    let read = request.read(faults, &path, &known, placing);
     let pause = campaigns.understood(read, "campaign.pause_refused", &path, &info, &allowed.caller).await?;
-    let order = order(Command::Pause(pause.hold), resource, revision, &info, &allowed.caller);
+    let order = order(Command::Pause(pause.hold), resource, known.revision, &info, &allowed.caller);
     campaigns.command(id, order, &headers, pause.resume_deferred_from).await
 }
 
@@ -116,10 +115,10 @@ async fn resume(
     headers: HeaderMap,
     OptionalJsonBody(request): OptionalJsonBody<ResumeRequest>,
 ) -> Result<Response, Problem> {
-    let Arrived { id, faults, settings, revision } = campaigns.arrived(&path).await?;
-    let read = request.read(faults, &path, &settings);
+    let Arrived { id, faults, known } = campaigns.arrived(&path).await?;
+    let read = request.read(faults, &path, &known.settings);
     let command = campaigns.understood(read, "campaign.resume_refused", &path, &info, &allowed.caller).await?;
-    let order = order(command, resource, revision, &info, &allowed.caller);
+    let order = order(command, resource, known.revision, &info, &allowed.caller);
     campaigns.command(id, order, &headers, None).await
 }
 
@@ -163,8 +162,7 @@ async fn list(
 struct Arrived {
     id: Option<CampaignId>,
     faults: Faults,
-    settings: CampaignSettings,
-    revision: i64,
+    known: AtArrival,
 }
 
 fn order(command: Command, resource: ResourceId, revision: i64, info: &RequestInfo, caller: &Caller) -> Order {
@@ -185,11 +183,11 @@ impl Campaigns {
     async fn arrived(&self, path: &str) -> Result<Arrived, Problem> {
         let mut faults = Faults::new();
         let id = parse_campaign_uuid(path).map_err(|fault| faults.add("campaignId", fault)).ok();
-        let (settings, revision) = match &id {
+        let known = match &id {
             Some(id) => self.store.at_arrival(id).await?,
-            None => (CampaignSettings::default(), 0),
+            None => AtArrival::default(),
         };
-        Ok(Arrived { id, faults, settings, revision })
+        Ok(Arrived { id, faults, known })
     }
 
     /// What was read of a command; where it is no command, the audit log says so.

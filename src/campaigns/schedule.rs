@@ -86,7 +86,7 @@ impl Campaign {
 
     /// When there is next more to do than to check.
     pub fn next_due(&self, now: Timestamp, pace: &Pace) -> Option<Timestamp> {
-        let hold_ends = self.in_force(now).filter_map(|hold| hold.end(now, self.window())).min();
+        let hold_ends = self.in_force(now).filter_map(|hold| hold.end(now, self.window_at(now))).min();
         let starts = self.resume.as_ref().map(|resume| resume.starts_at(now)).filter(|_| self.is_open());
         let starts = starts.filter(|_| !self.is_held(now));
         // The lead may grow until then.

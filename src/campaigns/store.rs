@@ -50,6 +50,16 @@ impl Position for Newest {
     }
 }
 
+/// What a command depends on that has just arrived.
+#[derive(Clone, Debug, Default)]
+pub struct AtArrival {
+    pub settings: CampaignSettings,
+    /// Of the campaign; 0 where nothing is known of it.
+    pub revision: i64,
+    /// The regulatory window of the settings is put aside until then.
+    pub override_until: Option<Timestamp>,
+}
+
 /// The tables of campaigns and holds.
 #[derive(Clone, Debug)]
 pub struct CampaignStore {
@@ -228,21 +238,24 @@ impl CampaignStore {
             .map(drop)
     }
 
-    /// What a command depends on that has just arrived: the campaign's settings, and its revision; 0 where nothing is
-    /// known of it.
+    /// What a command depends on that has just arrived.
     ///
     /// # Errors
     /// Where Postgres cannot be asked.
-    pub async fn at_arrival(&self, id: &CampaignId) -> Result<(CampaignSettings, i64), sqlx::Error> {
+    pub async fn at_arrival(&self, id: &CampaignId) -> Result<AtArrival, sqlx::Error> {
         let row = sqlx::query!(
-            r#"select c.revision as "revision?", s.settings as "settings?"
+            r#"select c.revision as "revision?", c.override_until as "override_until?", s.settings as "settings?"
                from (values ($1::text)) as named(campaign_id)
                left join campaigns as c using (campaign_id) left join campaign_settings as s using (campaign_id)"#,
             id.as_str()
         )
         .fetch_one(&self.pool)
         .await?;
-        Ok((row.settings.map(decode).transpose()?.unwrap_or_default(), row.revision.unwrap_or_default()))
+        Ok(AtArrival {
+            settings: row.settings.map(decode).transpose()?.unwrap_or_default(),
+            revision: row.revision.unwrap_or_default(),
+            override_until: row.override_until.map(jiff_sqlx::Timestamp::to_jiff),
+        })
     }
 
     /// Deletes what commands were answered with, once no client sends them again.
@@ -384,7 +397,7 @@ impl Book for CampaignStore {
         release: bool,
     ) -> Result<bool, sqlx::Error> {
         let at = |at: Option<Timestamp>| at.map(|at| at.to_sqlx());
-        let holds_change = !changes.placed.is_empty() || !changes.extended.is_empty() || !changes.lifted.is_empty();
+        let holds_change = !changes.placed.is_empty() || !changes.refreshed.is_empty() || !changes.lifted.is_empty();
         let command = changes.command;
         let entries: Vec<Value> = changes.entries.into_iter().map(Entry::into_json).collect();
         let saved = sqlx::query!(
@@ -417,9 +430,9 @@ impl Book for CampaignStore {
                      regulatory_window jsonb, request_id text, affected_callbacks bigint, counts jsonb, revision bigint)
                  left join lifted using (id)
              ),
-             extended as (
-                 update campaign_holds set ends_at = h.ends_at
-                 from kept, jsonb_to_recordset($20) as h(id uuid, ends_at timestamptz)
+             refreshed as (
+                 update campaign_holds set ends_at = h.ends_at, revision = h.revision
+                 from kept, jsonb_to_recordset($20) as h(id uuid, ends_at timestamptz, revision bigint)
                  where campaign_holds.id = h.id and campaign_holds.campaign_id = kept.campaign_id
                    and campaign_holds.lifted_at is null
                    and h.id not in (select id from lifted)
@@ -460,7 +473,7 @@ impl Book for CampaignStore {
             at(campaign.counted_from) as _,
             holds_change,
             at(campaign.check_at) as _,
-            json!(changes.extended),
+            json!(changes.refreshed),
             command.as_ref().map(|(id, _)| *id),
             command.as_ref().map(|(_, report)| json!(report)),
             json!(changes.confirmed)
