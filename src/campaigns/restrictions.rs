@@ -264,9 +264,11 @@ mod tests {
         let earliest_start = at("09:00:00") + SignedDuration::from_hours(24);
         let held = Some(PlacementRefusal::CampaignHeld { earliest_start });
         assert_eq!(restrictions.refusal(&window("16:00:00", "19:00:00"), at(NOW)), held);
-        // Nothing of this one is left by the regulatory window alone.
+        // The hold lasts until both windows are open.
+        assert_eq!(restrictions.refusal(&window("17:00:00", "19:00:00"), at(NOW)), held);
+        let over = Restrictions::new(&enforced(daily("9:00", "17:00", "UTC")), [held_until("16:30:00")]);
         let closed = Some(PlacementRefusal::OutsideRegulatoryWindow { earliest_start });
-        assert_eq!(restrictions.refusal(&window("17:00:00", "19:00:00"), at(NOW)), closed);
+        assert_eq!(over.refusal(&window("17:00:00", "19:00:00"), at(NOW)), closed);
         let both = Restrictions::new(&enforced(daily("9:00", "17:00", "UTC")), [held_until("20:00:00")]);
         assert_eq!(both.refusal(&window("17:00:00", "19:00:00"), at(NOW)), held);
     }
