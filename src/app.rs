@@ -52,6 +52,7 @@ pub struct App {
     risk_marker: RiskMarker,
     deliveries: Arc<DeliveryWorker>,
     idempotency: Idempotency,
+    campaign_store: CampaignStore,
     time: SharedTime,
     stop: CancellationToken,
 }
@@ -95,7 +96,7 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
     };
     let campaign_routes = Campaigns {
         settings: campaigns.clone(),
-        store: campaign_store,
+        store: campaign_store.clone(),
         conductor: Arc::clone(&conductor),
         live_states: LiveStates::new(Arc::clone(&cxone), clock.clone()),
         rates: rate_store.clone(),
@@ -136,7 +137,7 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
         .layer(from_fn_with_state((KeyStore::new(db.clone()), clock.clone()), authenticate));
     let (router, _) = v1.merge(Operations::routes().with_state(operations)).split_for_parts();
     let router = http::wrap(router.merge(http::docs(openapi_text()?)), clock);
-    Ok(App { router, worker, conductor, rates, risk_marker, deliveries, idempotency, time, stop })
+    Ok(App { router, worker, conductor, rates, risk_marker, deliveries, idempotency, campaign_store, time, stop })
 }
 
 /// The OpenAPI document as it is committed, printed and served.
@@ -173,7 +174,7 @@ impl App {
         let last_request = CancellationToken::new();
         let rates = tokio::spawn(self.rates.run(last_request.clone()));
         let marking = tokio::spawn(self.risk_marker.run(self.stop.clone()));
-        let purge = tokio::spawn(purge(self.idempotency, self.stop.clone()));
+        let purge = tokio::spawn(purge(self.idempotency, self.campaign_store, self.stop.clone()));
         let upkeep = tokio::spawn(keep_metrics_small(self.stop.clone()));
         let (time, stop) = (self.time, self.stop.clone());
         let timing = tokio::spawn(async move {
@@ -219,12 +220,14 @@ async fn keep_metrics_small(stop: CancellationToken) {
     }
 }
 
-async fn purge(idempotency: Idempotency, stop: CancellationToken) {
+/// Deletes what was kept for clients who send a request again, once they do not any more.
+async fn purge(idempotency: Idempotency, campaigns: CampaignStore, stop: CancellationToken) {
     let mut timer = tokio::time::interval(PURGE_EVERY);
     while stop.run_until_cancelled(timer.tick()).await.is_some() {
-        match stop.run_until_cancelled(idempotency.purge()).await.unwrap_or(Ok(0)) {
-            Ok(0) => {}
-            Ok(purged) => tracing::info!(purged, "deleted old answers for idempotency keys"),
+        let purge = async { Ok::<_, sqlx::Error>((idempotency.purge().await?, campaigns.purge_commands().await?)) };
+        match stop.run_until_cancelled(purge).await.unwrap_or(Ok((0, 0))) {
+            Ok((0, 0)) => {}
+            Ok((answers, commands)) => tracing::info!(answers, commands, "deleted old answers for idempotency keys"),
             Err(error) => {
                 tracing::error!(error = %error, "old answers for idempotency keys were not deleted");
                 timer.reset_after(PURGE_AGAIN_AFTER);
