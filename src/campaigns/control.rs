@@ -23,6 +23,8 @@ use crate::types::CampaignId;
 const TRIES_AT_ONCE: u32 = 5;
 /// … after a wait of up to this, doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// A look that finds nothing to do is not repeated sooner.
+const SOONEST: Duration = Duration::from_millis(50);
 
 /// Where campaigns are kept.
 pub trait Book: Send + Sync {
@@ -271,7 +273,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
         let is_check_due = campaign.check_at.is_some_and(|at| at <= now);
         if !campaign.is_due(now, &pace) && !is_check_due {
             let wait = |campaign: &mut Campaign, _: &mut Changes| {
-                campaign.due_at = campaign.next_due(now, &pace);
+                campaign.due_at = campaign.next_due(now, &pace).map(|at| at.max(now + SOONEST));
                 Ok((Lease::GiveBack, ()))
             };
             Box::pin(self.change(&mut campaign, Some(work.lease), wait)).await?;
@@ -293,8 +295,8 @@ impl<B: Book, D: Dialer> Control<B, D> {
         let shown = match self.dialer.read(work.id, None, urgency, work.trace).await {
             Ok(shown) => shown,
             // A check waits for its share of the quota. That is no failure.
-            Err(CxoneError::OverBudget { .. }) if urgency == Urgency::Routine => {
-                return self.put_off(work, campaign).await.map(Attempt::Ended);
+            Err(CxoneError::OverBudget { retry_after }) if urgency == Urgency::Routine => {
+                return Box::pin(self.put_off(work, campaign, retry_after)).await.map(Attempt::Ended);
             }
             Err(error) => return Box::pin(self.failed(work, campaign, not_done, &error)).await.map(Attempt::Ended),
         };
@@ -409,11 +411,21 @@ impl<B: Book, D: Dialer> Control<B, D> {
         Ok(pending(&campaign, previous, &self.clock))
     }
 
-    /// The check keeps its turn.
-    async fn put_off(&self, work: &Work<'_>, campaign: Campaign) -> Result<Report, Halt> {
-        self.book.release(work.id, work.lease, None).await?;
+    /// The check keeps its turn. What is due, and is only checked because it failed too often, comes again then.
+    async fn put_off(&self, work: &Work<'_>, mut campaign: Campaign, retry_after: Duration) -> Result<Report, Halt> {
+        let (now, pace) = (self.clock.now(), self.dialer.pace());
+        if campaign.due_at.is_none_or(|at| now < at) {
+            self.book.release(work.id, work.lease, None).await?;
+        } else {
+            let wait = |campaign: &mut Campaign, changes: &mut Changes| {
+                campaign.tick(&pace, changes, &self.clock);
+                campaign.due_at = Some(now + retry_after.max(SOONEST));
+                Ok((Lease::GiveBack, ()))
+            };
+            Box::pin(self.change(&mut campaign, Some(work.lease), wait)).await?;
+        }
         let previous = campaign.seen.map(|(state, _)| state);
-        Ok(Report::of(&campaign, previous, Status::Unchanged, self.clock.now()))
+        Ok(Report::of(&campaign, previous, Status::Unchanged, now))
     }
 
     /// Changes the campaign as it is kept: where somebody else has changed it meanwhile, what they made of it.

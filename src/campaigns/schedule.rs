@@ -57,7 +57,8 @@ impl Campaign {
     }
 
     fn needs_extension(&self, now: Timestamp) -> bool {
-        let sent = self.sent.pause.as_ref().filter(|sent| !sent.is_plain && self.sent.refusals == 0);
+        let is_paused = self.seen.is_some_and(|(state, _)| state == CampaignState::Paused);
+        let sent = self.sent.pause.as_ref().filter(|sent| is_paused && !sent.is_plain && self.sent.refusals == 0);
         sent.is_some_and(|sent| self.is_held(now) && sent.until != self.resumes_at(now))
     }
 
