@@ -36,4 +36,5 @@ mod settings;
 mod superseded;
 mod support;
 mod token;
+mod upgrade;
 mod webhooks;
