@@ -12,6 +12,7 @@ mod breaker;
 mod budget;
 mod callbacks;
 mod campaign_reads;
+mod campaign_timing;
 mod campaigns;
 mod clock_skew;
 mod commands;
