@@ -22,6 +22,7 @@ mod crashes;
 mod cxone_faults;
 mod edge;
 mod failures;
+mod hold_rules;
 mod holds;
 mod intake;
 mod operations;
