@@ -1,0 +1,176 @@
+//! Changes of campaigns that take effect late, that are no longer wanted when they are sent, or that must be there in time.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::support::{DIALING, Service, World, eventually, instant, pause};
+
+/// Routine checks play no part.
+const NO_CHECKS: (&str, &str) = ("CAMPAIGN_CHECK_MS", "60000");
+/// A few seconds, and what a machine that runs many tests at once takes for it: far from a routine check.
+const SECONDS: SignedDuration = SignedDuration::from_secs(12);
+
+/// Sends a command to the dialing campaign through a replica, and does not wait for it.
+async fn command_async(world: &World, replica: &Service, verb: &str, body: &Value) -> u16 {
+    let path = format!("{}/v1/campaigns/{DIALING}/{verb}", replica.base_url);
+    let request = world.http.post(path).bearer_auth(&world.key).header("prefer", "respond-async").json(body);
+    request.send().await.unwrap().status().as_u16()
+}
+
+/// What became of the dialing campaign: `state` and when it took effect.
+async fn history(world: &World) -> Vec<(String, Timestamp)> {
+    let changes = world.cxone.changes(DIALING).await;
+    changes.iter().map(|change| (change["state"].as_str().unwrap().to_owned(), instant(&change["at"]))).collect()
+}
+
+/// Whether a change came in well before it took effect.
+fn is_late(change: &Value) -> bool {
+    change["sentAt"].is_string()
+        && instant(&change["at"]).duration_since(instant(&change["sentAt"])) > SignedDuration::from_secs(1)
+}
+
+/// Returns how long the campaign was in the state that a late change brought it to.
+async fn corrected_after(world: &World, late: &str, right: &str) -> SignedDuration {
+    eventually(&format!("a late {late} to be corrected"), async || {
+        let changes = world.cxone.changes(DIALING).await;
+        let place = changes.iter().position(|change| is_late(change) && change["state"] == late);
+        let (place, last) = (place.ok_or("nothing was late yet")?, changes.last().unwrap());
+        if last["state"] != right {
+            return Err(last.to_string());
+        }
+        Ok(instant(&last["at"]).duration_since(instant(&changes[place]["at"])))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_pause_or_start_that_takes_effect_late_is_corrected_within_seconds() {
+    // A start, over a pause that was asked for since.
+    let starting = async {
+        let world = World::of_campaigns(&[NO_CHECKS]).await;
+        world.command("pause", &pause()).await;
+        world.cxone.put_late_after_504(3_000).await;
+        let (resumed, answer) = world.command("resume", &json!({})).await;
+        let paused = command_async(&world, &world.service, "pause", &pause()).await;
+        let wrong_for = corrected_after(&world, "ACTIVE", "PAUSED").await;
+
+        assert_eq!((resumed, &answer["status"]), (202, &json!("pending")), "{answer}");
+        assert!([200, 202].contains(&paused), "{paused}");
+        assert!(wrong_for < SECONDS, "it dialed under a hold for {wrong_for:#}");
+        assert_eq!(world.get(&format!("/v1/campaigns/{DIALING}")).await["holds"].as_array().unwrap().len(), 1);
+        world.end().await;
+    };
+    // A pause, after it was lifted.
+    let pausing = async {
+        let world = World::of_campaigns(&[NO_CHECKS]).await;
+        world.cxone.put_late_after_504(3_000).await;
+        let (paused, answer) = world.command("pause", &pause()).await;
+        let resumed = command_async(&world, &world.service, "resume", &json!({})).await;
+        let wrong_for = corrected_after(&world, "PAUSED", "ACTIVE").await;
+
+        assert_eq!((paused, &answer["status"]), (202, &json!("pending")), "{answer}");
+        assert!([200, 202].contains(&resumed), "{resumed}");
+        assert!(wrong_for < SECONDS, "it did not dial for {wrong_for:#}");
+        assert_eq!(world.get(&format!("/v1/campaigns/{DIALING}")).await["holds"], json!([]));
+        world.end().await;
+    };
+    tokio::join!(starting, pausing);
+}
+
+#[tokio::test]
+async fn a_start_that_takes_effect_after_a_takeover_is_corrected_within_seconds() {
+    let mut world = World::of_campaigns(&[NO_CHECKS]).await;
+    let other = Service::start(&world.database, &world.cxone, &[NO_CHECKS]).await;
+    world.command("pause", &pause()).await;
+    // Longer than the lease.
+    world.cxone.put_late(8_000).await;
+
+    command_async(&world, &world.service, "resume", &json!({})).await;
+    eventually("the start to be sent", async || match world.cxone.puts(DIALING).await.len() {
+        2 => Ok(()),
+        puts => Err(format!("{puts} changes")),
+    })
+    .await;
+    std::mem::replace(&mut world.service, other).kill().await;
+    let paused = command_async(&world, &world.service, "pause", &pause()).await;
+    let wrong_for = corrected_after(&world, "ACTIVE", "PAUSED").await;
+
+    assert_eq!(paused, 202);
+    assert!(wrong_for < SECONDS, "it dialed under a hold for {wrong_for:#}");
+    world.end().await;
+}
+
+/// Makes the next change wait for a token for so long; it has been refused once when it does.
+async fn next_change_waits_for_a_token(world: &World, latency_ms: u64) {
+    world.cxone.fault(json!({"route": "campaignUpdate", "kind": "status", "status": 401, "times": 1})).await;
+    world.cxone.fault(json!({"route": "token", "kind": "latency", "latencyMs": latency_ms, "times": 1})).await;
+}
+
+async fn waiting_for_token(world: &World, before: u64) {
+    eventually("a change that waits for a token", async || match world.cxone.count("token").await {
+        tokens if tokens > before => Ok(()),
+        tokens => Err(format!("{tokens} tokens")),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn before_a_change_is_sent_the_lease_and_the_holds_are_verified_again() {
+    tokio::join!(a_hold_keeps_back_a_start_that_waits(), a_lost_lease_keeps_back_a_pause_that_waits());
+}
+
+async fn a_hold_keeps_back_a_start_that_waits() {
+    let world = World::of_campaigns(&[]).await;
+    let other = Service::start(&world.database, &world.cxone, &[]).await;
+    world.command("pause", &pause()).await;
+    let tokens = world.cxone.count("token").await;
+    next_change_waits_for_a_token(&world, 2_000).await;
+
+    let resume = json!({});
+    let resuming = world.command("resume", &resume);
+    let pausing = async {
+        waiting_for_token(&world, tokens).await;
+        command_async(&world, &other, "pause", &pause()).await
+    };
+    let ((_, resumed), paused) = tokio::join!(resuming, pausing);
+
+    assert_eq!((paused, &resumed["newState"]), (202, &json!("PAUSED")), "{resumed}");
+    let starts = world.cxone.received("campaignUpdate").await;
+    let starts: Vec<_> = starts.iter().filter(|put| put["body"]["state"] == "ACTIVE").collect();
+    assert_eq!((starts.len(), &starts[0]["status"]), (1, &json!(401)), "{starts:?}");
+    let states = history(&world).await;
+    assert_eq!(states.last().unwrap().0, "PAUSED", "{states:?}");
+    assert_eq!(world.get(&format!("/v1/campaigns/{DIALING}")).await["holds"].as_array().unwrap().len(), 1);
+    other.kill().await;
+    world.end().await;
+}
+
+/// The replica stands still until another has done its work; the hold is in force all the time.
+async fn a_lost_lease_keeps_back_a_pause_that_waits() {
+    // The wait for the token is not given up meanwhile.
+    let world = World::of_campaigns(&[("CXONE_TIMEOUT_MS", "30000"), NO_CHECKS]).await;
+    let other = Service::start(&world.database, &world.cxone, &[NO_CHECKS]).await;
+    // So that a token is there.
+    world.command("pause", &pause()).await;
+    world.command("resume", &json!({})).await;
+    let tokens = world.cxone.count("token").await;
+    next_change_waits_for_a_token(&world, 1_500).await;
+
+    assert_eq!(command_async(&world, &world.service, "pause", &pause()).await, 202);
+    waiting_for_token(&world, tokens).await;
+    world.service.signal("-STOP").await;
+    world.cxone.campaign_when(DIALING, "PAUSED").await;
+    world.database.when(&format!("from campaigns where campaign_id = '{DIALING}' and leased_by is null")).await;
+    let (reads, puts) = (world.cxone.gets(DIALING).await.len(), world.cxone.puts(DIALING).await.len());
+    world.service.signal("-CONT").await;
+    // It finds that it must not send its change, and looks again.
+    eventually("another read or a change", async || {
+        let now = (world.cxone.gets(DIALING).await.len(), world.cxone.puts(DIALING).await.len());
+        if now == (reads, puts) { Err(format!("{now:?}")) } else { Ok(()) }
+    })
+    .await;
+
+    assert_eq!(world.cxone.puts(DIALING).await.len(), puts, "a change was sent without the lease");
+    other.kill().await;
+    world.end().await;
+}
