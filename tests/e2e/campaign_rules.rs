@@ -322,3 +322,20 @@ async fn a_command_that_comes_again_under_its_key_does_not_recreate_a_lifted_hol
     assert_eq!(world.entries("hold.lifted").await.len(), 1);
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_change_that_cxone_never_takes_is_tried_less_and_less_often() {
+    let world = World::of_campaigns(&[]).await;
+    world.cxone.fault(json!({"route": "campaignUpdate", "kind": "status", "status": 403})).await;
+    let (status, _) = world.command("pause", &pause()).await;
+
+    // Each read in between is answered.
+    world.database.when("from campaigns where failures >= 3").await;
+    world.cxone.heal().await;
+    world.cxone.campaign_when(DIALING, "PAUSED").await;
+    world.shown_when(DIALING, |shown| shown["pending"] == false).await;
+
+    assert_eq!(status, 202);
+    assert_eq!(world.database.count("from campaigns where failures = 0").await, 1);
+    world.end().await;
+}
