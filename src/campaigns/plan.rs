@@ -68,10 +68,9 @@ impl Campaign {
         let now = clock.now();
         self.tick(pace, changes, clock);
         self.notice(shown, changes, clock);
-        self.failures = 0;
         // Where CXone refuses the attributes, the answer to the command says so.
         self.failure.take_if(|_| self.sent.refusals == 0);
-        match (self.wanted(now), shown.state) {
+        let request = match (self.wanted(now), shown.state) {
             (_, CampaignState::Inactive | CampaignState::Suspended) => None,
             (Wanted::Paused, CampaignState::Active) => self.pause_request(shown, pace, clock),
             (Wanted::Paused, CampaignState::Paused) => {
@@ -88,7 +87,12 @@ impl Campaign {
                 self.drop_resume_of_anothers_pause(changes, clock);
                 None
             }
+        };
+        if request.is_none() {
+            // What CXone shows is no success while a change does not come through.
+            self.failures = 0;
         }
+        request
     }
 
     fn forget_change_to(&mut self, state: CampaignState) {
