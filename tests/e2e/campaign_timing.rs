@@ -250,11 +250,14 @@ async fn a_start_by_cxone_itself_at_a_holds_end_is_our_resume() {
 async fn started_by_cxone(is_running: bool) {
     let mut world = World::of_webhooks(&[("CAMPAIGN_CHECK_MS", "300")]).await;
     let receiver = Receiver::start(&[]).await;
-    world.hook_at(&receiver).await;
+    let hook = world.hook_at(&receiver).await;
     world.cxone.resumes_itself().await;
-    let end = in_ms(3_000);
+    let end = in_ms(4_000);
 
     let (status, answer) = world.command("pause", &pause_with(json!({"scheduledResumeTime": end}))).await;
+    // One that is cut off is sent again.
+    let is_told = |deliveries: &[Value]| deliveries.first().is_some_and(|first| first["status"] == "succeeded");
+    world.deliveries_when(&hook, is_told).await;
     if !is_running {
         world.service.signal("-KILL").await;
         world.cxone.campaign_when(DIALING, "ACTIVE").await;
