@@ -13,6 +13,8 @@ use crate::types::CampaignId;
 
 /// A pause for the close of a window is sent at least so long before it.
 const LEAST_LEAD: Duration = Duration::from_secs(2);
+/// A token, a read and a write are taken to last so long together where CXone was not asked about a campaign lately.
+const UNKNOWN_ROUND: Duration = Duration::from_secs(4);
 /// After its last moment a request may still be on its way inside CXone for so long.
 const LATE_EFFECT: Duration = Duration::from_secs(15);
 
@@ -74,7 +76,8 @@ impl Dialer for CxoneDialer {
     fn pace(&self) -> Pace {
         let of_campaigns = self.cxone.slowest_lately(Endpoint::Campaigns);
         // A read and a write; and a token, where there is none.
-        let slowest = of_campaigns * 2 + self.cxone.slowest_lately(Endpoint::Token);
+        let known = of_campaigns * 2 + self.cxone.slowest_lately(Endpoint::Token);
+        let slowest = if of_campaigns.is_zero() { known.max(UNKNOWN_ROUND) } else { known };
         Pace {
             lead: LEAST_LEAD + slowest,
             doubt: self.cxone.call_within() + LATE_EFFECT,

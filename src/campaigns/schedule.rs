@@ -23,6 +23,8 @@ const URGENT_FAILURES: u32 = 5;
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(1);
 /// … and not later.
 const LONGEST_LOOK: SignedDuration = SignedDuration::from_secs(5);
+/// Shorter waits for the lead of a window's close are not divided.
+const LEAST_HALF: SignedDuration = SignedDuration::from_millis(500);
 
 impl Campaign {
     /// Whether CXone is not yet what the holds and the resume say.
@@ -90,11 +92,7 @@ impl Campaign {
         let hold_ends = self.in_force(now).filter_map(|hold| hold.end(now, self.window_at(now))).min();
         let starts = self.resume.as_ref().map(|resume| resume.starts_at(now)).filter(|_| self.is_open());
         let starts = starts.filter(|_| !self.is_held(now));
-        // The lead may grow until then.
-        let closes = self.closes_at(now).map(|closes| {
-            let first = closes - LONGEST_LEAD;
-            if now < first { first } else { closes - SignedDuration::try_from(pace.lead).unwrap_or(LONGEST_LEAD) }
-        });
+        let closes = self.closes_at(now).map(|closes| look_before_close(closes, pace.lead, now));
         // CXone was sent when the pause ends, and may act on it by itself.
         let told_end = self.sent.pause.as_ref().and_then(|pause| pause.until).filter(|until| now < *until);
         let seen = self.seen.map_or(now, |(_, at)| at);
@@ -131,4 +129,33 @@ fn next_look(since: Timestamp, until: Timestamp, seen: Timestamp) -> Option<Time
     let from = seen.max(since);
     let wait = (from.duration_since(since) / 2).clamp(FIRST_LOOK, LONGEST_LOOK);
     Some(from + wait).filter(|at| *at <= until)
+}
+
+/// When to look next whether the pause for a window's close is to be sent. The lead may grow until then: each look comes
+/// after half of what is left.
+fn look_before_close(closes: Timestamp, lead: Duration, now: Timestamp) -> Timestamp {
+    let first = closes - LONGEST_LEAD;
+    if now < first {
+        return first;
+    }
+    let send_at = closes - SignedDuration::try_from(lead).unwrap_or(LONGEST_LEAD);
+    let half = send_at.duration_since(now) / 2;
+    if half < LEAST_HALF { send_at } else { now + half }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_for_the_pause_of_a_close_is_looked_for_more_and_more_often() {
+        let closes: Timestamp = "2026-11-20T21:00:00Z".parse().unwrap();
+        let before = |milliseconds| closes - SignedDuration::from_millis(milliseconds);
+        let cases =
+            [(90_000, 60_000), (60_000, 31_000), (31_000, 16_500), (3_100, 2_550), (2_900, 2_000), (1_000, 2_000)];
+        for (now, next) in cases {
+            let looked_for = look_before_close(closes, Duration::from_secs(2), before(now));
+            assert_eq!(looked_for, before(next), "{now} ms before the close");
+        }
+    }
 }

@@ -1,9 +1,15 @@
 //! Changes of campaigns that take effect late, that are no longer wanted when they are sent, or that must be there in time.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{DIALING, Service, World, eventually, instant, pause};
+use crate::support::{
+    DIALING, ENCRYPTION_KEY, Receiver, Service, World, eventually, eventually_within, in_ms, instant, pause,
+    pause_with, window,
+};
 
 /// Routine checks play no part.
 const NO_CHECKS: (&str, &str) = ("CAMPAIGN_CHECK_MS", "60000");
@@ -172,5 +178,110 @@ async fn a_lost_lease_keeps_back_a_pause_that_waits() {
 
     assert_eq!(world.cxone.puts(DIALING).await.len(), puts, "a change was sent without the lease");
     other.kill().await;
+    world.end().await;
+}
+
+/// Sets an enforced window of a campaign.
+async fn enforce(world: &World, campaign: &str, window: &Value) {
+    let settings = json!({"regulatoryWindow": window, "enforceRegulatoryWindow": true});
+    let path = format!("/v1/campaigns/{campaign}/settings");
+    let answer = world.request(Method::PUT, &path).json(&settings).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+}
+
+/// When the campaign came into a state, once it has.
+async fn changed_to(world: &World, campaign: &str, state: &str) -> Timestamp {
+    eventually_within(Duration::from_secs(100), &format!("{campaign} to be {state}"), async || {
+        let changes = world.cxone.changes(campaign).await;
+        let change = changes.iter().find(|change| change["by"] == "client" && change["state"] == state);
+        change.map(|change| instant(&change["at"])).ok_or_else(|| format!("{changes:?}"))
+    })
+    .await
+}
+
+/// When the log says that CXone confirmed the pause of a campaign.
+async fn confirmed_at(world: &World, campaign: &str) -> Timestamp {
+    let log = world.get(&format!("/v1/audit?campaignId={campaign}&action=campaign.paused")).await;
+    instant(&log["data"][0]["timestamp"])
+}
+
+#[tokio::test]
+async fn the_pause_for_a_closing_window_is_confirmed_before_the_close() {
+    let world = World::of_campaigns(&[NO_CHECKS]).await;
+    let [opening, hindered] = ["opening", "hindered"];
+    world.cxone.add_campaign(opening);
+    world.cxone.add_campaign(hindered);
+    world.cxone.control(Method::PUT, "limits", Some(json!({"latencyMs": 1_000}))).await;
+    // What is sent about this one meets a gateway once.
+    let gateway = json!({
+        "route": "campaignRead", "campaign": hindered, "kind": "status", "status": 404, "body": "<html>", "times": 1,
+    });
+    world.cxone.fault(gateway).await;
+    // The next full minute, unless that is too soon.
+    let minutes = if Timestamp::now().as_second() % 60 < 45 { 1 } else { 2 };
+    let boundary = Timestamp::from_second((Timestamp::now().as_second() / 60 + minutes) * 60).unwrap();
+    let closes = window(-60, minutes);
+
+    // Before the service knows how slow CXone is.
+    enforce(&world, DIALING, &closes).await;
+    enforce(&world, hindered, &closes).await;
+    enforce(&world, opening, &window(minutes, 120)).await;
+    let closed = (changed_to(&world, DIALING, "PAUSED").await, changed_to(&world, hindered, "PAUSED").await);
+    let opened = changed_to(&world, opening, "ACTIVE").await;
+
+    for (campaign, closed) in [(DIALING, closed.0), (hindered, closed.1)] {
+        let confirmed = confirmed_at(&world, campaign).await;
+        assert!(closed < boundary, "{campaign} was paused at {closed}, and its window closed at {boundary}");
+        assert!(confirmed < boundary, "{campaign} was confirmed at {confirmed}, and its window closed at {boundary}");
+        assert!(closed > boundary - SECONDS, "{campaign} was paused much too early, at {closed}");
+    }
+    assert_eq!(world.cxone.gets(hindered).await[0]["status"], 404);
+    assert!(opened >= boundary, "it was started at {opened}, and its window opened at {boundary}");
+    assert!(opened < boundary + SECONDS, "it was started late, at {opened}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_start_by_cxone_itself_at_a_holds_end_is_our_resume() {
+    // Also where nobody was there at the hold's end.
+    tokio::join!(started_by_cxone(true), started_by_cxone(false));
+}
+
+async fn started_by_cxone(is_running: bool) {
+    let mut world = World::of_webhooks(&[("CAMPAIGN_CHECK_MS", "300")]).await;
+    let receiver = Receiver::start(&[]).await;
+    let hook = world.hook_at(&receiver).await;
+    world.cxone.resumes_itself().await;
+    let end = in_ms(4_000);
+
+    let (status, answer) = world.command("pause", &pause_with(json!({"scheduledResumeTime": end}))).await;
+    // One that is cut off is sent again.
+    let is_told = |deliveries: &[Value]| deliveries.first().is_some_and(|first| first["status"] == "succeeded");
+    world.deliveries_when(&hook, is_told).await;
+    if !is_running {
+        world.service.signal("-KILL").await;
+        world.cxone.campaign_when(DIALING, "ACTIVE").await;
+        let settings = [("WEBHOOKS_ALLOW_LOOPBACK", "true"), ("ENCRYPTION_KEY", ENCRYPTION_KEY)];
+        world.service = Service::start(&world.database, &world.cxone, &settings).await;
+    }
+    let resumed = world.entry_when("campaign.resumed").await;
+    let told = receiver.received_when(2).await;
+    // What comes after it shows that there is no other.
+    let (_, paused) = world.command("pause", &pause()).await;
+    let told_after = receiver.received_when(3).await;
+
+    assert_eq!((status, &answer["status"]), (200, &json!("applied")), "{answer}");
+    let starts: Vec<Value> = world.cxone.changes(DIALING).await;
+    let starts: Vec<_> =
+        starts.iter().filter(|change| change["state"] == "ACTIVE" && change["by"] != "somebody").collect();
+    assert_eq!((starts.len(), &starts[0]["by"]), (1, &json!("schedule")), "{starts:?}");
+    assert_eq!((&resumed["triggeredBy"], &resumed["actor"]["type"]), (&json!("SCHEDULED_RESUME"), &json!("system")));
+    assert_eq!((&resumed["previousState"], &resumed["newState"]), (&json!("PAUSED"), &json!("ACTIVE")));
+    assert_eq!(told[1].event()["type"], "campaign.resumed");
+    assert_eq!((&told[1].event()["auditId"], told_after.len()), (&resumed["id"], 3));
+    assert_eq!(told_after[2].event()["auditId"], paused["auditId"]);
+    assert_eq!(world.entries("campaign.resumed").await.len(), 1);
+    assert_eq!(world.entries("campaign.changed_outside").await, Vec::<Value>::new());
+    assert_eq!(world.get(&format!("/v1/campaigns/{DIALING}")).await["holds"].as_array().unwrap().len(), 1);
     world.end().await;
 }

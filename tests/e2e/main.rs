@@ -11,6 +11,7 @@ mod bad_answers;
 mod breaker;
 mod budget;
 mod callbacks;
+mod campaign_checks;
 mod campaign_reads;
 mod campaign_timing;
 mod campaign_rules;
