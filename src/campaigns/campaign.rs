@@ -341,9 +341,15 @@ impl Campaign {
             resume.windows.append(&mut windows);
             return;
         }
-        let cause = Cause {
+        let cause = self.own_cause(trigger, since);
+        self.resume = Some(Resume { cause, is_scheduled: true, max_agents: None, windows, forced_until: None });
+    }
+
+    /// Of a start that Ringback itself wants.
+    pub fn own_cause(&self, triggered_by: Trigger, since: Timestamp) -> Cause {
+        Cause {
             by: Actor::system("reconciler"),
-            triggered_by: trigger,
+            triggered_by,
             request_id: None,
             since,
             previous: CampaignState::Paused,
@@ -352,7 +358,6 @@ impl Campaign {
             by_answer_rate: false,
             affected_callbacks: None,
             command_id: None,
-        };
-        self.resume = Some(Resume { cause, is_scheduled: true, max_agents: None, windows, forced_until: None });
+        }
     }
 }

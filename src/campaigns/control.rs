@@ -171,7 +171,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
         let decide = |campaign: &mut Campaign, changes: &mut Changes| {
             campaign.obey(order, Some(&shown), changes, &self.clock)?;
             let request = campaign.plan(&shown, &pace, changes, &self.clock);
-            let request = request.filter(|request| !request.is_extension);
+            let request = request.filter(|request| !request.is_adjustment);
             let now = self.clock.now();
             if request.is_some() {
                 campaign.due_at = Some(now);

@@ -82,6 +82,9 @@ pub struct LastSent {
     pub doubts: Vec<Doubt>,
     /// How often in a row CXone has refused what it was sent.
     pub refusals: u32,
+    /// The agents that the campaign still lacks of those before its pause: CXone has started it by itself, or took only the
+    /// state.
+    pub agents_due: Option<u32>,
 }
 
 impl LastSent {

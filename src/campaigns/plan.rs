@@ -23,8 +23,8 @@ pub enum Wanted {
 pub struct Request {
     pub id: Uuid,
     pub wanted: DialerCampaign,
-    /// CXone is in the right state, and is only sent another end of the pause.
-    pub is_extension: bool,
+    /// CXone is in the right state, and is only sent another end of the pause, or other agents.
+    pub is_adjustment: bool,
 }
 
 /// What became of a request that CXone has certainly not carried out.
@@ -51,10 +51,15 @@ impl Campaign {
 
     /// Whether a request that was decided on a moment ago is still right to be sent.
     pub fn still_wants(&self, request: &Request, now: Timestamp) -> bool {
-        match request.wanted.state {
-            CampaignState::Active => self.wanted(now) == Wanted::Active,
-            _ => self.wanted(now) == Wanted::Paused,
+        match (request.wanted.state, self.wanted(now)) {
+            (CampaignState::Active, Wanted::AsItIs) => request.is_adjustment && self.may_dial(now),
+            (CampaignState::Active, wanted) => wanted == Wanted::Active,
+            (_, wanted) => wanted == Wanted::Paused,
         }
+    }
+
+    fn may_dial(&self, now: Timestamp) -> bool {
+        !self.is_held(now) && self.window_at(now).is_none_or(|window| window.is_open(now))
     }
 
     /// Decides what CXone is to be sent, now that it shows this. What is decided is noted, to be kept before it is done.
@@ -68,8 +73,7 @@ impl Campaign {
         let now = clock.now();
         self.tick(pace, changes, clock);
         self.notice(shown, changes, clock);
-        // Where CXone refuses the attributes, the answer to the command says so.
-        self.failure.take_if(|_| self.sent.refusals == 0);
+        let refusals = self.sent.refusals;
         let request = match (self.wanted(now), shown.state) {
             (_, CampaignState::Inactive | CampaignState::Suspended) => None,
             (Wanted::Paused, CampaignState::Active) => self.pause_request(shown, pace, clock),
@@ -80,7 +84,7 @@ impl Campaign {
             (Wanted::Active, CampaignState::Paused) => self.start_request(shown, pace, clock),
             (Wanted::Active | Wanted::AsItIs, CampaignState::Active) => {
                 (self.sent.change, self.sent.pause, self.resume) = (None, None, None);
-                None
+                self.restoration(shown, pace, clock)
             }
             (Wanted::AsItIs, CampaignState::Paused) => {
                 self.forget_change_to(CampaignState::Active);
@@ -91,6 +95,8 @@ impl Campaign {
         if request.is_none() {
             // What CXone shows is no success while a change does not come through.
             self.failures = 0;
+            // Where CXone refuses the attributes, the answer to the command says so.
+            self.failure.take_if(|_| refusals == 0);
         }
         request
     }
@@ -118,7 +124,7 @@ impl Campaign {
             CampaignState::Active => self.notice_active(before, shown, changes, clock),
             CampaignState::Paused => self.notice_paused(before, shown, changes, clock),
             CampaignState::Inactive | CampaignState::Suspended => {
-                self.sent.change = None;
+                (self.sent.change, self.sent.agents_due) = (None, None);
                 let before = before.map(|(state, _)| state);
                 if self.sent.pause.is_some() && before != Some(shown.state) {
                     self.record_changed_outside(before, shown, changes, clock);
@@ -146,7 +152,10 @@ impl Campaign {
             return self.started(&late.change.cause, changes, clock);
         }
         if let Some(cause) = self.started_by_cxone(now) {
-            return self.started(&cause, changes, clock);
+            let agents_due = self.agents_due(shown);
+            self.started(&cause, changes, clock);
+            self.sent.agents_due = agents_due;
+            return;
         }
         let was_held = before.is_some_and(|(_, at)| self.in_force(now).any(|hold| hold.placed_at <= at));
         if self.sent.pause.take().is_some() || (state_before == Some(CampaignState::Paused) && was_held) {
@@ -164,10 +173,17 @@ impl Campaign {
         self.resume.as_ref().filter(|_| has_ended && !self.is_held(now)).map(|resume| resume.cause.clone())
     }
 
+    /// The agents that a start is to set, where CXone has not.
+    fn agents_due(&self, shown: &DialerCampaign) -> Option<u32> {
+        let asked_for = self.resume.as_ref().and_then(|resume| resume.max_agents).or(self.settings.max_agents);
+        let before = self.sent.pause.as_ref().and_then(|pause| pause.restored(shown));
+        asked_for.or(before).filter(|agents| shown.max_agents != Some(*agents))
+    }
+
     /// CXone is known to have started the campaign for Ringback.
     fn started(&mut self, cause: &Cause, changes: &mut Changes, clock: &Clock) {
         self.record_resumed(cause, changes, clock);
-        (self.sent.pause, self.sent.change) = (None, None);
+        (self.sent.pause, self.sent.change, self.sent.agents_due) = (None, None, None);
         self.sent.refusals = 0;
         // A command that came while the start was on its way may have met somebody else's pause.
         self.resume.take_if(|resume| resume.cause.command_id == cause.command_id);
@@ -222,7 +238,7 @@ impl Campaign {
         let (id, now) = (clock.new_id(), clock.now());
         let change = Change { id, state: wanted.state, cause };
         self.sent.expect(change, pause, now, now + pace.doubt);
-        Request { id, wanted, is_extension: false }
+        Request { id, wanted, is_adjustment: false }
     }
 
     fn pause_request(&mut self, shown: &DialerCampaign, pace: &Pace, clock: &Clock) -> Option<Request> {
@@ -234,6 +250,7 @@ impl Campaign {
         }
         let wanted = pause_of(&pause, shown);
         self.sent.pause = Some(pause.clone());
+        self.sent.agents_due = None;
         let request = self.request(wanted, cause.clone(), Some(pause), pace, clock);
         self.sent.change = Some(Change { id: request.id, state: CampaignState::Paused, cause });
         Some(request)
@@ -248,19 +265,32 @@ impl Campaign {
         let pause = self.pause(shown, sent.cause, clock.now());
         let (wanted, cause) = (pause_of(&pause, shown), pause.cause.clone());
         let request = self.request(wanted, cause, Some(pause), pace, clock);
-        Some(Request { is_extension: true, ..request })
+        Some(Request { is_adjustment: true, ..request })
+    }
+
+    /// The campaign dials, with other agents than it should have.
+    fn restoration(&mut self, shown: &DialerCampaign, pace: &Pace, clock: &Clock) -> Option<Request> {
+        let now = clock.now();
+        let lacks = |agents: &u32| shown.max_agents != Some(*agents);
+        self.sent.agents_due = self.sent.agents_due.filter(lacks).filter(|_| self.may_dial(now));
+        let max_agents = Some(self.sent.agents_due?);
+        let (state, dialing_mode) = (CampaignState::Active, shown.dialing_mode.clone());
+        let wanted = DialerCampaign { state, pause_reason: None, resume_at: None, max_agents, dialing_mode };
+        let request = self.request(wanted, self.own_cause(Trigger::ScheduledResume, now), None, pace, clock);
+        Some(Request { is_adjustment: true, ..request })
     }
 
     fn start_request(&mut self, shown: &DialerCampaign, pace: &Pace, clock: &Clock) -> Option<Request> {
         let resume = self.resume.as_ref()?;
         let cause = Cause { previous: shown.state, ..resume.cause.clone() };
         let before = self.sent.pause.as_ref().and_then(|pause| pause.restored(shown));
-        let asked_for = resume.max_agents.or(self.settings.max_agents);
+        let asked_for = resume.max_agents.or(self.settings.max_agents).or(before);
         let max_agents = match self.sent.refusals {
-            0 => asked_for.or(before).or(shown.max_agents),
-            1 => before.or(shown.max_agents),
-            _ => shown.max_agents,
+            0 => asked_for,
+            1 => before.filter(|before| asked_for != Some(*before)),
+            _ => None,
         };
+        let max_agents = max_agents.or(shown.max_agents);
         let (state, dialing_mode) = (CampaignState::Active, shown.dialing_mode.clone());
         let wanted = DialerCampaign { state, pause_reason: None, resume_at: None, max_agents, dialing_mode };
         let request = self.request(wanted, cause.clone(), None, pace, clock);
@@ -276,7 +306,8 @@ impl Campaign {
             (end.is_none(), end, hold.placed_at)
         });
         let reason = last.map(|hold| hold.reason);
-        let before = self.sent.pause.as_ref().map_or(shown.max_agents, |pause| pause.agents_before);
+        let known = self.sent.agents_due.or(shown.max_agents);
+        let before = self.sent.pause.as_ref().map_or(known, |pause| pause.agents_before);
         let plain = SentPause {
             reason: None,
             until: None,
@@ -340,9 +371,7 @@ impl Campaign {
         self.failures = 0;
         let change = self.sent.change.take_if(|change| change.id == request.id);
         if request.wanted.state == CampaignState::Active {
-            if let Some(change) = change {
-                self.started(&change.cause, changes, clock);
-            }
+            self.confirmed_active(request, change, changes, clock);
             return;
         }
         let Some(pause) = sent.and_then(|doubt| doubt.pause).or(self.sent.pause.take()) else { return };
@@ -353,11 +382,22 @@ impl Campaign {
         self.sent.pause = Some(pause);
     }
 
+    fn confirmed_active(&mut self, request: &Request, change: Option<Change>, changes: &mut Changes, clock: &Clock) {
+        self.sent.agents_due = None;
+        let Some(change) = change else { return };
+        // It took the state without the agents of before the pause, which it may take now.
+        let agents_due = if self.sent.refusals > 0 { self.agents_due(&request.wanted) } else { None };
+        self.started(&change.cause, changes, clock);
+        self.sent.agents_due = agents_due;
+    }
+
     /// CXone has certainly not carried out this request.
     pub fn not_done(&mut self, request: Uuid, why: &NotDone) {
         self.sent.settle(request);
         if let NotDone::Refused(error) = why {
-            self.sent.refusals = self.sent.refusals.saturating_add(1);
+            if self.sent.agents_due.take().is_none() {
+                self.sent.refusals = self.sent.refusals.saturating_add(1);
+            }
             self.failure = Some(error.into());
         }
     }

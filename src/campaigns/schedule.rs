@@ -45,7 +45,7 @@ impl Campaign {
         let has_ended = self.in_force(now).count() < self.holds.len();
         let closes = self.closes_at(now).is_some_and(|closes| closes <= now + pace.lead);
         let starts = self.wanted(now) == Wanted::Active && self.is_open();
-        let extends = self.needs_extension(now);
+        let extends = self.needs_adjustment(now);
         let is_new = self.is_held(now) && self.dials_as_far_as_known();
         has_ended || closes || starts || extends || is_new || self.sent.change.is_some() || self.is_doubt_due(now)
     }
@@ -56,6 +56,11 @@ impl Campaign {
         let is_hopeless =
             self.failures > URGENT_FAILURES && self.seen.is_none_or(|(state, _)| state != CampaignState::Active);
         self.is_due(now, pace) && !is_hopeless
+    }
+
+    fn needs_adjustment(&self, now: Timestamp) -> bool {
+        let dials = self.seen.is_some_and(|(state, _)| state == CampaignState::Active);
+        self.needs_extension(now) || (dials && self.sent.agents_due.is_some())
     }
 
     fn needs_extension(&self, now: Timestamp) -> bool {
@@ -101,7 +106,7 @@ impl Campaign {
             (Wanted::Paused, Some(CampaignState::Active)) | (Wanted::Active, Some(CampaignState::Paused)) => Some(now),
             _ => None,
         };
-        let extends = self.needs_extension(now).then_some(now);
+        let extends = self.needs_adjustment(now).then_some(now);
         [hold_ends, starts, closes, told_end, doubt, disagrees, extends].into_iter().flatten().min()
     }
 
