@@ -191,10 +191,13 @@ fn a_hold_that_nobody_lifted_is_lost_or_wrong() {
         evidence.campaigns = vec![campaign("PAUSED", &[], 200)];
         evidence.campaigns[0].holds = vec![json!({ "id": HOLD })];
     });
-    assert_found(Kind::Lost, "no hold of an acknowledged pause", |evidence| evidence.holds[0].ends_at = at(99));
+    assert_found(Kind::Lost, "no hold of an acknowledged pause", |evidence| {
+        evidence.holds[0].reason = "AGENT_CAPACITY".to_owned();
+    });
     // The same pause again gave the hold another end.
     assert_good(|evidence| {
         evidence.log[0]["detail"]["endsAt"] = json!(at(60));
+        evidence.holds[0].acked_at = at(21);
         evidence.log.insert(1, of_hold("hold.refreshed", "MANUAL_PAUSE", 20));
     });
 }
@@ -229,6 +232,20 @@ fn a_resume_that_was_never_carried_out_is_lost() {
     assert_good(|evidence| {
         left_paused(evidence);
         evidence.campaigns = vec![campaign("PAUSED", &["SCHEDULED"], 200)];
+    });
+    let left_paused_under_a_hold = |evidence: &mut Evidence, reason| {
+        evidence.changes.pop();
+        evidence.changes.push(change(By::Somebody, "PAUSED", 50));
+        evidence.activations.clear();
+        evidence.log.remove(2);
+        evidence.told.remove(1);
+        evidence.campaigns = vec![campaign("PAUSED", &[], 200)];
+        evidence.resumes = vec![resume(Some(reason), 60)];
+    };
+    // The answer said that another hold is left.
+    assert_good(|evidence| left_paused_under_a_hold(evidence, "SCHEDULED"));
+    assert_found(Kind::Lost, "resume was never carried out", |evidence| {
+        left_paused_under_a_hold(evidence, "COMPLIANCE_HOLD");
     });
     assert_good(|evidence| {
         left_paused(evidence);

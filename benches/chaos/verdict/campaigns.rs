@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::callbacks::{instant, text};
 use super::evidence::{AckedHold, Activation, By, CampaignEnd, Evidence, SentResume};
 use super::history::{active_spans, changes, is_left_paused, transitions};
-use super::{Kind, Violation};
+use super::{Kind, Violation, holds};
 
 /// Between a clock that was read and the request that it decided.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_millis(100);
@@ -88,7 +88,12 @@ fn latest<T: Serialize>(items: impl Iterator<Item = T>) -> Value {
 
 /// An acknowledged resume starts the campaign, at once or when the last hold is gone.
 fn judge_resume(resume: &SentResume, evidence: &Evidence) -> Option<Violation> {
-    resume.acked_at?;
+    let acked_at = resume.acked_at?;
+    let is_held_otherwise =
+        |reason: &String| holds::is_held_otherwise(&evidence.log, &resume.campaign, reason, acked_at);
+    if resume.reason.as_ref().is_some_and(is_held_otherwise) {
+        return None;
+    }
     let campaign = evidence.campaigns.iter().find(|campaign| campaign.id == resume.campaign)?;
     let dialed = active_spans(evidence, &resume.campaign).iter().any(|(_, to)| *to >= resume.sent_at);
     if dialed || !campaign.holds.is_empty() {

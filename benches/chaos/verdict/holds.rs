@@ -147,14 +147,23 @@ fn judge_end(hold: &Held, evidence: &Evidence) -> Option<Violation> {
     Some(Violation::new(kind, what, json!({ "hold": hold.details(), "campaign": campaign })))
 }
 
-/// An acknowledged pause placed a hold, or gave one its end.
+/// Whether a campaign was held for another reason when a resume of one reason was acknowledged: the answer says so, and
+/// the resume starts nothing.
+pub fn is_held_otherwise(log: &[Value], campaign: &str, reason: &str, at: Timestamp) -> bool {
+    let is_other = |hold: &Held| hold.campaign() == campaign && text(&hold.placed["detail"], "pauseReason") != reason;
+    let is_in_force = |hold: &Held| hold.placed_at <= at + SLACK && at <= hold.until() + SLACK;
+    holds(log, &mut Vec::new()).values().any(|hold| is_other(hold) && is_in_force(hold))
+}
+
+/// An acknowledged pause placed a hold, or gave one its end, or is the same pause as one that ends later.
 fn judge_acked(acked: &AckedHold, log: &[Value]) -> Option<Violation> {
     let is_kept = log.iter().any(|entry| {
         let detail = &entry["detail"];
         text(entry, "action").starts_with("hold.")
             && text(entry, "campaignId") == acked.campaign
             && text(detail, "pauseReason") == acked.reason
-            && instant(detail, "endsAt").map(Timestamp::as_millisecond) == Some(acked.ends_at.as_millisecond())
+            && instant(detail, "endsAt").is_some_and(|end| end.as_millisecond() >= acked.ends_at.as_millisecond())
+            && instant(entry, "timestamp").is_some_and(|at| at <= acked.acked_at + SLACK)
     });
     let what = "the log has no hold of an acknowledged pause";
     (!is_kept).then(|| Violation::new(Kind::Lost, what, json!(acked)))
