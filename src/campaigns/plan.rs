@@ -386,7 +386,9 @@ impl Campaign {
         self.sent.agents_due = None;
         let Some(change) = change else { return };
         // It took the state without the agents of before the pause, which it may take now.
-        let agents_due = if self.sent.refusals > 0 { self.agents_due(&request.wanted) } else { None };
+        let before = self.sent.pause.as_ref().and_then(|pause| pause.restored(&request.wanted));
+        let lacks = |agents: &u32| request.wanted.max_agents != Some(*agents);
+        let agents_due = before.filter(lacks).filter(|_| self.sent.refusals > 0);
         self.started(&change.cause, changes, clock);
         self.sent.agents_due = agents_due;
     }
