@@ -21,6 +21,8 @@ use crate::types::CampaignId;
 
 /// What CXone refused, or did not do, is read and sent again at once so often …
 const TRIES_AT_ONCE: u32 = 5;
+/// … once where an attempt has failed before: what fails for long must not use up the quota …
+const TRIES_AFTER_FAILURE: u32 = 1;
 /// … after a wait of up to this, doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// A look that finds nothing to do is not repeated sooner.
@@ -346,7 +348,8 @@ impl<B: Book, D: Dialer> Control<B, D> {
             _ => false,
         };
         let not_done = not_done.map(|why| (request.id, why));
-        if is_again && tries < TRIES_AT_ONCE {
+        let most = if campaign.failures == 0 { TRIES_AT_ONCE } else { TRIES_AFTER_FAILURE };
+        if is_again && tries < most {
             return Ok(Attempt::Again(not_done));
         }
         Box::pin(self.failed(work, campaign, not_done, &error)).await.map(Attempt::Ended)
