@@ -243,11 +243,7 @@ impl Campaign {
 
     fn pause_request(&mut self, shown: &DialerCampaign, pace: &Pace, clock: &Clock) -> Option<Request> {
         let cause = self.pause_cause(shown.state, clock.now())?;
-        let mut pause = self.pause(shown, cause.clone(), clock.now());
-        if let Some(sent) = &self.sent.pause {
-            // CXone may have taken the agents of a pause, and not its state.
-            pause.agents_before = sent.agents_before;
-        }
+        let pause = self.pause(shown, cause.clone(), clock.now());
         let wanted = pause_of(&pause, shown);
         self.sent.pause = Some(pause.clone());
         self.sent.agents_due = None;
@@ -306,6 +302,7 @@ impl Campaign {
             (end.is_none(), end, hold.placed_at)
         });
         let reason = last.map(|hold| hold.reason);
+        // CXone may have taken the agents of a pause, and not its state.
         let known = self.sent.agents_due.or(shown.max_agents);
         let before = self.sent.pause.as_ref().map_or(known, |pause| pause.agents_before);
         let plain = SentPause {
