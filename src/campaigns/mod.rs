@@ -17,6 +17,8 @@ mod live_state;
 #[cfg(test)]
 mod model_test;
 mod plan;
+#[cfg(test)]
+mod plan_test;
 mod rate_store;
 mod rates;
 mod regulatory_window;

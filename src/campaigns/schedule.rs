@@ -99,7 +99,7 @@ impl Campaign {
         let starts = starts.filter(|_| !self.is_held(now));
         let closes = self.closes_at(now).map(|closes| look_before_close(closes, pace.lead, now));
         // CXone was sent when the pause ends, and may act on it by itself.
-        let told_end = self.sent.pause.as_ref().and_then(|pause| pause.until).filter(|until| now < *until);
+        let sent_end = self.sent.pause.as_ref().and_then(|pause| pause.until).filter(|until| now < *until);
         let seen = self.seen.map_or(now, |(_, at)| at);
         let doubt = self.sent.doubts.iter().filter_map(|doubt| next_look(doubt.since, doubt.until, seen)).min();
         let disagrees = match (self.wanted(now), self.seen.map(|(state, _)| state)) {
@@ -107,7 +107,7 @@ impl Campaign {
             _ => None,
         };
         let extends = self.needs_adjustment(now).then_some(now);
-        [hold_ends, starts, closes, told_end, doubt, disagrees, extends].into_iter().flatten().min()
+        [hold_ends, starts, closes, sent_end, doubt, disagrees, extends].into_iter().flatten().min()
     }
 
     /// CXone did not do it, or never said so; it is tried again.
