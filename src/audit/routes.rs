@@ -7,7 +7,8 @@ use utoipa_axum::routes;
 
 use super::model::{Entry, Outcome};
 use super::store::{AuditStore, Filter};
-use crate::http::{Allowed, Page, PageRequest, Problem, Query, required};
+use crate::db::Page;
+use crate::http::{Allowed, Problem, Query, required};
 use crate::types::{CampaignId, Fault, parse_instant, parse_uuid};
 
 /// The longest text that a filter can match.
@@ -46,7 +47,7 @@ async fn list(
         from: query.take("from", parse_instant),
         to: query.take("to", parse_instant),
     };
-    let page = PageRequest::take(&mut query);
+    let page = query.page();
     query.finish()?;
     Ok(Json(store.page(&filter, &page).await?))
 }

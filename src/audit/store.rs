@@ -5,8 +5,7 @@ use jiff_sqlx::ToSqlx as _;
 use uuid::Uuid;
 
 use super::model::{Actor, Entry, Outcome};
-use crate::db::Db;
-use crate::http::{Page, PageRequest, Position, begin_planned};
+use crate::db::{Db, Page, PageRequest, SequencePosition};
 use crate::types::CampaignId;
 
 /// What a reader asks for. An absent part lets everything through.
@@ -22,19 +21,6 @@ pub struct Filter {
     pub from: Option<Timestamp>,
     /// Before this instant.
     pub to: Option<Timestamp>,
-}
-
-/// An entry's number in the log: it only ever grows.
-pub struct Seq(i64);
-
-impl Position for Seq {
-    fn encode(&self) -> String {
-        self.0.to_string()
-    }
-
-    fn decode(text: &str) -> Option<Self> {
-        text.parse().ok().map(Self)
-    }
 }
 
 /// The log in Postgres.
@@ -102,9 +88,13 @@ impl AuditStore {
     ///
     /// # Errors
     /// Where Postgres cannot be asked.
-    pub async fn page(&self, filter: &Filter, page: &PageRequest<Seq>) -> Result<Page<Entry>, sqlx::Error> {
+    pub async fn page(
+        &self,
+        filter: &Filter,
+        page: &PageRequest<SequencePosition>,
+    ) -> Result<Page<Entry>, sqlx::Error> {
         let outcome = filter.outcome.and_then(|wanted| Outcome::ALL.into_iter().find(|(known, _)| *known == wanted));
-        let mut transaction = begin_planned(&self.pool).await?;
+        let mut transaction = self.pool.begin_planned().await?;
         let rows = sqlx::query_as!(
             Row,
             r#"select seq, id, "timestamp", action, actor_type, actor_id, actor_name, outcome, campaign_id, callback_id,
@@ -133,6 +123,6 @@ impl AuditStore {
         )
         .fetch_all(&mut transaction)
         .await?;
-        Ok(Page::of(rows, page.limit, |row| Seq(row.seq)).map(Entry::from))
+        Ok(Page::new(rows, page.limit, |row| SequencePosition(row.seq)).map(Entry::from))
     }
 }

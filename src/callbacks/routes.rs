@@ -27,10 +27,10 @@ use crate::audit::{Actor, Entry, Outcome};
 use crate::campaigns::{PlacementRules, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::Class;
-use crate::db::give_back;
+use crate::db::{Page, give_back};
 use crate::http::{
-    Allowed, Caller, Faults, JsonBody, Member, Page, PageRequest, Problem, ProblemKind, Query, RequestInfo, ResourceId,
-    Segment, Unknown, preferred_wait, required,
+    Allowed, Caller, Faults, JsonBody, Member, Problem, ProblemKind, Query, RequestInfo, ResourceId, Segment, Unknown,
+    preferred_wait, required,
 };
 use crate::types::{CampaignId, Fault, PhoneNumber, Region, parse_instant};
 use crate::webhooks::announced;
@@ -216,7 +216,7 @@ async fn list(
         from: query.take("from", parse_instant),
         to: query.take("to", parse_instant),
     };
-    let page = PageRequest::take(&mut query);
+    let page = query.page();
     query.finish()?;
     let page = callbacks.store.page(&filter, &page).await?;
     Ok(Json(page.map(|callback| CallbackView::from(&callback))))

@@ -13,8 +13,7 @@ use uuid::Uuid;
 use super::model::{Callback, Confirmation, Failure, SkipReason, Status};
 use crate::audit::Entry;
 use crate::campaigns::SettingsStore;
-use crate::db::{Db, repeated};
-use crate::http::{Page, PageRequest, Position, begin_planned};
+use crate::db::{CreatedPosition, Db, Page, PageRequest, repeated};
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
 
@@ -31,24 +30,6 @@ pub struct Filter {
     pub from: Option<Timestamp>,
     /// Accepted before this instant.
     pub to: Option<Timestamp>,
-}
-
-/// A callback's place in the list.
-pub struct Newest {
-    created_at: Timestamp,
-    id: Uuid,
-}
-
-impl Position for Newest {
-    fn encode(&self) -> String {
-        format!("{} {}", self.created_at.as_microsecond(), self.id)
-    }
-
-    fn decode(text: &str) -> Option<Self> {
-        let (created_at, id) = text.split_once(' ')?;
-        let created_at = Timestamp::from_microsecond(created_at.parse().ok()?).ok()?;
-        Some(Self { created_at, id: id.parse().ok()? })
-    }
 }
 
 /// What became of a callback that was to be kept.
@@ -280,8 +261,12 @@ impl CallbackStore {
     ///
     /// # Errors
     /// Where Postgres cannot be asked.
-    pub async fn page(&self, filter: &Filter, page: &PageRequest<Newest>) -> Result<Page<Callback>, sqlx::Error> {
-        let mut transaction = begin_planned(&self.pool).await?;
+    pub async fn page(
+        &self,
+        filter: &Filter,
+        page: &PageRequest<CreatedPosition<Uuid>>,
+    ) -> Result<Page<Callback>, sqlx::Error> {
+        let mut transaction = self.pool.begin_planned().await?;
         let rows = sqlx::query_as!(
             Row,
             "select * from callbacks
@@ -305,7 +290,10 @@ impl CallbackStore {
         .fetch_all(&mut transaction)
         .await?;
         let callbacks = rows.into_iter().map(Callback::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(Page::of(callbacks, page.limit, |callback| Newest { created_at: callback.created_at, id: callback.id }))
+        Ok(Page::new(callbacks, page.limit, |callback| CreatedPosition {
+            created_at: callback.created_at,
+            id: callback.id,
+        }))
     }
 
     /// Cancels a callback that CXone certainly does not have. An attempt that runs on it finds that it is too late.

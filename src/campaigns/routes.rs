@@ -27,9 +27,10 @@ use super::store::{AtArrival, CampaignStore};
 use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::cxone::CxoneError;
+use crate::db::Page;
 use crate::http::{
-    Allowed, Caller, Faults, JsonBody, OptionalJsonBody, Page, PageRequest, Problem, ProblemKind, Query, RequestInfo,
-    ResourceId, Scope, Segment, preferred_wait, required,
+    Allowed, Caller, Faults, JsonBody, OptionalJsonBody, Problem, ProblemKind, Query, RequestInfo, ResourceId, Scope,
+    Segment, preferred_wait, required,
 };
 use crate::types::CampaignId;
 
@@ -152,7 +153,7 @@ async fn list(
     _: Allowed<required::CampaignsRead>,
     mut query: Query,
 ) -> Result<Json<Page<CampaignView>>, Problem> {
-    let page = PageRequest::take(&mut query);
+    let page = query.page();
     query.finish()?;
     let now = campaigns.clock.now();
     Ok(Json(campaigns.store.page(&page).await?.map(|campaign| CampaignView::of(&campaign, now))))

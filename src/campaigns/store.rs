@@ -17,8 +17,7 @@ use super::report::Report;
 use super::settings::CampaignSettings;
 use crate::audit::Entry;
 use crate::cxone::CampaignState;
-use crate::db::{Db, purge_in_steps};
-use crate::http::{Page, PageRequest, Position, begin_planned};
+use crate::db::{CreatedPosition, Db, Page, PageRequest, purge_in_steps};
 use crate::types::CampaignId;
 
 mod held;
@@ -32,23 +31,6 @@ const LEASE: Duration = Duration::from_secs(5);
 const COMMANDS_KEPT_DAYS: i64 = 8;
 /// Commands that one statement deletes.
 const PURGE_STEP: u64 = 5_000;
-
-/// A place in the list, newest first.
-pub struct Newest {
-    created_at: Timestamp,
-    id: String,
-}
-
-impl Position for Newest {
-    fn encode(&self) -> String {
-        format!("{}~{}", self.created_at, self.id)
-    }
-
-    fn decode(text: &str) -> Option<Self> {
-        let (created_at, id) = text.split_once('~')?;
-        Some(Self { created_at: created_at.parse().ok()?, id: id.to_owned() })
-    }
-}
 
 /// What a command depends on that has just arrived.
 #[derive(Clone, Debug, Default)]
@@ -339,8 +321,8 @@ impl CampaignStore {
     ///
     /// # Errors
     /// Where Postgres cannot be asked.
-    pub async fn page(&self, page: &PageRequest<Newest>) -> Result<Page<Campaign>, sqlx::Error> {
-        let mut transaction = begin_planned(&self.pool).await?;
+    pub async fn page(&self, page: &PageRequest<CreatedPosition<CampaignId>>) -> Result<Page<Campaign>, sqlx::Error> {
+        let mut transaction = self.pool.begin_planned().await?;
         let rows = sqlx::query_as!(
             Row,
             r#"select c.campaign_id, c.state, c.state_seen_at, c.last_sent, c.resume, c.override_until, c.failures,
@@ -372,7 +354,7 @@ impl CampaignStore {
         .fetch_all(&mut transaction)
         .await?;
         let campaigns = rows.into_iter().map(Campaign::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(Page::of(campaigns, page.limit, |campaign| Newest {
+        Ok(Page::new(campaigns, page.limit, |campaign| CreatedPosition {
             created_at: campaign.created_at,
             id: campaign.id.to_string(),
         }))

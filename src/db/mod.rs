@@ -5,6 +5,7 @@ mod connect;
 mod error;
 mod executor;
 mod held;
+mod page;
 mod purge;
 mod retry;
 mod transaction;
@@ -18,6 +19,7 @@ use watch::Watch;
 pub use clock::SharedTime;
 pub use connect::{connect, migrate};
 pub use error::{is_conflict, is_transient};
+pub use page::{CreatedPosition, Page, PageRequest, SequencePosition, decode_cursor};
 pub use purge::purge_in_steps;
 pub use retry::{give_back, repeated};
 pub use transaction::Transaction;
@@ -50,6 +52,17 @@ impl Db {
     /// Where Postgres cannot be asked.
     pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
         Transaction::begin(self).await
+    }
+
+    /// Begins a transaction whose queries are planned for their parameters. A generic plan for all filters of a list reads
+    /// the whole table; so does a plan that was made when the table was small.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn begin_planned(&self) -> Result<Transaction, sqlx::Error> {
+        let mut transaction = self.begin().await?;
+        sqlx::query!("set local plan_cache_mode = force_custom_plan").execute(&mut transaction).await?;
+        Ok(transaction)
     }
 
     /// Closes all connections; those in use are given a moment.

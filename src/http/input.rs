@@ -15,7 +15,12 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::problem::{FieldFault, Problem, ProblemKind};
+use crate::db::{PageRequest, decode_cursor};
 use crate::types::Fault;
+
+/// Rows of a page where the request does not say.
+const DEFAULT_LIMIT: i64 = 50;
+const MAX_LIMIT: i64 = 200;
 
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
@@ -302,6 +307,15 @@ impl Query {
         }
     }
 
+    /// The page that `limit` and `cursor` ask for.
+    pub fn page<P: DeserializeOwned>(&mut self) -> PageRequest<P> {
+        let limit = self.take("limit", parse_limit).unwrap_or(DEFAULT_LIMIT);
+        let after = self.take("cursor", |text| {
+            decode_cursor(text).ok_or_else(|| Fault::new("not-a-cursor", "must be the nextCursor of an earlier page"))
+        });
+        PageRequest { limit, after }
+    }
+
     /// Every parameter has been taken.
     ///
     /// # Errors
@@ -312,6 +326,11 @@ impl Query {
         }
         self.faults.finish(Some(()))
     }
+}
+
+fn parse_limit(text: &str) -> Result<i64, Fault> {
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| Fault::new("out-of-range", format!("must be a whole number from 1 to {MAX_LIMIT}")))
 }
 
 #[cfg(test)]

@@ -19,9 +19,10 @@ use super::secret::{Seal, SecretError, SigningSecret};
 use super::store::{Delivery, Redelivered, WebhookStore};
 use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
+use crate::db::Page;
 use crate::http::{
-    Allowed, Caller, Faults, JsonBody, KeptBody, Member, Page, PageRequest, Problem, ProblemKind, Query, RequestInfo,
-    ResourceId, Segment, Unknown, required,
+    Allowed, Caller, Faults, JsonBody, KeptBody, Member, Problem, ProblemKind, Query, RequestInfo, ResourceId, Segment,
+    Unknown, required,
 };
 use crate::types::{Fault, parse_instant};
 
@@ -189,7 +190,7 @@ async fn list(
     _: Allowed<required::WebhooksRead>,
     mut query: Query,
 ) -> Result<Json<Page<WebhookView>>, Problem> {
-    let page = PageRequest::take(&mut query);
+    let page = query.page();
     query.finish()?;
     Ok(Json(webhooks.store.page(&page).await?.map(WebhookView::from)))
 }
@@ -284,7 +285,7 @@ async fn deliveries(
     mut query: Query,
 ) -> Result<Json<Page<DeliveryView>>, Problem> {
     let status = query.take("status", parse_status);
-    let page = PageRequest::take(&mut query);
+    let page = query.page();
     query.finish()?;
     webhooks.find(id).await?;
     Ok(Json(webhooks.store.deliveries(id, status, &page).await?.map(DeliveryView::from)))

@@ -8,8 +8,7 @@ use uuid::Uuid;
 use super::endpoint::{Attempt, Claimed, DeliveryStatus, Endpoint, SealedSecrets, Verdict};
 use super::event::EventType;
 use crate::audit::Entry;
-use crate::db::Db;
-use crate::http::{Page, PageRequest, Position, begin_planned};
+use crate::db::{CreatedPosition, Db, Page, PageRequest, SequencePosition};
 
 /// Events that one statement deletes, with their deliveries and attempts.
 const PURGE_STEP: i64 = 1_000;
@@ -28,36 +27,6 @@ pub struct Delivery {
     pub updated_at: Timestamp,
     /// Oldest first: `{at, durationMs, status, error, answer}`.
     pub attempts: Value,
-}
-
-/// A delivery's place in its endpoint's list.
-pub struct Seq(i64);
-
-impl Position for Seq {
-    fn encode(&self) -> String {
-        self.0.to_string()
-    }
-
-    fn decode(text: &str) -> Option<Self> {
-        text.parse().ok().map(Self)
-    }
-}
-
-/// An endpoint's place in the list.
-pub struct Newest {
-    created_at: Timestamp,
-    id: Uuid,
-}
-
-impl Position for Newest {
-    fn encode(&self) -> String {
-        format!("{}~{}", self.created_at, self.id)
-    }
-
-    fn decode(text: &str) -> Option<Self> {
-        let (created_at, id) = text.split_once('~')?;
-        Some(Self { created_at: created_at.parse().ok()?, id: id.parse().ok()? })
-    }
 }
 
 /// The tables of endpoints, events and deliveries.
@@ -154,7 +123,7 @@ impl WebhookStore {
     ///
     /// # Errors
     /// Where Postgres cannot be asked.
-    pub async fn page(&self, page: &PageRequest<Newest>) -> Result<Page<Endpoint>, sqlx::Error> {
+    pub async fn page(&self, page: &PageRequest<CreatedPosition<Uuid>>) -> Result<Page<Endpoint>, sqlx::Error> {
         let rows = sqlx::query_as!(
             EndpointRow,
             "select id, url, events, description, is_configured, secret, previous_secrets, previous_until, failing_since,
@@ -170,7 +139,7 @@ impl WebhookStore {
         .fetch_all(&self.pool)
         .await?;
         let endpoints = rows.into_iter().map(Endpoint::from).collect();
-        Ok(Page::of(endpoints, page.limit, |endpoint: &Endpoint| Newest {
+        Ok(Page::new(endpoints, page.limit, |endpoint: &Endpoint| CreatedPosition {
             created_at: endpoint.created_at,
             id: endpoint.id,
         }))
@@ -261,9 +230,9 @@ impl WebhookStore {
         &self,
         endpoint: Uuid,
         status: Option<DeliveryStatus>,
-        page: &PageRequest<Seq>,
+        page: &PageRequest<SequencePosition>,
     ) -> Result<Page<Delivery>, sqlx::Error> {
-        let mut transaction = begin_planned(&self.pool).await?;
+        let mut transaction = self.pool.begin_planned().await?;
         let rows = sqlx::query!(
             r#"select d.id, d.status, d.due_at, d.created_at, d.updated_at, d.event_seq, d.endpoint_id,
                    e.id as event_id, e.type as event_type,
@@ -296,7 +265,7 @@ impl WebhookStore {
             updated_at: row.updated_at.to_jiff(),
             attempts: row.attempts,
         });
-        Ok(Page::of(deliveries.collect(), page.limit, |delivery: &Delivery| Seq(delivery.event_seq)))
+        Ok(Page::new(deliveries.collect(), page.limit, |delivery: &Delivery| SequencePosition(delivery.event_seq)))
     }
 
     /// Delivers again: one delivery that is not pending, whatever came of it.

@@ -14,7 +14,6 @@ use super::{Callback, CallbackStore};
 use crate::audit::Entry;
 use crate::campaigns::PlacementRules;
 use crate::db::is_transient;
-use crate::http::begin_planned;
 use crate::types::CampaignId;
 
 /// A save is tried again for so long while Postgres is away …
@@ -34,7 +33,7 @@ impl CallbackRepository for CallbackStore {
         decide: impl FnOnce(&[u32]) -> Option<Timestamp> + Send,
     ) -> Result<bool, sqlx::Error> {
         let _queue = self.placing.lock().await;
-        let mut transaction = begin_planned(&self.pool).await?;
+        let mut transaction = self.pool.begin_planned().await?;
         sqlx::query!(
             "select pg_advisory_xact_lock(hashtextextended('dispatch ' || $1, 0))",
             callback.campaign_id.as_str()
