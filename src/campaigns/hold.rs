@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answer_rate::Counts;
-use super::regulatory_window::{self, first_open};
+use super::model::regulatory_window::{self, first_open};
 use crate::audit::Actor;
 use crate::types::{DailyWindow, Fault};
 

@@ -13,14 +13,15 @@ use uuid::Uuid;
 use super::answer_rate::Counts;
 use super::campaign::{Campaign, Changes, Failure};
 use super::control::Book;
+use super::model::settings::CampaignSettings;
 use super::report::Report;
-use super::settings::CampaignSettings;
 use crate::audit::Entry;
 use crate::cxone::CampaignState;
 use crate::db::{CreatedPosition, Db, Page, PageRequest, purge_in_steps};
 use crate::types::CampaignId;
 
 mod held;
+pub mod settings;
 
 pub use held::{Claimed, HeldTime};
 

@@ -12,19 +12,19 @@ use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::campaign::Campaign;
-use super::command::{Command, Order, Refusal};
 use super::command_wire::{
     CampaignView, CommandView, Commanded, PauseRequest, Placing, ResumeRequest, parse_campaign_uuid,
 };
-use super::conductor::{Conductor, report_on};
-use super::control::Halt;
 use super::live_state::LiveStates;
-use super::rate_store::RateStore;
-use super::report::Status;
-use super::settings_store::SettingsStore;
-use super::store::{AtArrival, CampaignStore};
 use crate::audit::{Actor, Entry, Outcome};
+use crate::campaigns::answer_rate::RateStore;
+use crate::campaigns::campaign::Campaign;
+use crate::campaigns::command::{Command, Order, Refusal};
+use crate::campaigns::conductor::{Conductor, report_on};
+use crate::campaigns::control::Halt;
+use crate::campaigns::report::Status;
+use crate::campaigns::store::settings::SettingsStore;
+use crate::campaigns::store::{AtArrival, CampaignStore};
 use crate::clock::Clock;
 use crate::cxone::CxoneError;
 use crate::db::Page;

@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::hold::Hold;
 use super::settings::CampaignSettings;
+use crate::campaigns::hold::Hold;
 use crate::types::{DailyWindow, Interval, TimeWindow};
 
 /// What is known to restrict when a campaign may call.
