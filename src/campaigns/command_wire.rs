@@ -7,11 +7,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answer_rate::{Counts, DEFAULT_WINDOW};
-use super::campaign::{Campaign, Failure};
-use super::command::Command;
-use super::hold::{Hold, PauseReason, Trigger};
+use super::model::{Campaign, Command, Failure, Hold, PauseReason, Report, Status, Trigger};
 use super::regulatory_window::{RegulatoryWindowView, first_open, read_window};
-use super::report::{Report, Status};
 use super::settings::{CampaignSettings, CarrierLimit};
 use super::settings_wire::{SettingsView, check_agents, read_carrier_limit};
 use super::store::AtArrival;

@@ -13,12 +13,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::answer_rate::{Counts, DEFAULT_WINDOW};
-use super::command::{Command, Order, Refusal};
-use super::conductor::{Conductor, report_on};
-use super::control::Halt;
-use super::hold::{Hold, PauseReason, Trigger};
+use super::model::{Command, Hold, Order, PauseReason, Refusal, Report, Trigger};
 use super::rate_store::{RateStore, Watching};
-use super::report::Report;
+use super::reconcile::{Conductor, Halt, report_on};
 use super::watched::{Addition, Happening, TooManyCampaigns, Trip, Watchlist};
 use crate::audit::Actor;
 use crate::clock::Clock;

@@ -12,16 +12,13 @@ use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::campaign::Campaign;
-use super::command::{Command, Order, Refusal};
 use super::command_wire::{
     CampaignView, CommandView, Commanded, PauseRequest, Placing, ResumeRequest, parse_campaign_uuid,
 };
-use super::conductor::{Conductor, report_on};
-use super::control::Halt;
 use super::live_state::LiveStates;
+use super::model::{Campaign, Command, Order, Refusal, Status};
 use super::rate_store::RateStore;
-use super::report::Status;
+use super::reconcile::{Conductor, Halt, report_on};
 use super::settings_store::SettingsStore;
 use super::store::{AtArrival, CampaignStore};
 use crate::audit::{Actor, Entry, Outcome};

@@ -10,7 +10,7 @@ use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::conductor::Conductor;
+use super::reconcile::Conductor;
 use super::settings::CampaignSettings;
 use super::settings_store::{Saved, SettingsStore};
 use super::settings_wire::{SettingsRequest, SettingsView};

@@ -7,7 +7,7 @@ use jiff_sqlx::ToSqlx as _;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::hold::Hold;
+use super::model::Hold;
 use super::restrictions::PlacementRules;
 use super::settings::CampaignSettings;
 use crate::audit::Entry;

@@ -8,7 +8,7 @@ use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 
 use super::{CampaignStore, decode};
-use crate::campaigns::hold::Hold;
+use crate::campaigns::model::Hold;
 use crate::campaigns::settings::CampaignSettings;
 
 /// While a hold is left, the callbacks of its campaign are looked at so often.

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::answer_rate::Counts;
-use super::campaign::{Campaign, Changes, Failure};
-use super::control::Book;
-use super::report::Report;
-use super::settings::CampaignSettings;
 use crate::audit::Entry;
+use crate::campaigns::answer_rate::Counts;
+use crate::campaigns::model::Report;
+use crate::campaigns::model::{Campaign, Changes, Failure};
+use crate::campaigns::reconcile::Book;
+use crate::campaigns::settings::CampaignSettings;
 use crate::cxone::CampaignState;
 use crate::db::{CreatedPosition, Db, Page, PageRequest, purge_in_steps};
 use crate::types::CampaignId;
