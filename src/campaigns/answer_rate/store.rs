@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::counters::Addition;
 use super::window::{Counts, Guard, Step};
-use crate::campaigns::model::settings::CampaignSettings;
+use crate::campaigns::model::CampaignSettings;
 use crate::db::{Db, purge_in_steps};
 use crate::types::CampaignId;
 

@@ -18,13 +18,9 @@ use super::command_wire::{
 use super::live_state::LiveStates;
 use crate::audit::{Actor, Entry, Outcome};
 use crate::campaigns::answer_rate::RateStore;
-use crate::campaigns::campaign::Campaign;
-use crate::campaigns::command::{Command, Order, Refusal};
-use crate::campaigns::conductor::{Conductor, report_on};
-use crate::campaigns::control::Halt;
-use crate::campaigns::report::Status;
-use crate::campaigns::store::settings::SettingsStore;
-use crate::campaigns::store::{AtArrival, CampaignStore};
+use crate::campaigns::model::{Campaign, Command, Order, Refusal, Status};
+use crate::campaigns::reconcile::{Conductor, Halt, report_on};
+use crate::campaigns::store::{AtArrival, CampaignStore, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::CxoneError;
 use crate::db::Page;

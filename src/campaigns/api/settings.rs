@@ -12,9 +12,9 @@ use utoipa_axum::routes;
 
 use super::settings_request::{SettingsRequest, SettingsView};
 use crate::audit::{Actor, Entry, Outcome};
-use crate::campaigns::conductor::Conductor;
-use crate::campaigns::model::settings::CampaignSettings;
-use crate::campaigns::store::settings::{Saved, SettingsStore};
+use crate::campaigns::model::CampaignSettings;
+use crate::campaigns::reconcile::Conductor;
+use crate::campaigns::store::{Saved, SettingsStore};
 use crate::clock::Clock;
 use crate::http::{Allowed, JsonBody, Problem, ProblemKind, RequestInfo, Segment, required};
 use crate::types::{CampaignId, Region};

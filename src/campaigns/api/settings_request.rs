@@ -5,9 +5,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::campaigns::answer_rate::Guard;
-use crate::campaigns::model::business_hours::{BusinessHours, BusinessHoursView, parse_weekday};
-use crate::campaigns::model::regulatory_window::{RegulatoryWindowView, read_window};
-use crate::campaigns::model::settings::{CampaignSettings, CarrierLimit};
+use crate::campaigns::model::{
+    BusinessHours, BusinessHoursView, CampaignSettings, CarrierLimit, RegulatoryWindowView, parse_weekday, read_window,
+};
 use crate::http::{Faults, Member, Problem, Unknown};
 use crate::types::{DailyWindow, Fault, PhoneNumber, Region, Zone, parse_time_of_day};
 

@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 
+use super::hold::Hold;
 use super::settings::CampaignSettings;
-use crate::campaigns::hold::Hold;
 use crate::types::{DailyWindow, Interval, TimeWindow};
 
 /// What is known to restrict when a campaign may call.
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
     use crate::audit::Actor;
-    use crate::campaigns::hold::{PauseReason, Trigger};
+    use crate::campaigns::model::{PauseReason, Trigger};
     use crate::types::{Zone, parse_time_of_day};
 
     fn at(text: &str) -> Timestamp {

@@ -8,9 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::audit::Entry;
-use crate::campaigns::hold::Hold;
-use crate::campaigns::model::restrictions::PlacementRules;
-use crate::campaigns::model::settings::CampaignSettings;
+use crate::campaigns::model::{CampaignSettings, Hold, PlacementRules};
 use crate::db::Db;
 use crate::types::CampaignId;
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::campaign::{Campaign, Changes, Resume};
 use super::hold::{Hold, PauseReason, Trigger};
 use super::last_sent::Cause;
-use super::model::regulatory_window::first_open;
+use super::regulatory_window::first_open;
 use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, DialerCampaign};
