@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::answer_rate::Counts;
-use super::campaign::{Campaign, Changes, Failure};
-use super::control::Book;
-use super::report::Report;
-use super::settings::CampaignSettings;
 use crate::audit::Entry;
+use crate::campaigns::answer_rate::Counts;
+use crate::campaigns::model::{Campaign, CampaignSettings, Changes, Failure, Report};
+use crate::campaigns::reconcile::Book;
 use crate::cxone::CampaignState;
 use crate::db::{CreatedPosition, Db, Page, PageRequest, purge_in_steps};
 use crate::types::CampaignId;
 
 mod held;
+mod settings;
 
 pub use held::{Claimed, HeldTime};
+pub use settings::{Saved, SettingsStore};
 
 /// A lease that nobody renews ends after so long by Postgres's clock: what a crash may cost.
 const LEASE: Duration = Duration::from_secs(5);

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::answer_rate::Guard;
-use super::business_hours::{BusinessHours, BusinessHoursView, parse_weekday};
-use super::regulatory_window::{RegulatoryWindowView, read_window};
-use super::settings::{CampaignSettings, CarrierLimit};
+use crate::campaigns::answer_rate::Guard;
+use crate::campaigns::model::{
+    BusinessHours, BusinessHoursView, CampaignSettings, CarrierLimit, RegulatoryWindowView, parse_weekday, read_window,
+};
 use crate::http::{Faults, Member, Problem, Unknown};
 use crate::types::{DailyWindow, Fault, PhoneNumber, Region, Zone, parse_time_of_day};
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::answer_rate::{Counts, Guard, Step, Window};
-use super::rate_store::{Shared, Watching};
+use super::store::{Shared, Watching};
+use super::window::{Counts, Guard, Step, Window};
 use crate::types::CampaignId;
 
 /// Campaigns that one replica watches at a time. Each takes some kilobytes.
@@ -231,5 +231,5 @@ impl Watchlist {
 }
 
 #[cfg(test)]
-#[path = "watched_test.rs"]
+#[path = "counters_test.rs"]
 mod tests;

@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::answer_rate::{Counts, Guard, Step};
-use super::settings::CampaignSettings;
-use super::watched::Addition;
+use super::counters::Addition;
+use super::window::{Counts, Guard, Step};
+use crate::campaigns::model::CampaignSettings;
 use crate::db::{Db, purge_in_steps};
 use crate::types::CampaignId;
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::answer_rate::Counts;
 use super::campaign::{Campaign, Changes, Pace};
 use super::hold::{Hold, PauseReason, Trigger};
 use crate::audit::Actor;
+use crate::campaigns::answer_rate::Counts;
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, DialerCampaign};
 use crate::types::CampaignId;

@@ -15,9 +15,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer_rate::Counts;
-use super::rates::AnswerRates;
-use super::watched::Happening;
+use crate::campaigns::answer_rate::AnswerRates;
+use crate::campaigns::answer_rate::Counts;
+use crate::campaigns::answer_rate::Happening;
 use crate::http::{
     Allowed, Faults, JsonBytes, Member, PathParam, Problem, ProblemKind, RequestInfo, Unknown, parse_json, required,
 };

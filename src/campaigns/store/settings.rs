@@ -7,10 +7,8 @@ use jiff_sqlx::ToSqlx as _;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::hold::Hold;
-use super::restrictions::PlacementRules;
-use super::settings::CampaignSettings;
 use crate::audit::Entry;
+use crate::campaigns::model::{CampaignSettings, Hold, PlacementRules};
 use crate::db::Db;
 use crate::types::CampaignId;
 

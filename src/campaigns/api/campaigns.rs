@@ -12,19 +12,15 @@ use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::campaign::Campaign;
-use super::command::{Command, Order, Refusal};
 use super::command_wire::{
     CampaignView, CommandView, Commanded, PauseRequest, Placing, ResumeRequest, parse_campaign_uuid,
 };
-use super::conductor::{Conductor, report_on};
-use super::control::Halt;
 use super::live_state::LiveStates;
-use super::rate_store::RateStore;
-use super::report::Status;
-use super::settings_store::SettingsStore;
-use super::store::{AtArrival, CampaignStore};
 use crate::audit::{Actor, Entry, Outcome};
+use crate::campaigns::answer_rate::RateStore;
+use crate::campaigns::model::{Campaign, Command, Order, Refusal, Status};
+use crate::campaigns::reconcile::{Conductor, Halt, report_on};
+use crate::campaigns::store::{AtArrival, CampaignStore, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::CxoneError;
 use crate::db::Page;

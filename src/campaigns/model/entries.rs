@@ -102,7 +102,7 @@ impl Campaign {
     }
 
     /// A command to resume that needed nothing: somebody else has started the campaign.
-    pub(super) fn record_resume_unchanged(&self, before: Option<Resume>, changes: &mut Changes, clock: &Clock) {
+    pub fn record_resume_unchanged(&self, before: Option<Resume>, changes: &mut Changes, clock: &Clock) {
         let Some(resume) = before.filter(|resume| self.resume.is_none() && !resume.is_scheduled) else { return };
         if changes.applied().is_some() {
             return;

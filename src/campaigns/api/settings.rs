@@ -10,11 +10,11 @@ use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::conductor::Conductor;
-use super::settings::CampaignSettings;
-use super::settings_store::{Saved, SettingsStore};
-use super::settings_wire::{SettingsRequest, SettingsView};
+use super::settings_request::{SettingsRequest, SettingsView};
 use crate::audit::{Actor, Entry, Outcome};
+use crate::campaigns::model::CampaignSettings;
+use crate::campaigns::reconcile::Conductor;
+use crate::campaigns::store::{Saved, SettingsStore};
 use crate::clock::Clock;
 use crate::http::{Allowed, JsonBody, PathParam, Problem, ProblemKind, RequestInfo, required};
 use crate::types::{CampaignId, Region};

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use utoipa::ToSchema;
 
-use super::answer_rate::Guard;
 use super::business_hours::BusinessHours;
 use super::regulatory_window;
+use crate::campaigns::answer_rate::Guard;
 use crate::types::{DailyWindow, PhoneNumber};
 
 /// How long a call takes where operations have not said: five minutes.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 
-use super::campaign::Pace;
-use super::control::{Check, Dialer, Urgency};
+use super::reconciler::{Check, Dialer, Urgency};
+use crate::campaigns::model::Pace;
 use crate::cxone::{Asker, Class, Cxone, CxoneError, DialerCampaign, Endpoint};
 use crate::trace::Traceparent;
 use crate::types::CampaignId;

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::campaign::{Campaign, Changes, Pace};
-use super::command::{Order, Refusal};
-use super::plan::{NotDone, Request};
-use super::report::{Report, Status};
 use crate::audit::{Entry, Outcome};
+use crate::campaigns::model::{Campaign, Changes, Pace};
+use crate::campaigns::model::{NotDone, Request};
+use crate::campaigns::model::{Order, Refusal};
+use crate::campaigns::model::{Report, Status};
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, CxoneError, DialerCampaign};
 use crate::trace::Traceparent;

@@ -13,12 +13,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::campaign::{Campaign, Changes, Pace};
-use super::command::{Command, Order};
-use super::control::{Book, Check, Commanded, Control, Dialer, Halt, Urgency};
-use super::hold::{Hold, PauseReason, Trigger};
-use super::report::{Report, Status};
+use super::reconciler::{Book, Check, Commanded, Control, Dialer, Halt, Urgency};
 use crate::audit::{Actor, Entry};
+use crate::campaigns::model::{Campaign, Changes, Pace};
+use crate::campaigns::model::{Command, Order};
+use crate::campaigns::model::{Hold, PauseReason, Trigger};
+use crate::campaigns::model::{Report, Status};
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, CxoneError, DialerCampaign};
 use crate::trace::Traceparent;
@@ -533,7 +533,7 @@ impl Run {
             regulatory_window: None,
             request_id: None,
             affected_callbacks: None,
-            counts: super::answer_rate::Counts::default(),
+            counts: crate::campaigns::answer_rate::Counts::default(),
             revision: 0,
         }
     }

@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
     use crate::audit::Actor;
-    use crate::campaigns::hold::{PauseReason, Trigger};
+    use crate::campaigns::model::{PauseReason, Trigger};
     use crate::types::{Zone, parse_time_of_day};
 
     fn at(text: &str) -> Timestamp {
