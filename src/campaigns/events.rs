@@ -19,7 +19,7 @@ use super::answer_rate::Counts;
 use super::rates::AnswerRates;
 use super::watched::Happening;
 use crate::http::{
-    Allowed, Faults, JsonBytes, Member, Problem, ProblemKind, RequestInfo, Segment, Unknown, parse_json, required,
+    Allowed, Faults, JsonBytes, Member, PathParam, Problem, ProblemKind, RequestInfo, Unknown, parse_json, required,
 };
 use crate::types::{CampaignId, Fault, parse_instant};
 
@@ -89,7 +89,7 @@ async fn post_events(
     State(rates): State<Arc<AnswerRates>>,
     _: Allowed<required::EventsWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(campaign): Segment<String>,
+    PathParam(campaign): PathParam<String>,
     JsonBytes(body): JsonBytes,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let id = CampaignId::parse(&campaign);

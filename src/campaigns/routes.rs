@@ -29,8 +29,8 @@ use crate::clock::Clock;
 use crate::cxone::CxoneError;
 use crate::db::Page;
 use crate::http::{
-    Allowed, Caller, Faults, JsonBody, OptionalJsonBody, Problem, ProblemKind, Query, RequestInfo, ResourceId, Scope,
-    Segment, preferred_wait, required,
+    Allowed, Caller, Faults, JsonBody, OptionalJsonBody, PathParam, Problem, ProblemKind, Query, RequestInfo,
+    ResourceId, Scope, preferred_wait, required,
 };
 use crate::types::CampaignId;
 
@@ -77,7 +77,7 @@ async fn pause(
     allowed: Allowed<required::CampaignsWrite>,
     Extension(info): Extension<RequestInfo>,
     Extension(resource): Extension<ResourceId>,
-    Segment(path): Segment<String>,
+    PathParam(path): PathParam<String>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<PauseRequest>,
 ) -> Result<Response, Problem> {
@@ -112,7 +112,7 @@ async fn resume(
     allowed: Allowed<required::CampaignsWrite>,
     Extension(info): Extension<RequestInfo>,
     Extension(resource): Extension<ResourceId>,
-    Segment(path): Segment<String>,
+    PathParam(path): PathParam<String>,
     headers: HeaderMap,
     OptionalJsonBody(request): OptionalJsonBody<ResumeRequest>,
 ) -> Result<Response, Problem> {
@@ -134,7 +134,7 @@ async fn get(
     State(campaigns): State<Campaigns>,
     _: Allowed<required::CampaignsRead>,
     Extension(info): Extension<RequestInfo>,
-    Segment(path): Segment<String>,
+    PathParam(path): PathParam<String>,
 ) -> Result<Json<CampaignView>, Problem> {
     let id = CampaignId::parse(&path).map_err(|fault| Problem::fault("/campaignId", fault))?;
     let campaign = campaigns.live(&id, &info).await?;

@@ -16,7 +16,7 @@ use super::settings_store::{Saved, SettingsStore};
 use super::settings_wire::{SettingsRequest, SettingsView};
 use crate::audit::{Actor, Entry, Outcome};
 use crate::clock::Clock;
-use crate::http::{Allowed, JsonBody, Problem, ProblemKind, RequestInfo, Segment, required};
+use crate::http::{Allowed, JsonBody, PathParam, Problem, ProblemKind, RequestInfo, required};
 use crate::types::{CampaignId, Region};
 
 /// What the routes work with.
@@ -42,7 +42,7 @@ pub fn settings_routes() -> OpenApiRouter<SettingsRoutes> {
 async fn get_settings(
     State(campaigns): State<SettingsRoutes>,
     _: Allowed<required::CampaignsRead>,
-    Segment(campaign): Segment<String>,
+    PathParam(campaign): PathParam<String>,
 ) -> Result<Response, Problem> {
     let campaign = campaign_id(&campaign)?;
     let (settings, version) = campaigns.settings.with_version(&campaign).await?;
@@ -61,7 +61,7 @@ async fn put_settings(
     State(campaigns): State<SettingsRoutes>,
     allowed: Allowed<required::CampaignsWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(campaign): Segment<String>,
+    PathParam(campaign): PathParam<String>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<SettingsRequest>,
 ) -> Result<Response, Problem> {

@@ -31,8 +31,8 @@ use crate::clock::Clock;
 use crate::cxone::Class;
 use crate::db::{Page, give_back};
 use crate::http::{
-    Allowed, Caller, Faults, JsonBody, Member, Problem, ProblemKind, Query, RequestInfo, ResourceId, Segment, Unknown,
-    preferred_wait, required,
+    Allowed, Caller, Faults, JsonBody, Member, PathParam, Problem, ProblemKind, Query, RequestInfo, ResourceId,
+    Unknown, preferred_wait, required,
 };
 use crate::types::{CampaignId, Fault, PhoneNumber, Region, parse_instant};
 use crate::webhooks::announced;
@@ -188,7 +188,7 @@ async fn post(
 async fn get(
     State(callbacks): State<Callbacks>,
     _: Allowed<required::CallbacksRead>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<Json<CallbackView>, Problem> {
     let found = callbacks.store.find(id).await?;
     found.map(|callback| Json(CallbackView::from(&callback))).ok_or_else(|| Problem::not_found("callback"))
@@ -236,7 +236,7 @@ async fn cancel(
     State(callbacks): State<Callbacks>,
     allowed: Allowed<required::CallbacksWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<Json<CallbackView>, Problem> {
     let callback = callbacks.cancel(id, &info, &allowed.caller).await?;
     Ok(Json(CallbackView::from(&callback)))
