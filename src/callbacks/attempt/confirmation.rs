@@ -1,11 +1,11 @@
 //! The SMS of an attempt: sent once its contact exists, and at most once.
 
-use super::attempt::{AttemptError, Attempts, FOR_MESSAGES};
-use super::confirmation_text::confirmation_text;
-use super::model::{Callback, Confirmation, Failure, Status};
 use super::ports::{CallbackGateway, CallbackRepository};
-use super::retry::{Verdict, verdict};
+use super::{AttemptError, Attempts, FOR_MESSAGES};
 use crate::audit::Outcome;
+use crate::callbacks::confirmation::confirmation_text;
+use crate::callbacks::model::{Callback, Confirmation, Failure, Status};
+use crate::callbacks::retry::{Verdict, verdict};
 use crate::campaigns::PlacementRules;
 use crate::cxone::{Asker, Class, CxoneError, Sms};
 

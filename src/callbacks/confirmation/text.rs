@@ -20,7 +20,7 @@ use crate::types::{Language, Zone};
 fluent_templates::static_loader! {
     // A language has a text when it has a directory here.
     static TEXTS = {
-        locales: "./src/callbacks/texts",
+        locales: "./src/callbacks/confirmation/texts",
         fallback_language: "en",
         // The marks around a value serve right-to-left text, which none of the texts is.
         customise: |bundle| bundle.set_use_isolating(false),

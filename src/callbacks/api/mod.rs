@@ -1,5 +1,7 @@
 //! The callbacks' routes: read, call one thing, answer.
 
+mod request;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +20,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::intake::{CallbackRequest, Read, Wish};
+use self::request::{CallbackRequest, Read, Wish};
 use super::model::{Callback, Confirmation, Failure, SkipReason, Status};
+use super::outcome::{Waiter, Waiting};
 use super::store::{CallbackStore, Filter, Inserted};
-use super::waiting::{Waiter, Waiting};
 use super::worker::Worker;
 use crate::audit::{Actor, Entry, Outcome};
 use crate::campaigns::{PlacementRules, SettingsStore};

@@ -15,15 +15,15 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::attempt::{AttemptSettings, Attempts, WithoutForecast};
-use super::dispatch::NOTICE;
-use super::model::{Callback, Confirmation, Status};
 use super::ports::{CallbackGateway, CallbackRepository};
-use super::waiting::Waiting;
+use super::{AttemptSettings, Attempts, WithoutForecast};
 use crate::audit::Entry;
+use crate::callbacks::model::{Callback, Confirmation, Status};
+use crate::callbacks::outcome::Waiting;
 use crate::campaigns::PlacementRules;
 use crate::clock::Clock;
 use crate::cxone::{Asker, Class, ContactAnswer, CxoneError, Endpoint, ForecastHour, NewContact, Sms};
+use crate::placement::NOTICE;
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
 

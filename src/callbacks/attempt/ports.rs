@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::model::Callback;
 use crate::audit::Entry;
+use crate::callbacks::model::Callback;
 use crate::campaigns::PlacementRules;
 use crate::cxone::{Asker, ContactAnswer, Cxone, CxoneError, Endpoint, ForecastHour, NewContact, Sms};
 use crate::types::{CampaignId, TimeWindow};

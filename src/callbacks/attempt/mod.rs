@@ -1,19 +1,24 @@
 //! One attempt on a callback: forecast, place, contact, SMS. Each step is committed before the next one starts, so that
 //! whoever takes the callback over after a crash knows how far it came.
 
+mod confirmation;
+#[cfg(test)]
+mod model_test;
+mod ports;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::dispatch::{HourLoad, NOTICE, dispatch, dispatch_without_forecast, hours_of};
+pub use self::ports::{CallbackGateway, CallbackRepository};
 use super::model::{Callback, Failure, PASSED_AFTER, PossibleContact, SkipReason, Status};
-use super::ports::{CallbackGateway, CallbackRepository};
+use super::outcome::Waiting;
 use super::retry::{Verdict, backoff, verdict};
-use super::waiting::Waiting;
 use crate::audit::{Entry, Outcome};
 use crate::campaigns::PlacementRules;
 use crate::clock::Clock;
 use crate::cxone::{Asker, Class, ContactAnswer, CxoneError, Endpoint, NewContact};
+use crate::placement::{HourLoad, NOTICE, dispatch, dispatch_without_forecast, hours_of};
 use crate::types::{PhoneNumber, Zone};
 use crate::webhooks::announced;
 
