@@ -1,10 +1,10 @@
-//! What became of campaigns, and through whom.
+//! The changes of campaigns, and who made them.
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::campaigns::Campaign;
+use super::campaign::Campaign;
 use super::ring::Ring;
 
 /// Enough for a chaos run of some hours.
@@ -15,7 +15,7 @@ const KEPT: usize = 100_000;
 #[serde(rename_all = "camelCase")]
 pub(super) enum By {
     Client,
-    /// Somebody at CXone: the control API.
+    /// Another user of CXone, through the control API.
     Somebody,
     /// CXone, at the campaign's `scheduledResumeTime`.
     Schedule,
@@ -26,11 +26,11 @@ pub(super) enum By {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Change {
     at: Timestamp,
-    /// When the client's request came in.
+    /// When the client's request was received.
     sent_at: Option<Timestamp>,
     by: By,
     id: String,
-    /// As it was from then on.
+    /// The campaign after the change.
     #[serde(flatten)]
     campaign: Campaign,
 }
@@ -40,22 +40,22 @@ impl Change {
         Self { at, sent_at: None, by, id: id.to_owned(), campaign: campaign.clone() }
     }
 
-    pub(super) fn sent(self, at: Timestamp) -> Self {
+    pub(super) fn received(self, at: Timestamp) -> Self {
         Self { sent_at: Some(at), ..self }
     }
 }
 
 /// The last changes, in order.
-pub(super) struct History(Ring<Change>);
+pub(super) struct Changes(Ring<Change>);
 
-impl Default for History {
+impl Default for Changes {
     fn default() -> Self {
         Self(Ring::new(KEPT))
     }
 }
 
-impl History {
-    pub(super) fn note(&mut self, change: Change) {
+impl Changes {
+    pub(super) fn record(&mut self, change: Change) {
         self.0.push(change);
     }
 

@@ -1,14 +1,14 @@
-//! What CXone answers: JSON, or a refusal in words.
+//! The answers of CXone: JSON, or a refusal with a description.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// What a resource answers.
+/// The answer of a handler.
 pub(super) type Answer = Result<(StatusCode, Json<Value>), Refusal>;
 
-/// Why CXone did not do the work, as `{"error", "error_description"}`.
+/// Why CXone refused a request, as `{"error", "error_description"}`.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -17,13 +17,13 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with a name of its own.
+    /// A refusal with any status and error.
     pub(super) fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
         Self { status, error, description: description.into() }
     }
 
     /// 400: the request does not have the shape it must have.
-    pub(super) fn bad(description: impl Into<String>) -> Self {
+    pub(super) fn bad_request(description: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
     }
 
@@ -32,9 +32,9 @@ impl Refusal {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", description)
     }
 
-    /// The same words as a 400.
-    pub(super) fn into_bad(self) -> Self {
-        Self::bad(self.description)
+    /// The same description as a 400.
+    pub(super) fn into_bad_request(self) -> Self {
+        Self::bad_request(self.description)
     }
 
     /// 404: there is no such campaign.
@@ -42,12 +42,12 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "campaign_not_found", format!("there is no campaign {id:?}"))
     }
 
-    /// 401: the token is not (or no longer) good.
+    /// 401: the token is not valid.
     pub(super) fn token(description: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description)
     }
 
-    /// 401: the client is not who it says it is.
+    /// 401: the client's credentials are not valid.
     pub(super) fn client(description: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
     }

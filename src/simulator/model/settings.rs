@@ -1,20 +1,20 @@
-//! How a simulator starts out.
+//! The settings of a simulator.
 
 use std::time::Duration;
 
-use super::ForecastShape;
+use super::forecast::ForecastShape;
 
-/// What CXone says about a token's life where it says nothing.
+/// A token's lifetime where CXone does not state it.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(1800);
 
-/// How a simulator starts out; the control API changes some of it later.
+/// The initial settings of a simulator; the control API can change some of them.
 #[derive(Clone)]
 pub struct Settings {
-    /// The one OAuth client there is.
+    /// The id of the only OAuth client.
     pub client_id: String,
-    /// Its secret; kept out of every record.
+    /// Its secret; never shown in logs.
     pub client_secret: String,
-    /// What this client may do: the most a token can be granted.
+    /// The scopes of this client: the most that a token can have.
     pub scopes: Vec<String>,
     /// How long a token is accepted.
     pub token_lifetime: Duration,
@@ -22,15 +22,15 @@ pub struct Settings {
     pub omit_expires_in: bool,
     /// The quota in any sliding 60 s, token requests and refused ones included; `None` means no limit.
     pub requests_per_minute: Option<u32>,
-    /// How long every CXone call takes at least.
+    /// The least time that each CXone call takes.
     pub latency: Duration,
-    /// The numbers a message may come from; `None` means any.
+    /// The numbers that messages may be sent from; `None` means any.
     pub verified_senders: Option<Vec<String>>,
     /// Whether CXone starts a paused campaign by itself when its `scheduledResumeTime` is reached.
     pub resumes_itself: bool,
-    /// What the forecast says where nobody set another.
+    /// The forecast of campaigns that have no other.
     pub forecast: ForecastShape,
-    /// Decides what is left to chance: ids, the forecast's wobble, faults with a rate.
+    /// The seed of random choices: ids, deviations of the forecast, faults with a rate.
     pub seed: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What was received and what was answered.
+//! The requests received, and their answers.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -10,24 +10,24 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::faults::Kind;
-use super::fields::{has_type, pairs};
 use super::quota::Minute;
 use super::ring::Ring;
-use super::route::{CAMPAIGNS, Route};
-use super::state::now;
+use crate::simulator::clock::now;
+use crate::simulator::fields::{has_type, pairs};
+use crate::simulator::route::{CAMPAIGNS, Route};
 
 const KEPT: usize = 20_000;
 
 /// The last requests, and counts of all of them.
-pub(super) struct Journal {
+pub(in crate::simulator) struct RequestLog {
     entries: Ring<Entry>,
     counts: BTreeMap<Route, Count>,
     minute: Minute,
     highest_per_minute: usize,
 }
 
-/// One request. Everything is copied out of the connection's buffers, which it would keep alive otherwise; what it
-/// says is worked out when somebody asks.
+/// One request. Everything is copied out of the connection's buffers, which it would keep alive otherwise; it is
+/// formatted when it is listed.
 struct Entry {
     at: Timestamp,
     route: Route,
@@ -50,31 +50,31 @@ struct Count {
     statuses: BTreeMap<u16, u64>,
 }
 
-impl Default for Journal {
+impl Default for RequestLog {
     fn default() -> Self {
         Self { entries: Ring::new(KEPT), counts: BTreeMap::new(), minute: Minute::default(), highest_per_minute: 0 }
     }
 }
 
-impl Journal {
-    /// Notes a request; its answer is noted under the number returned.
-    pub(super) fn received(&mut self, route: Route, parts: &Parts, body: &[u8]) -> u64 {
+impl RequestLog {
+    /// Adds a request. Returns its number, for `answered` and `faulty`.
+    pub(in crate::simulator) fn received(&mut self, route: Route, parts: &Parts, body: &[u8]) -> u64 {
         let count = self.counts.entry(route).or_default();
         count.total += 1;
         count.unanswered += 1;
-        self.highest_per_minute = self.highest_per_minute.max(self.minute.note(Instant::now()));
+        self.highest_per_minute = self.highest_per_minute.max(self.minute.add(Instant::now()));
         self.entries.push(Entry::new(route, parts, body)).0
     }
 
-    /// Notes that a request met a fault.
-    pub(super) fn faulty(&mut self, number: u64, kind: Kind) {
+    /// Records that a fault applied to a request.
+    pub(in crate::simulator) fn faulty(&mut self, number: u64, kind: Kind) {
         if let Some(entry) = self.entries.get_mut(number) {
             entry.fault = Some(kind);
         }
     }
 
-    /// Notes an answer. A request that was forgotten meanwhile stays forgotten.
-    pub(super) fn answered(&mut self, number: u64, status: StatusCode) {
+    /// Records an answer. A request that was removed in the meantime is ignored.
+    pub(in crate::simulator) fn answered(&mut self, number: u64, status: StatusCode) {
         let Some(entry) = self.entries.get_mut(number) else {
             return;
         };
@@ -85,23 +85,23 @@ impl Journal {
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(in crate::simulator) fn clear(&mut self) {
         self.entries.clear();
         self.counts.clear();
         self.minute.clear();
         self.highest_per_minute = 0;
     }
 
-    /// The requests of one route, or all, and of those whose path names one campaign, or all; nothing that holds
-    /// `secret` is shown.
-    pub(super) fn list(&self, route: Option<Route>, campaign: Option<&str>, secret: &str) -> Vec<Value> {
+    /// The requests of one route, or of all; with `campaign`, only those whose path names that campaign. `secret` is
+    /// never shown.
+    pub(in crate::simulator) fn list(&self, route: Option<Route>, campaign: Option<&str>, secret: &str) -> Vec<Value> {
         let of_route = self.entries.iter().filter(|entry| route.is_none_or(|route| route == entry.route));
         let names = |entry: &Entry, id| entry.path.strip_prefix(CAMPAIGNS).is_some_and(|named| named == id);
         let wanted = of_route.filter(|entry| campaign.is_none_or(|id| names(entry, id)));
         wanted.map(|entry| entry.shown(secret)).collect()
     }
 
-    pub(super) fn counts(&self) -> Value {
+    pub(in crate::simulator) fn counts(&self) -> Value {
         let total: u64 = self.counts.values().map(|count| count.total).sum();
         json!({ "total": total, "highestPerMinute": self.highest_per_minute, "routes": self.counts })
     }
@@ -161,13 +161,13 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// The parameters by name, client secrets left out whether they were right or wrong.
+/// The parameters by name, without client secrets, whether these were correct or not.
 fn form(encoded: &str) -> Value {
     let pairs = pairs(encoded).unwrap_or_default().into_iter();
     pairs.filter(|(name, _)| name != "client_secret").map(|(name, value)| (name, Value::from(value))).collect()
 }
 
-/// The value, unless the secret ended up in it in some unforeseen way.
+/// The value, unless it contains the secret.
 fn without_secret(value: Value, secret: &str) -> Value {
     if !secret.is_empty() && value.to_string().contains(secret) {
         return Value::from("(holds the client secret)");
