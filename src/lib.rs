@@ -19,6 +19,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod backoff;
 pub mod callbacks;
 pub mod campaigns;
 pub mod cli;

@@ -15,7 +15,7 @@ use super::attempt::{AttemptError, Attempts, FOR_CONTACTS, FOR_MESSAGES};
 use super::model::{Callback, Status};
 use super::store::{CallbackStore, Claimable};
 use crate::cxone::{Class, Cxone, Decision, Endpoint};
-use crate::db::give_back;
+use crate::db::release_in_background;
 use crate::placement::NOTICE;
 
 /// How many callbacks one replica works on at once.
@@ -215,7 +215,7 @@ impl Worker {
             Err(AttemptError::Database(error)) => {
                 tracing::error!(error = %error, "the attempt stops here; it is taken up again");
                 let (store, clock) = (self.store().clone(), self.attempts.clock.clone());
-                give_back(move || {
+                release_in_background(move || {
                     let (store, now) = (store.clone(), clock.now());
                     async move { store.release(id, attempts, now).await }
                 });

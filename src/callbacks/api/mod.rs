@@ -29,7 +29,7 @@ use crate::audit::{Actor, Entry, Outcome};
 use crate::campaigns::{PlacementRules, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::Class;
-use crate::db::{Page, give_back};
+use crate::db::{Page, release_in_background};
 use crate::http::{
     Allowed, Caller, Faults, JsonBody, Member, PathParam, Problem, ProblemKind, Query, RequestInfo, ResourceId,
     Unknown, preferred_wait, required,
@@ -355,7 +355,7 @@ impl Callbacks {
     fn give_back(&self, callback: &Callback) {
         let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
         let (id, attempts) = (callback.id, callback.attempts);
-        give_back(move || {
+        release_in_background(move || {
             let (store, now) = (Arc::clone(&store), clock.now());
             async move { store.release(id, attempts, now).await }
         });
