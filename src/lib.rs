@@ -28,6 +28,7 @@ pub mod config;
 pub mod cxone;
 pub mod db;
 pub mod http;
+pub mod jobs;
 pub mod keys;
 pub mod placement;
 pub mod shutdown;
