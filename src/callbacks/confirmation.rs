@@ -5,7 +5,7 @@ use super::confirmation_text::confirmation_text;
 use super::model::{Callback, Confirmation, Failure, Status};
 use super::ports::{CallbackGateway, CallbackRepository};
 use super::retry::{Verdict, verdict};
-use crate::audit::Outcome;
+use crate::audit::{Action, Outcome};
 use crate::campaigns::PlacementRules;
 use crate::cxone::{Asker, Class, CxoneError, Sms};
 
@@ -42,7 +42,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         match self.gateway.send_sms(&sms, Asker { class, trace: &callback.trace }).await {
             Ok(session) => {
                 callback.confirmation_ended(Confirmation::Sent, Some(session), None);
-                self.conclude(callback, "callback.confirmed", Outcome::Succeeded, Status::Scheduled).await
+                self.conclude(callback, Action::CallbackConfirmed, Outcome::Succeeded, Status::Scheduled).await
             }
             Err(error) => self.not_confirmed(callback, &error).await,
         }
@@ -68,6 +68,6 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
     ) -> Result<(), AttemptError> {
         callback.confirmation_ended(how, None, Some(failure));
         let outcome = if how == Confirmation::Unknown { Outcome::Unknown } else { Outcome::Failed };
-        self.conclude(callback, "callback.confirmation_failed", outcome, Status::Scheduled).await
+        self.conclude(callback, Action::CallbackConfirmationFailed, outcome, Status::Scheduled).await
     }
 }

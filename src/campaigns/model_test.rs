@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::campaign::{Campaign, Changes, Pace};
-use super::command::{Command, Order};
+use super::command::{Command, Ending, Order};
 use super::control::{Book, Check, Commanded, Control, Dialer, Halt, Urgency};
 use super::hold::{Hold, PauseReason, Trigger};
 use super::report::{Report, Status};
@@ -253,7 +253,7 @@ impl Book for Row {
             world.reports.insert(id, report);
         }
         for entry in changes.entries {
-            world.note(&entry.action);
+            world.note(entry.action.as_str());
         }
         Ok(true)
     }
@@ -264,7 +264,7 @@ impl Book for Row {
         if world.row.leased_by == Some(lease) {
             world.row.leased_by = None;
         }
-        world.note(&entry.map(|entry| entry.action).unwrap_or_default());
+        world.note(entry.map_or("", |entry| entry.action.as_str()));
         Ok(())
     }
 
@@ -628,9 +628,8 @@ async fn commanded(world: Shared, control: Arc<Control<Row, Line>>, order: Order
             let is_kept = |_: &Report, _: &Campaign| *kept.lock().unwrap() = true;
             let commanded = Commanded { order: &order, patience: Duration::ZERO, kept: &is_kept };
             match control.command(&id, lease, &commanded).await {
-                Err(Halt::Refused(refusal)) => {
-                    let outcome = crate::audit::Outcome::Refused;
-                    let entry = order.entry(&id, "refused", outcome, refusal.slug().into(), &control.clock);
+                Err(Halt::Refused(_)) => {
+                    let entry = order.entry(&id, Ending::Refused, &control.clock);
                     control.book.release(&id, lease, Some(entry)).await.unwrap();
                     return;
                 }

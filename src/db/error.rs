@@ -1,6 +1,7 @@
 //! What an error of Postgres means.
 
 use std::io;
+use std::str::FromStr;
 
 use sqlx::Error;
 
@@ -39,6 +40,14 @@ fn is_transient_state(code: &str) -> bool {
     let classes = ["08", "40", "53", "57P"];
     let states = ["25P03", "25P04", "55P03", "57014"];
     classes.iter().any(|class| code.starts_with(class)) || states.contains(&code)
+}
+
+/// Reads an enum that is stored as text. A text that this version does not know is an error, as with `sqlx::Type`.
+///
+/// # Errors
+/// Where the enum has no such text.
+pub fn decode<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(text: &str) -> Result<T, Error> {
+    text.parse().map_err(|error| Error::Decode(Box::new(error)))
 }
 
 #[cfg(test)]

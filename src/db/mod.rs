@@ -18,7 +18,7 @@ use watch::Watch;
 
 pub use clock::SharedTime;
 pub use connect::{connect, migrate};
-pub use error::{is_conflict, is_transient};
+pub use error::{decode, is_conflict, is_transient};
 pub use page::{CreatedPosition, Page, PageRequest, SequencePosition, decode_cursor};
 pub use purge::purge_in_steps;
 pub use retry::{give_back, repeated};
