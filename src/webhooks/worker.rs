@@ -12,11 +12,12 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::address::{GuardedResolver, Reach};
+use super::detail::DisabledDetail;
 use super::endpoint::{Attempt, Claimed, Verdict};
 use super::retry::{Answered, verdict};
 use super::secret::{Seal, SecretError, SigningSecret};
 use super::store::WebhookStore;
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::db::{release_in_background, retry};
 use crate::types::parse_retry_after;
@@ -257,10 +258,8 @@ impl DeliveryWorker {
     fn disabled_entry(&self, claimed: &Claimed, reason: &str) -> Entry {
         let by = Actor::system("webhooks");
         let (id, now) = (self.clock.new_id(), self.clock.now());
-        Entry {
-            detail: serde_json::json!({ "webhookId": claimed.endpoint, "reason": reason }),
-            ..Entry::new(id, now, "webhook.disabled", by, Outcome::Succeeded)
-        }
+        Entry::new(id, now, Action::WebhookDisabled, by, Outcome::Succeeded)
+            .with_detail(&DisabledDetail { webhook_id: claimed.endpoint, reason })
     }
 
     async fn send(&self, claimed: &Claimed, at: Timestamp, signature: String) -> (Answered, Excerpt, Option<String>) {
