@@ -26,4 +26,4 @@ pub use operations::{Operations, docs};
 pub use prefer::preferred_wait;
 pub use problem::{FieldFault, Problem, ProblemKind, ProblemSchema};
 pub use query::Query;
-pub use scope::{RequiredScope, Scope, required};
+pub use scope::{RequiredScope, Scope, UnknownScope, required};
