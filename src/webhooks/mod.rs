@@ -2,10 +2,12 @@
 
 mod address;
 mod endpoint;
+mod endpoint_slots;
 mod event;
 mod retry;
 mod routes;
 mod secret;
+mod sender;
 mod store;
 mod store_configured;
 mod worker;
@@ -14,5 +16,6 @@ pub use address::Reach;
 pub use event::announced;
 pub use routes::{Webhooks, routes};
 pub use secret::{Seal, SigningSecret};
+pub use sender::WebhookSettings;
 pub use store::WebhookStore;
-pub use worker::{DeliveryWorker, WebhookSettings};
+pub use worker::{DeliveryQueue, DeliveryWorker};
