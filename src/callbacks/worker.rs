@@ -12,11 +12,11 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::attempt::{AttemptError, Attempts, FOR_CONTACTS, FOR_MESSAGES};
-use super::dispatch::NOTICE;
 use super::model::{Callback, Status};
 use super::store::{CallbackStore, Claimable};
 use crate::cxone::{Class, Cxone, Decision, Endpoint};
 use crate::db::give_back;
+use crate::placement::NOTICE;
 
 /// How many callbacks one replica works on at once.
 const SLOTS: usize = 32;

@@ -22,8 +22,8 @@ use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::db::Page;
 use crate::http::{
-    Allowed, Caller, Faults, JsonBody, KeptBody, Member, Problem, ProblemKind, Query, RequestInfo, ResourceId, Segment,
-    Unknown, required,
+    Allowed, Caller, Faults, JsonBody, KeptBody, Member, PathParam, Problem, ProblemKind, Query, RequestInfo,
+    ResourceId, Unknown, required,
 };
 use crate::types::{Fault, parse_instant};
 
@@ -203,7 +203,7 @@ async fn list(
 async fn get(
     State(webhooks): State<Webhooks>,
     _: Allowed<required::WebhooksRead>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<Json<WebhookView>, Problem> {
     Ok(Json(webhooks.find(id).await?.into()))
 }
@@ -218,7 +218,7 @@ async fn delete(
     State(webhooks): State<Webhooks>,
     allowed: Allowed<required::WebhooksWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<StatusCode, Problem> {
     webhooks.find_own(id).await?;
     let entry = webhooks.entry(Action::WebhookDeleted, &allowed.caller, &info, &ChangedDetail { webhook_id: id });
@@ -238,7 +238,7 @@ async fn rotate(
     State(webhooks): State<Webhooks>,
     allowed: Allowed<required::WebhooksWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<Response, Problem> {
     webhooks.find_own(id).await?;
     let secret = SigningSecret::new().map_err(|error| internal(&error))?;
@@ -262,7 +262,7 @@ async fn enable(
     State(webhooks): State<Webhooks>,
     allowed: Allowed<required::WebhooksWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<Json<WebhookView>, Problem> {
     let entry = webhooks.entry(Action::WebhookEnabled, &allowed.caller, &info, &ChangedDetail { webhook_id: id });
     if !webhooks.store.enable(id, entry).await? {
@@ -282,7 +282,7 @@ async fn enable(
 async fn deliveries(
     State(webhooks): State<Webhooks>,
     _: Allowed<required::WebhooksRead>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
     mut query: Query,
 ) -> Result<Json<Page<DeliveryView>>, Problem> {
     let status = query.take("status", parse_status);
@@ -304,7 +304,7 @@ async fn redeliver(
     allowed: Allowed<required::WebhooksWrite>,
     Extension(info): Extension<RequestInfo>,
     Extension(resource): Extension<ResourceId>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let entry =
         webhooks.entry(Action::WebhookRedelivered, &allowed.caller, &info, &RedeliveredDetail { delivery_id: id });
@@ -350,7 +350,7 @@ async fn redeliver_failed(
     State(webhooks): State<Webhooks>,
     allowed: Allowed<required::WebhooksWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
     JsonBody(request): JsonBody<SinceRequest>,
 ) -> Result<(StatusCode, Json<RedeliveredView>), Problem> {
     let mut faults = Faults::new();
