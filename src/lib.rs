@@ -19,6 +19,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod backoff;
 pub mod callbacks;
 pub mod campaigns;
 pub mod cli;
@@ -27,6 +28,7 @@ pub mod config;
 pub mod cxone;
 pub mod db;
 pub mod http;
+pub mod jobs;
 pub mod keys;
 pub mod placement;
 pub mod shutdown;

@@ -20,4 +20,4 @@ pub use model::{Callback, Confirmation, Failure, Status};
 pub use outcome::Waiting;
 pub use risk_marker::RiskMarker;
 pub use store::CallbackStore;
-pub use worker::{Step, Worker};
+pub use worker::{CallbackQueue, Worker};

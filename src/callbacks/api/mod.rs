@@ -24,12 +24,12 @@ use self::request::{CallbackRequest, Read, Wish};
 use super::model::{Callback, Confirmation, Failure, SkipReason, Status};
 use super::outcome::{Waiter, Waiting};
 use super::store::{CallbackStore, Filter, Inserted};
-use super::worker::Worker;
+use super::worker::{AttemptJob, Worker};
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::campaigns::{PlacementRules, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::Class;
-use crate::db::{Page, give_back};
+use crate::db::{Page, release_in_background};
 use crate::http::{
     Allowed, Caller, Faults, JsonBody, Member, PathParam, Problem, ProblemKind, Query, RequestInfo, ResourceId,
     Unknown, preferred_wait, required,
@@ -323,8 +323,8 @@ impl Callbacks {
         let deadline = Instant::now() + wait;
         let class = if wait.is_zero() { Class::Background } else { Class::Waiting };
         let may_start = !self.draining.is_cancelled() && !resource.repeated;
-        let slot = if may_start { self.worker.free_slot(class) } else { None };
-        let due_at = if slot.is_some() { self.worker.lease_end() } else { info.arrived_at };
+        let slot = if may_start && self.worker.queue().may_start(class) { self.worker.free_slot() } else { None };
+        let due_at = if slot.is_some() { self.worker.queue().lease_end() } else { info.arrived_at };
         let callback = new_callback(wish, resource.id, info, i32::from(slot.is_some()), due_at);
         let waiter = self.waiting.wait_for(callback.id);
         let entry = self.accepted_entry(&callback, caller);
@@ -338,7 +338,7 @@ impl Callbacks {
             Some(Inserted::New | Inserted::Before) if !resource.repeated => {
                 metrics::counter!("ringback_callbacks_total", "status" => "accepted").increment(1);
                 match slot {
-                    Some(slot) => self.worker.start(callback.clone(), class, slot),
+                    Some(slot) => self.worker.start(AttemptJob { callback: callback.clone(), class }, slot),
                     None => self.worker.wake(),
                 }
                 if wait.is_zero() {
@@ -354,7 +354,7 @@ impl Callbacks {
     fn give_back(&self, callback: &Callback) {
         let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
         let (id, attempts) = (callback.id, callback.attempts);
-        give_back(move || {
+        release_in_background(move || {
             let (store, now) = (Arc::clone(&store), clock.now());
             async move { store.release(id, attempts, now).await }
         });
@@ -388,7 +388,7 @@ impl Callbacks {
 
     /// Returns at once where CXone is not asked at all now, else never.
     async fn nothing_can_come(&self) {
-        if self.worker.can_ask(Status::Accepted) {
+        if self.worker.queue().can_ask(Status::Accepted) {
             std::future::pending::<()>().await;
         }
     }
@@ -397,7 +397,7 @@ impl Callbacks {
     /// contact is there and its text is being sent, the answer waits for that as long as its caller does.
     fn is_answer(&self, news: &Callback, deadline: Instant) -> bool {
         let left = SignedDuration::try_from(deadline.saturating_duration_since(Instant::now())).unwrap_or_default();
-        let is_put_off = |due| due > self.clock.now() + left || !self.worker.can_ask(news.status);
+        let is_put_off = |due| due > self.clock.now() + left || !self.worker.queue().can_ask(news.status);
         news.due_at.is_none_or(|due| news.failure.is_some() && is_put_off(due))
     }
 

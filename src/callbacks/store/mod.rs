@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::model::{Callback, Confirmation, Failure, SkipReason, Status};
 use crate::audit::Entry;
 use crate::campaigns::SettingsStore;
-use crate::db::{CreatedPosition, Db, Page, PageRequest, repeated};
+use crate::db::{CreatedPosition, Db, Page, PageRequest, retry};
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
 
@@ -177,7 +177,7 @@ impl CallbackStore {
             let missing: Vec<Uuid> = ids.iter().copied().filter(|id| !results.contains_key(id)).collect();
             // Under their own ids: what a try has committed whose answer was lost is found.
             let jitter = missing.first().map_or(0, |id| id.as_u64_pair().1);
-            let kept = repeated(jitter, || self.insert_rows(&rows, &missing)).await?;
+            let kept = retry(jitter, || self.insert_rows(&rows, &missing)).await?;
             results.extend(kept.iter().map(|id| (*id, Inserted::New)));
             if results.len() < ids.len() {
                 let kept: HashSet<Uuid> = kept.into_iter().collect();

@@ -21,7 +21,7 @@ use crate::campaigns::model::{Report, Status};
 use crate::campaigns::ports::ScheduledCallbacks;
 use crate::campaigns::store::CampaignStore;
 use crate::clock::Clock;
-use crate::db::give_back;
+use crate::db::release_in_background;
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
 
@@ -250,7 +250,7 @@ impl Conductor {
     /// Ends a lease whose claim was not answered.
     fn end_lost_lease(&self, lease: Uuid) {
         let store = self.store().clone();
-        give_back(move || {
+        release_in_background(move || {
             let store = store.clone();
             async move { store.end_lease(lease).await }
         });

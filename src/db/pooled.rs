@@ -1,4 +1,4 @@
-//! A connection in use.
+//! A connection of the pool while it is in use.
 
 use std::time::Duration;
 
@@ -6,39 +6,39 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres};
 use tokio::runtime::Handle;
 
-/// A connection goes back to its pool when Postgres has answered it once more. One that does not within this is closed:
-/// its place in the pool must not be lost to it.
+/// A connection returns to its pool once Postgres has answered it again. One that gets no answer within this time is
+/// closed, so that its place in the pool is free.
 pub const RETURN_WITHIN: Duration = Duration::from_secs(2);
 
-/// A connection of the pool.
-pub struct Held {
-    /// None once it is given up.
+/// A connection of the pool. It returns to the pool when this is dropped.
+pub struct Pooled {
+    /// None once it is closed.
     connection: Option<PoolConnection<Postgres>>,
     in_transaction: bool,
 }
 
-impl Held {
+impl Pooled {
     pub fn new(connection: PoolConnection<Postgres>) -> Self {
         Self { connection: Some(connection), in_transaction: false }
     }
 
-    /// Whether it is to be rolled back when it is returned.
+    /// Whether it must be rolled back before it returns to the pool.
     pub fn set_in_transaction(&mut self, in_transaction: bool) {
         self.in_transaction = in_transaction;
     }
 
-    /// The connection; an error where it was given up.
+    /// The connection, or an error where it was closed.
     pub fn get(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         self.connection.as_deref_mut().ok_or(sqlx::Error::WorkerCrashed)
     }
 
-    /// Closes it at once, without a word to the server. The pool opens another in its place.
-    pub fn give_up(&mut self) {
+    /// Closes it at once, without notice to the server. The pool opens another one in its place.
+    pub fn close(&mut self) {
         drop(self.connection.take().map(PoolConnection::detach));
     }
 }
 
-impl Drop for Held {
+impl Drop for Pooled {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         if Handle::try_current().is_err() {

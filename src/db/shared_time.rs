@@ -1,41 +1,44 @@
-//! The service's clock: Postgres's time, so that all replicas of one database agree, whatever their machines' clocks say.
+//! The service's clock. It follows Postgres, so that all replicas of one database agree on the time, whatever the clocks
+//! of their machines show.
 
 use std::convert::Infallible;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::RwLock;
 use sqlx::Error;
 
 use super::Db;
-use super::error::unanswered;
+use super::error::no_response;
 use crate::clock::Clock;
 
-/// Postgres is asked for its time so often …
-const ASK_EVERY: Duration = Duration::from_secs(10);
-/// … and so soon again where it did not answer, or only after a long round trip, which is how far the clock may be off.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// The interval between two queries for Postgres's time …
+const QUERY_EVERY: Duration = Duration::from_secs(10);
+/// … and the shorter one after a query that failed or had a long round trip. The error of the clock is at most the round
+/// trip.
+const QUERY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const LONG_ROUND_TRIP: Duration = Duration::from_millis(100);
-/// A question is given up after so long.
+/// A query without an answer fails after this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// Questions before the service starts: the first on a connection takes longer than those after it.
-const FIRST_QUESTIONS: usize = 3;
-/// A machine's clock that differs from Postgres's by more than this is warned of.
+/// Queries before the service starts: the first on a connection takes longer than those after it.
+const FIRST_QUERIES: usize = 3;
+/// A larger difference between the machine's clock and Postgres's is logged.
 const TOLERATED: SignedDuration = SignedDuration::from_secs(1);
 
-/// What Postgres's clock said, and when: from there on time passes as the machine's monotonic clock counts it.
+/// A time of Postgres's clock. From there on, the machine's monotonic clock measures how much time has passed.
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
     at: Instant,
     time: Timestamp,
 }
 
-/// An answer of Postgres's to the question what time it is.
+/// The answer to a query for Postgres's time.
 #[derive(Clone, Copy, Debug)]
 struct Answer {
     asked_at: Instant,
     answered_at: Instant,
-    told: Timestamp,
+    time: Timestamp,
 }
 
 impl Answer {
@@ -49,17 +52,17 @@ impl Anchor {
         self.time + at.saturating_duration_since(self.at)
     }
 
-    /// At the answer, Postgres's clock is between what it told and a round trip later. A clock that is within this stays
-    /// as it is; another is moved to the nearer end.
+    /// When the answer arrives, Postgres's time is between the one in the answer and a round trip later. A clock within
+    /// this range is left alone; any other is corrected to the nearer end.
     fn corrected(self, answer: &Answer) -> Self {
         let ours = self.time_at(answer.answered_at);
-        let nearest = ours.clamp(answer.told, answer.told + answer.round_trip());
+        let nearest = ours.clamp(answer.time, answer.time + answer.round_trip());
         if nearest == ours { self } else { Self { at: answer.answered_at, time: nearest } }
     }
 }
 
-/// Follows Postgres's clock. While Postgres is away, time goes on from its last answer; the machine's own clock is of no
-/// effect.
+/// Follows Postgres's clock. While Postgres is unavailable, time continues from its last answer. The machine's own clock
+/// has no effect.
 pub struct SharedTime {
     db: Db,
     machine: Clock,
@@ -67,29 +70,29 @@ pub struct SharedTime {
 }
 
 impl SharedTime {
-    /// Starts from the machine's clock, and is corrected by Postgres's before this returns.
+    /// Starts with the machine's clock, and corrects it to Postgres's before this returns.
     ///
     /// # Errors
-    /// Where Postgres does not say what time it is.
+    /// Where Postgres does not return its time.
     pub async fn follow(db: &Db, machine: Clock) -> Result<Self, Error> {
         let anchor = Anchor { at: Instant::now(), time: machine.now() };
         let time = Self { db: db.clone(), machine, anchor: Arc::new(RwLock::new(anchor)) };
-        for _ in 0..FIRST_QUESTIONS {
+        for _ in 0..FIRST_QUERIES {
             time.correct().await?;
         }
         Ok(time)
     }
 
-    /// The clock that tells this time.
+    /// A clock that shows this time.
     pub fn clock(&self) -> Clock {
         let anchor = Arc::clone(&self.anchor);
-        Clock::told_by(move || {
-            let anchor = *anchor.read().unwrap_or_else(PoisonError::into_inner);
+        Clock::from_fn(move || {
+            let anchor = *anchor.read();
             anchor.time_at(Instant::now())
         })
     }
 
-    /// Asks Postgres again and again, and tells how far the machine's clock is off.
+    /// Queries Postgres repeatedly, and reports the difference to the machine's clock.
     pub async fn keep(&self) -> Infallible {
         let mut reported = SignedDuration::ZERO;
         loop {
@@ -98,11 +101,11 @@ impl SharedTime {
                     let offset = self.machine.now().duration_since(self.clock().now());
                     metrics::gauge!("ringback_clock_offset_seconds").set(offset.as_secs_f64());
                     reported = report(reported, offset);
-                    if answer.round_trip() <= LONG_ROUND_TRIP { ASK_EVERY } else { ASK_AGAIN_AFTER }
+                    if answer.round_trip() <= LONG_ROUND_TRIP { QUERY_EVERY } else { QUERY_AGAIN_AFTER }
                 }
                 Err(error) => {
-                    tracing::debug!(error = %error, "Postgres does not say what time it is");
-                    ASK_AGAIN_AFTER
+                    tracing::debug!(error = %error, "could not read the time from Postgres");
+                    QUERY_AGAIN_AFTER
                 }
             };
             tokio::time::sleep(pause).await;
@@ -111,24 +114,25 @@ impl SharedTime {
 
     async fn correct(&self) -> Result<Answer, Error> {
         let answer = self.ask().await?;
-        let mut anchor = self.anchor.write().unwrap_or_else(PoisonError::into_inner);
+        let mut anchor = self.anchor.write();
         *anchor = anchor.corrected(&answer);
         Ok(answer)
     }
 
     async fn ask(&self) -> Result<Answer, Error> {
-        // Without the wait for a connection, which is no part of the round trip.
+        // The wait for a connection is not part of the round trip.
         let asked = self.db.run(async |connection| {
             let asked_at = Instant::now();
-            let question = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#);
-            let told = question.fetch_one(connection).await?.to_jiff();
-            Ok(Answer { asked_at, answered_at: Instant::now(), told })
+            let query = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#);
+            let time = query.fetch_one(connection).await?.to_jiff();
+            Ok(Answer { asked_at, answered_at: Instant::now(), time })
         });
-        tokio::time::timeout(ANSWER_WITHIN, asked).await.map_err(|_| unanswered())?
+        tokio::time::timeout(ANSWER_WITHIN, asked).await.map_err(|_| no_response())?
     }
 }
 
-/// Says once that the machine's clock is off, again where that changes, and once that it agrees. Gives what is said now.
+/// Logs once that the machine's clock is off, again where the difference changes, and once that it agrees. Returns the
+/// difference that is logged now.
 fn report(reported: SignedDuration, offset: SignedDuration) -> SignedDuration {
     if (offset - reported).abs() <= TOLERATED {
         return reported;
@@ -156,14 +160,14 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
-    /// The answer to a question that takes so many milliseconds there and so many back.
+    /// The answer to a query that takes these milliseconds to arrive and to return.
     fn answer(asked_at: Instant, there: u64, back: u64, time_when_asked: Timestamp) -> Answer {
-        let told = time_when_asked + milliseconds(there);
-        Answer { asked_at, answered_at: asked_at + milliseconds(there + back), told }
+        let time = time_when_asked + milliseconds(there);
+        Answer { asked_at, answered_at: asked_at + milliseconds(there + back), time }
     }
 
     #[test]
-    fn a_clock_is_moved_to_the_nearer_end_of_what_postgres_may_say_and_not_further() {
+    fn a_clock_is_corrected_to_the_nearer_end_of_the_range_that_the_round_trip_allows() {
         let start = Instant::now();
         let asked_at = start + milliseconds(1_000);
         let answer = answer(asked_at, 30, 50, at("2025-03-01T12:00:01Z"));
@@ -174,23 +178,23 @@ mod tests {
 
         assert_eq!(corrected("2025-03-01T12:00:10Z"), at("2025-03-01T12:00:01.11Z"));
         assert_eq!(corrected("2025-03-01T11:59:50Z"), at("2025-03-01T12:00:01.03Z"));
-        assert_eq!(corrected("2025-03-01T12:00:00Z"), at("2025-03-01T12:00:01.08Z"), "it is within");
+        assert_eq!(corrected("2025-03-01T12:00:00Z"), at("2025-03-01T12:00:01.08Z"), "within the range");
     }
 
     #[test]
-    fn time_goes_on_from_the_last_answer_while_postgres_is_away() {
+    fn time_continues_from_the_last_answer_while_postgres_is_unavailable() {
         let start = Instant::now();
         let anchor = Anchor { at: start, time: at("2025-03-01T12:00:00Z") };
         assert_eq!(anchor.time_at(start + Duration::from_secs(3_600)), at("2025-03-01T13:00:00Z"));
     }
 
     #[tokio::test]
-    async fn a_step_of_the_machines_clock_is_of_no_effect() {
+    async fn a_step_of_the_machines_clock_has_no_effect() {
         use std::sync::atomic::{AtomicI64, Ordering};
 
         let step = Arc::new(AtomicI64::new(0));
         let stepped = Arc::clone(&step);
-        let machine = Clock::told_by(move || {
+        let machine = Clock::from_fn(move || {
             at("2025-03-01T12:00:00Z") + SignedDuration::from_hours(stepped.load(Ordering::Relaxed))
         });
         let pool = sqlx::postgres::PgPoolOptions::new().connect_lazy("postgres://nobody@localhost/nothing").unwrap();
@@ -220,8 +224,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// However wrong a clock is, and however long an answer is on its way there and back, the clock is then off by
-        /// the round trip at most; and a clock that is right is never moved.
+        /// However wrong a clock is, and however long the query takes, the error is then at most the round trip; a correct
+        /// clock is never changed.
         #[test]
         fn after_an_answer_the_error_is_within_the_round_trip(
             wrong_by in -100_000_i64..100_000,
