@@ -12,8 +12,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::audit::{self, AuditStore};
 use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiting, Worker};
 use crate::campaigns::{
-    self, AnswerRates, CampaignStore, Campaigns, Conductor, CxoneDialer, LiveStates, RateStore, SettingsRoutes,
-    SettingsStore,
+    self, AnswerRateMonitor, AnswerRateStore, CampaignStore, Campaigns, Conductor, CxoneDialer, LiveStates,
+    SettingsRoutes, SettingsStore,
 };
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
@@ -48,7 +48,7 @@ pub struct App {
     router: Router,
     worker: Arc<Worker>,
     conductor: Arc<Conductor>,
-    rates: Arc<AnswerRates>,
+    rates: Arc<AnswerRateMonitor>,
     risk_marker: RiskMarker,
     deliveries: Arc<DeliveryWorker>,
     idempotency: Idempotency,
@@ -84,8 +84,8 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
         clock.clone(),
     ));
     let risk_marker = RiskMarker::new(Arc::clone(&store), campaign_store.clone(), clock.clone());
-    let rate_store = RateStore::new(db.clone());
-    let rates = Arc::new(AnswerRates::new(rate_store.clone(), Arc::clone(&conductor), clock.clone()));
+    let rate_store = AnswerRateStore::new(db.clone());
+    let rates = Arc::new(AnswerRateMonitor::new(rate_store.clone(), Arc::clone(&conductor), clock.clone()));
     let webhook_store = WebhookStore::new(db.clone());
     let deliveries = DeliveryQueue::new(webhook_store.clone(), settings.webhooks.clone(), clock.clone())?;
     let deliveries = Arc::new(DeliveryWorker::new(deliveries));
@@ -100,7 +100,7 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
         store: campaign_store.clone(),
         conductor: Arc::clone(&conductor),
         live_states: LiveStates::new(Arc::clone(&cxone), clock.clone()),
-        rates: rate_store.clone(),
+        answer_rates: rate_store.clone(),
         clock: clock.clone(),
     };
     let setting_routes = SettingsRoutes {

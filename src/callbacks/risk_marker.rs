@@ -9,10 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::model::{Callback, Status};
 use super::store::CallbackStore;
-use crate::audit::{Entry, Outcome};
+use crate::audit::{Action, Entry, Outcome};
 use crate::campaigns::CampaignStore;
 use crate::clock::Clock;
-use crate::webhooks::announced;
 
 /// How often a replica looks for holds that another one has placed or lifted.
 const POLL: Duration = Duration::from_secs(1);
@@ -72,10 +71,10 @@ impl RiskMarker {
 
     async fn mark(&self, at_risk: bool, found: &[Callback]) -> Result<(), sqlx::Error> {
         let now = self.clock.now();
-        let action = if at_risk { "callback.at_risk" } else { "callback.no_longer_at_risk" };
+        let action = if at_risk { Action::CallbackAtRisk } else { Action::CallbackNoLongerAtRisk };
         let entries = found.iter().map(|callback| {
             let entry = callback.entry(self.clock.new_id(), now, action, Outcome::Succeeded, Status::Scheduled);
-            (callback.id, announced(Entry { latency_ms: None, ..entry }))
+            (callback.id, Entry { latency_ms: None, ..entry }.with_event(&callback.event()))
         });
         let marked = self.callbacks.mark(at_risk, entries.collect(), now).await?;
         metrics::counter!("ringback_callbacks_at_risk_total", "at_risk" => at_risk.to_string()).increment(marked);

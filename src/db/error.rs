@@ -1,6 +1,7 @@
 //! The meaning of Postgres errors. No other module matches on SQLSTATE codes or on the variants of [`sqlx::Error`].
 
 use std::io;
+use std::str::FromStr;
 
 use sqlx::Error;
 
@@ -69,6 +70,14 @@ fn class_of_state(code: &str) -> Class {
         _ if ["08", "40", "53"].iter().any(|class| code.starts_with(class)) => Class::Unavailable,
         _ => Class::Permanent,
     }
+}
+
+/// Reads an enum that is stored as text. A text that this version does not know is an error, as with `sqlx::Type`.
+///
+/// # Errors
+/// Where the enum has no such text.
+pub fn decode<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(text: &str) -> Result<T, Error> {
+    text.parse().map_err(|error| Error::Decode(Box::new(error)))
 }
 
 #[cfg(test)]

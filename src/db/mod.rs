@@ -17,7 +17,7 @@ use sqlx::PgPool;
 use watchdog::Watchdog;
 
 pub use connect::{connect, migrate};
-pub use error::is_transient;
+pub use error::{decode, is_transient};
 pub use page::{CreatedPosition, Page, PageRequest, SequencePosition, decode_cursor};
 pub use purge::purge_in_steps;
 pub use retry::{release_in_background, retry};

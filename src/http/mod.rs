@@ -2,6 +2,7 @@
 
 mod body;
 mod caller;
+mod context;
 mod edge;
 mod idempotency;
 mod idempotency_store;
@@ -16,6 +17,7 @@ pub mod validation;
 
 pub use body::{JsonBody, JsonBytes, OptionalJsonBody, PathParam, parse_json};
 pub use caller::{Allowed, Caller};
+pub use context::{Authorized, RequestContext};
 pub use edge::{RequestInfo, wrap};
 pub use idempotency::{Idempotency, KeptBody, ResourceId, idempotent};
 pub use input::{Faults, JsonType, Member, Unknown};
@@ -24,4 +26,4 @@ pub use operations::{Operations, docs};
 pub use prefer::preferred_wait;
 pub use problem::{FieldFault, Problem, ProblemKind, ProblemSchema};
 pub use query::Query;
-pub use scope::{RequiredScope, Scope, required};
+pub use scope::{RequiredScope, Scope, UnknownScope, required};

@@ -1,6 +1,7 @@
 //! Webhooks: every change is told to those who asked for it, signed, in order, at least once.
 
 mod address;
+mod detail;
 mod endpoint;
 mod endpoint_slots;
 mod event;
@@ -13,7 +14,7 @@ mod store_configured;
 mod worker;
 
 pub use address::Reach;
-pub use event::announced;
+pub use event::{CallbackEvent, CampaignEvent, Event, EventFailure};
 pub use routes::{Webhooks, routes};
 pub use secret::{Seal, SigningSecret};
 pub use sender::WebhookSettings;

@@ -6,18 +6,19 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::address::Reach;
+use super::detail::{ChangedDetail, CreatedDetail, FailedRedeliveredDetail, RedeliveredDetail};
 use super::endpoint::{DeliveryStatus, Endpoint, SealedSecrets};
 use super::event::EventType;
 use super::secret::{Seal, SecretError, SigningSecret};
 use super::store::{Delivery, Redelivered, WebhookStore};
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::db::Page;
 use crate::http::{
@@ -167,8 +168,8 @@ async fn post(
     let mut endpoint = request.read(webhooks.reach, resource.id, info.arrived_at)?;
     let secret = SigningSecret::new().map_err(|error| internal(&error))?;
     endpoint.secrets.current = Some(webhooks.sealed(endpoint.id, &secret)?);
-    let detail = json!({ "webhookId": endpoint.id, "url": endpoint.url });
-    let entry = webhooks.entry("webhook.created", &allowed.caller, &info, detail);
+    let detail = CreatedDetail { webhook_id: endpoint.id, url: &endpoint.url };
+    let entry = webhooks.entry(Action::WebhookCreated, &allowed.caller, &info, &detail);
     if webhooks.store.insert(&endpoint, entry).await? {
         return shown_once(StatusCode::CREATED, endpoint.into(), &secret);
     }
@@ -220,7 +221,7 @@ async fn delete(
     PathParam(id): PathParam<Uuid>,
 ) -> Result<StatusCode, Problem> {
     webhooks.find_own(id).await?;
-    let entry = webhooks.entry("webhook.deleted", &allowed.caller, &info, json!({ "webhookId": id }));
+    let entry = webhooks.entry(Action::WebhookDeleted, &allowed.caller, &info, &ChangedDetail { webhook_id: id });
     let deleted = webhooks.store.delete(id, info.arrived_at, entry).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("webhook")) }
 }
@@ -242,7 +243,7 @@ async fn rotate(
     webhooks.find_own(id).await?;
     let secret = SigningSecret::new().map_err(|error| internal(&error))?;
     let sealed = webhooks.sealed(id, &secret)?;
-    let entry = webhooks.entry("webhook.secret_rotated", &allowed.caller, &info, json!({ "webhookId": id }));
+    let entry = webhooks.entry(Action::WebhookSecretRotated, &allowed.caller, &info, &ChangedDetail { webhook_id: id });
     let until = info.arrived_at + BOTH_SIGN_FOR;
     if !webhooks.store.rotate(id, &sealed, until, info.arrived_at, entry).await? {
         return Err(Problem::not_found("webhook"));
@@ -263,7 +264,7 @@ async fn enable(
     Extension(info): Extension<RequestInfo>,
     PathParam(id): PathParam<Uuid>,
 ) -> Result<Json<WebhookView>, Problem> {
-    let entry = webhooks.entry("webhook.enabled", &allowed.caller, &info, json!({ "webhookId": id }));
+    let entry = webhooks.entry(Action::WebhookEnabled, &allowed.caller, &info, &ChangedDetail { webhook_id: id });
     if !webhooks.store.enable(id, entry).await? {
         return Err(Problem::not_found("webhook"));
     }
@@ -305,7 +306,8 @@ async fn redeliver(
     Extension(resource): Extension<ResourceId>,
     PathParam(id): PathParam<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    let entry = webhooks.entry("webhook.redelivered", &allowed.caller, &info, json!({ "deliveryId": id }));
+    let entry =
+        webhooks.entry(Action::WebhookRedelivered, &allowed.caller, &info, &RedeliveredDetail { delivery_id: id });
     match webhooks.store.redeliver(id, info.arrived_at, entry).await? {
         Redelivered::Again => Ok(StatusCode::ACCEPTED),
         // By an earlier run of this request.
@@ -358,8 +360,8 @@ async fn redeliver_failed(
     if webhooks.find(id).await?.disabled.is_some() {
         return Err(Problem::new(ProblemKind::DeliveryPending, "the endpoint is disabled: enable it first"));
     }
-    let detail = json!({ "webhookId": id, "since": since });
-    let entry = webhooks.entry("webhook.redelivered", &allowed.caller, &info, detail);
+    let detail = FailedRedeliveredDetail { webhook_id: id, since };
+    let entry = webhooks.entry(Action::WebhookRedelivered, &allowed.caller, &info, &detail);
     let redelivered = webhooks.store.redeliver_failed(id, since, info.arrived_at, entry).await?;
     Ok((StatusCode::ACCEPTED, Json(RedeliveredView { redelivered })))
 }
@@ -429,11 +431,11 @@ impl Webhooks {
         opened.map_err(|error| internal(&error))
     }
 
-    fn entry(&self, action: &str, caller: &Caller, info: &RequestInfo, detail: Value) -> Entry {
+    fn entry(&self, action: Action, caller: &Caller, info: &RequestInfo, detail: &impl Serialize) -> Entry {
         Entry {
             request_id: Some(info.request_id.clone()),
-            detail,
             ..Entry::new(self.clock.new_id(), self.clock.now(), action, Actor::caller(caller), Outcome::Succeeded)
+                .with_detail(detail)
         }
     }
 }

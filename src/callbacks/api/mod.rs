@@ -25,7 +25,7 @@ use super::model::{Callback, Confirmation, Failure, SkipReason, Status};
 use super::outcome::{Waiter, Waiting};
 use super::store::{CallbackStore, Filter, Inserted};
 use super::worker::{AttemptJob, Worker};
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::campaigns::{PlacementRules, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::Class;
@@ -35,7 +35,6 @@ use crate::http::{
     Unknown, preferred_wait, required,
 };
 use crate::types::{CampaignId, Fault, PhoneNumber, Region, parse_instant};
-use crate::webhooks::announced;
 
 /// What a caller that was told 202 should wait before it looks, in seconds.
 const LOOK_AGAIN_AFTER: u32 = 2;
@@ -455,9 +454,9 @@ impl Callbacks {
             actor: Actor::caller(caller),
             request_id: Some(info.request_id.clone()),
             new_state: Some(Status::Cancelled.as_str().into()),
-            ..callback.entry(self.clock.new_id(), now, "callback.cancelled", Outcome::Succeeded, Status::Accepted)
+            ..callback.entry(self.clock.new_id(), now, Action::CallbackCancelled, Outcome::Succeeded, Status::Accepted)
         };
-        if let Some(cancelled) = self.store.cancel(id, now, announced(entry)).await? {
+        if let Some(cancelled) = self.store.cancel(id, now, entry.with_event(&callback.event())).await? {
             metrics::counter!("ringback_callbacks_total", "status" => "cancelled").increment(1);
             self.waiting.tell(&cancelled);
             return Ok(cancelled);
@@ -479,7 +478,8 @@ impl Callbacks {
 
     fn accepted_entry(&self, callback: &Callback, caller: &Caller) -> Entry {
         let now = self.clock.now();
-        let entry = callback.entry(self.clock.new_id(), now, "callback.accepted", Outcome::Succeeded, Status::Accepted);
+        let entry =
+            callback.entry(self.clock.new_id(), now, Action::CallbackAccepted, Outcome::Succeeded, Status::Accepted);
         Entry { actor: Actor::caller(caller), previous_state: None, ..entry }
     }
 }

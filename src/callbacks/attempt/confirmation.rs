@@ -2,7 +2,7 @@
 
 use super::ports::{CallbackGateway, CallbackRepository};
 use super::{AttemptError, Attempts, FOR_MESSAGES};
-use crate::audit::Outcome;
+use crate::audit::{Action, Outcome};
 use crate::callbacks::confirmation::confirmation_text;
 use crate::callbacks::model::{Callback, Confirmation, Failure, Status};
 use crate::callbacks::retry::{Verdict, verdict};
@@ -42,7 +42,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         match self.gateway.send_sms(&sms, Asker { class, trace: &callback.trace }).await {
             Ok(session) => {
                 callback.confirmation_ended(Confirmation::Sent, Some(session), None);
-                self.conclude(callback, "callback.confirmed", Outcome::Succeeded, Status::Scheduled).await
+                self.conclude(callback, Action::CallbackConfirmed, Outcome::Succeeded, Status::Scheduled).await
             }
             Err(error) => self.not_confirmed(callback, &error).await,
         }
@@ -68,6 +68,6 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
     ) -> Result<(), AttemptError> {
         callback.confirmation_ended(how, None, Some(failure));
         let outcome = if how == Confirmation::Unknown { Outcome::Unknown } else { Outcome::Failed };
-        self.conclude(callback, "callback.confirmation_failed", outcome, Status::Scheduled).await
+        self.conclude(callback, Action::CallbackConfirmationFailed, outcome, Status::Scheduled).await
     }
 }

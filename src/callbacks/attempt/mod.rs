@@ -14,13 +14,12 @@ pub use self::ports::{CallbackGateway, CallbackRepository};
 use super::model::{Callback, Failure, PASSED_AFTER, PossibleContact, SkipReason, Status};
 use super::outcome::Waiting;
 use super::retry::{Verdict, backoff, verdict};
-use crate::audit::{Entry, Outcome};
+use crate::audit::{Action, Entry, Outcome};
 use crate::campaigns::PlacementRules;
 use crate::clock::Clock;
 use crate::cxone::{Asker, Class, ContactAnswer, CxoneError, Endpoint, NewContact};
 use crate::placement::{HourLoad, NOTICE, dispatch, dispatch_without_forecast, hours_of};
 use crate::types::{PhoneNumber, Zone};
-use crate::webhooks::announced;
 
 /// How long an attempt has its callback without renewing its lease: what a crash may cost.
 const LEASE: Duration = Duration::from_secs(15);
@@ -108,7 +107,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
     async fn schedule(&self, callback: &mut Callback, class: Class) -> Result<(), AttemptError> {
         if callback.window_has_passed(self.clock.now(), NOTICE) {
             callback.expired();
-            return self.conclude(callback, "callback.expired", Outcome::Failed, Status::Accepted).await;
+            return self.conclude(callback, Action::CallbackExpired, Outcome::Failed, Status::Accepted).await;
         }
         let rules = self.repository.rules(&callback.campaign_id).await?;
         match callback.dispatch_time {
@@ -301,7 +300,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
             return self.put_off(callback, failure, wait).await;
         }
         callback.failed(failure);
-        self.conclude(callback, "callback.failed", Outcome::Failed, Status::Accepted).await
+        self.conclude(callback, Action::CallbackFailed, Outcome::Failed, Status::Accepted).await
     }
 
     /// CXone has the contact. The SMS is started in the same commit.
@@ -315,7 +314,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         let skip = callback.phone_number.is_certainly_fixed_line().then_some(SkipReason::Landline);
         callback.leased(self.lease_end());
         callback.scheduled(at, skip, self.clock.now());
-        self.record(callback, "callback.scheduled", Outcome::Succeeded, Status::Accepted).await?;
+        self.record(callback, Action::CallbackScheduled, Outcome::Succeeded, Status::Accepted).await?;
         metrics::counter!("ringback_callbacks_total", "status" => "scheduled").increment(1);
         if skip.is_some() {
             return Ok(());
@@ -343,7 +342,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
             }
             Verdict::Final => {
                 callback.failed(failure);
-                self.conclude(callback, "callback.failed", Outcome::Failed, Status::Accepted).await
+                self.conclude(callback, Action::CallbackFailed, Outcome::Failed, Status::Accepted).await
             }
             Verdict::NotDone { wait } => {
                 callback.unplaced(before);
@@ -373,12 +372,12 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
     pub(super) async fn conclude(
         &self,
         callback: &mut Callback,
-        action: &str,
+        action: Action,
         outcome: Outcome,
         previous: Status,
     ) -> Result<(), AttemptError> {
         self.record(callback, action, outcome, previous).await?;
-        let end = action.trim_start_matches("callback.").to_owned();
+        let end = action.as_str().trim_start_matches("callback.");
         tracing::info!(callback.status = callback.status.as_str(), "callback {end}");
         metrics::counter!("ringback_callbacks_total", "status" => end).increment(1);
         Ok(())
@@ -387,13 +386,13 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
     async fn record(
         &self,
         callback: &mut Callback,
-        action: &str,
+        action: Action,
         outcome: Outcome,
         previous: Status,
     ) -> Result<(), AttemptError> {
         let now = self.clock.now();
         callback.updated_at = now;
-        let entry = announced(callback.entry(self.clock.new_id(), now, action, outcome, previous));
+        let entry = callback.entry(self.clock.new_id(), now, action, outcome, previous).with_event(&callback.event());
         self.saved(callback, Some(entry)).await
     }
 

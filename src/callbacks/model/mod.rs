@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
+use crate::webhooks::{CallbackEvent, Event, EventFailure};
 
 /// A dispatch time has passed in CXone as well so long after it: the clocks may differ.
 pub const PASSED_AFTER: SignedDuration = SignedDuration::from_secs(5);
@@ -316,7 +316,7 @@ impl Callback {
     }
 
     /// An audit entry about it, by the worker, that goes back to the request that made it.
-    pub fn entry(&self, id: Uuid, now: Timestamp, action: &str, outcome: Outcome, previous: Status) -> Entry {
+    pub fn entry(&self, id: Uuid, now: Timestamp, action: Action, outcome: Outcome, previous: Status) -> Entry {
         Entry {
             campaign_id: Some(self.campaign_id.to_string()),
             callback_id: Some(self.id),
@@ -324,33 +324,55 @@ impl Callback {
             new_state: Some(self.status.as_str().into()),
             latency_ms: Some(milliseconds(now.duration_since(self.created_at))),
             request_id: Some(self.request_id.clone()),
-            detail: self.audit_detail(),
             ..Entry::new(id, now, action, Actor::system("callbacks"), outcome)
         }
+        .with_detail(&self.audit_detail())
     }
 
-    /// What an auditor wants to see of it at this point.
-    pub fn audit_detail(&self) -> Value {
-        let mut detail = json!({
-            "phoneNumber": self.phone_number.masked(),
-            "requestedStart": self.window.start(),
-            "requestedEnd": self.window.end(),
-            "attempts": self.attempts,
-        });
-        let optional = [
-            ("dispatchTime", self.shown_dispatch_time().map(|at| json!(at))),
-            ("confirmationSkipped", self.skip_reason.map(|reason| json!(reason))),
-            ("contactId", self.contact_id.map(|id| json!(id))),
-            ("smsSessionId", self.sms_session_id.as_ref().map(|id| json!(id))),
-            ("failure", self.failure.as_ref().map(|failure| json!(failure))),
-        ];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                detail[name] = value;
-            }
-        }
-        detail
+    /// The webhook event of a change of it.
+    pub fn event(&self) -> Event {
+        let failure = self.failure.clone();
+        Event::Callback(CallbackEvent {
+            dispatch_time: self.shown_dispatch_time(),
+            contact_id: self.contact_id,
+            failure: failure.map(|Failure { code, detail }| EventFailure { code, detail }),
+        })
     }
+
+    fn audit_detail(&self) -> AuditDetail<'_> {
+        AuditDetail {
+            phone_number: self.phone_number.masked(),
+            requested_start: self.window.start(),
+            requested_end: self.window.end(),
+            attempts: self.attempts,
+            dispatch_time: self.shown_dispatch_time(),
+            confirmation_skipped: self.skip_reason,
+            contact_id: self.contact_id,
+            sms_session_id: self.sms_session_id.as_deref(),
+            failure: self.failure.as_ref(),
+        }
+    }
+}
+
+/// The detail of an audit entry about a callback.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AuditDetail<'a> {
+    /// Masked.
+    phone_number: String,
+    requested_start: Timestamp,
+    requested_end: Timestamp,
+    attempts: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dispatch_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirmation_skipped: Option<SkipReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contact_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sms_session_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'a Failure>,
 }
 
 /// Whole milliseconds, never negative.

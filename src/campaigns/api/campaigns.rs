@@ -8,7 +8,7 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,8 +16,8 @@ use super::command_wire::{
     CampaignView, CommandView, Commanded, PauseRequest, Placing, ResumeRequest, parse_campaign_uuid,
 };
 use super::live_state::LiveStates;
-use crate::audit::{Actor, Entry, Outcome};
-use crate::campaigns::answer_rate::RateStore;
+use crate::audit::{Action, Actor, Entry, Outcome};
+use crate::campaigns::answer_rate::AnswerRateStore;
 use crate::campaigns::model::{Campaign, Command, Order, Refusal, Status};
 use crate::campaigns::reconcile::{Conductor, Halt, report_on};
 use crate::campaigns::store::{AtArrival, CampaignStore, SettingsStore};
@@ -46,7 +46,7 @@ pub struct Campaigns {
     pub store: CampaignStore,
     pub conductor: Arc<Conductor>,
     pub live_states: LiveStates,
-    pub rates: RateStore,
+    pub answer_rates: AnswerRateStore,
     pub clock: Clock,
 }
 
@@ -85,7 +85,7 @@ async fn pause(
         now: info.arrived_at,
     };
     let read = request.read(faults, &path, &known, placing);
-    let pause = campaigns.understood(read, "campaign.pause_refused", &path, &info, &allowed.caller).await?;
+    let pause = campaigns.understood(read, Action::CampaignPauseRefused, &path, &info, &allowed.caller).await?;
     let order = order(Command::Pause(pause.hold), resource, known.revision, &info, &allowed.caller);
     campaigns.command(id, order, &headers, pause.resume_deferred_from).await
 }
@@ -114,7 +114,7 @@ async fn resume(
 ) -> Result<Response, Problem> {
     let Arrived { id, faults, known } = campaigns.arrived(&path).await?;
     let read = request.read(faults, &path, &known.settings);
-    let command = campaigns.understood(read, "campaign.resume_refused", &path, &info, &allowed.caller).await?;
+    let command = campaigns.understood(read, Action::CampaignResumeRefused, &path, &info, &allowed.caller).await?;
     let order = order(command, resource, known.revision, &info, &allowed.caller);
     campaigns.command(id, order, &headers, None).await
 }
@@ -191,7 +191,7 @@ impl Campaigns {
     async fn understood<T>(
         &self,
         read: Result<T, Problem>,
-        action: &str,
+        action: Action,
         path: &str,
         info: &RequestInfo,
         caller: &Caller,
@@ -202,8 +202,8 @@ impl Campaigns {
                 .record(Entry {
                     campaign_id: CampaignId::parse(path).ok().map(|id| id.to_string()),
                     request_id: Some(info.request_id.clone()),
-                    detail: json!({ "problem": problem.kind.slug(), "faults": problem.fault_codes() }),
                     ..Entry::new(self.clock.new_id(), now, action, Actor::caller(caller), Outcome::Refused)
+                        .with_detail(&FaultsDetail { problem: problem.kind.slug(), faults: problem.fault_codes() })
                 })
                 .await?;
         }
@@ -252,7 +252,7 @@ impl Campaigns {
                 Ok(campaign)
             }
             (None, Ok(shown)) => {
-                let (_, counts) = self.rates.counts(id, now).await?;
+                let (_, counts) = self.answer_rates.counts(id, now).await?;
                 Ok(Campaign { counts, ..Campaign::only_seen(id.clone(), shown.state, shown.at) })
             }
             (None, Err(CxoneError::NotFound { .. })) => Err(Problem::not_found("campaign")),
@@ -292,4 +292,12 @@ fn problem(halt: Halt) -> Problem {
         }
         Refusal::Throttled => Problem::new(ProblemKind::Internal, "only the guard is told so"),
     }
+}
+
+/// The detail of a command that could not be read.
+#[derive(Serialize)]
+struct FaultsDetail {
+    /// The slug of the problem that answered it.
+    problem: &'static str,
+    faults: Vec<String>,
 }

@@ -6,12 +6,11 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::settings_request::{SettingsRequest, SettingsView};
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::campaigns::model::CampaignSettings;
 use crate::campaigns::reconcile::Conductor;
 use crate::campaigns::store::{Saved, SettingsStore};
@@ -71,14 +70,14 @@ async fn put_settings(
     let entry = Entry {
         campaign_id: Some(campaign.to_string()),
         request_id: Some(info.request_id),
-        detail: json!({ "settings": settings.masked() }),
         ..Entry::new(
             campaigns.clock.new_id(),
             now,
-            "settings.updated",
+            Action::SettingsUpdated,
             Actor::caller(&allowed.caller),
             Outcome::Succeeded,
         )
+        .with_detail(&SettingsDetail { settings: settings.masked() })
     };
     match campaigns.settings.save(&campaign, &settings, expected_version(&headers), now, entry).await? {
         Saved::As(version) => {
@@ -108,4 +107,10 @@ fn expected_version(headers: &HeaderMap) -> Option<i64> {
         return None;
     }
     Some(tag.trim_matches('"').parse().unwrap_or(-1))
+}
+
+/// The detail of settings that were updated.
+#[derive(serde::Serialize)]
+struct SettingsDetail {
+    settings: serde_json::Value,
 }
