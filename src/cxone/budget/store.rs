@@ -1,5 +1,5 @@
-//! The ledger in Postgres. A change is one statement, which names the version that it was made from: a replica that
-//! stops in the middle holds no lock. Nobody waits for the disk; `memory.rs` puts back what a crash loses.
+//! The ledger in Postgres. A change is one statement, which names the version that it was made from, so that a replica that
+//! freezes holds no lock. It does not wait for the disk; `own_changes` restores what a crash loses.
 
 use std::time::{Duration, Instant};
 
@@ -9,32 +9,32 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
 use uuid::Uuid;
 
-use super::endpoint::Endpoint;
 use super::ledger::Ledger;
-use super::memory::{Draft, Granted, Memory};
+use super::own_changes::{Draft, Granted, OwnChanges};
+use crate::cxone::endpoint::Endpoint;
 use crate::db::is_transient;
 
-/// For one statement, and for a connection to send it on.
+/// The limit for one statement, and for getting a connection.
 const STATEMENT_WITHIN: Duration = Duration::from_secs(1);
-/// A grant must be used at once: the ledger allows for so long between the decision and the request.
-pub(super) const GRANT_LASTS: Duration = Duration::from_millis(500);
-/// Postgres takes a change only within so long of the moment for which it was decided: not from a replica that stood
-/// still in between, and not by a clock that was set meanwhile. The first is for clocks that do not run alike.
+/// How long a grant is valid: the ledger allows for this time between the decision and the request.
+pub const GRANT_LASTS: Duration = Duration::from_millis(500);
+/// Postgres accepts a change only within this range around the time for which it was decided: not from a replica that
+/// was frozen, and not after Postgres's clock was set. The first allows for clocks that run at different speeds.
 const EARLIEST: SignedDuration = SignedDuration::from_millis(-20);
 const LATEST: SignedDuration = SignedDuration::from_millis(500);
-/// What was read so long ago is good enough to say no; a yes is always checked.
+/// A refusal may be based on a ledger that was read this long ago. A grant is always checked.
 const FRESH_FOR: Duration = Duration::from_millis(500);
 
-/// The ledger as this replica saw it last, and what it has written itself.
+/// The ledger as this replica last saw it, and its own changes.
 pub struct LedgerStore {
     pool: PgPool,
     seen: Option<Seen>,
-    memory: Memory,
+    own_changes: OwnChanges,
     /// Back-offs that are not in the ledger yet.
-    untold: Vec<(Endpoint, Instant)>,
+    new_back_offs: Vec<(Endpoint, Instant)>,
 }
 
-/// A row, when Postgres gave it, by its clock and by ours.
+/// The row, with the time when it was read, by the machine's clock and by Postgres's.
 struct Seen {
     version: i64,
     ledger: Ledger,
@@ -42,10 +42,10 @@ struct Seen {
     postgres_at: Timestamp,
 }
 
-/// What a change comes to.
+/// The result of a change.
 pub struct Changed<T> {
     pub result: T,
-    /// Requests that it grants.
+    /// The requests that it grants.
     pub granted: Option<Granted>,
 }
 
@@ -73,28 +73,28 @@ impl LedgerError {
 
 impl LedgerStore {
     pub fn new(pool: PgPool, replica: Uuid) -> Self {
-        Self { pool, seen: None, memory: Memory::new(replica), untold: Vec::new() }
+        Self { pool, seen: None, own_changes: OwnChanges::new(replica), new_back_offs: Vec::new() }
     }
 
-    /// What is known of the ledger without asking, and the moment by Postgres's clock.
+    /// The ledger as it was last seen, and the time by Postgres's clock.
     pub fn known(&self) -> Option<(&Ledger, Timestamp)> {
         self.seen.as_ref().map(|seen| (&seen.ledger, seen.postgres_now(Instant::now())))
     }
 
-    /// Until when endpoints are backed off; the next change says so to all replicas.
-    pub fn tell_back_offs(&mut self, until: impl Iterator<Item = (Endpoint, Instant)>) {
-        self.untold.extend(until);
+    /// Adds back-offs of endpoints. The next change writes them for all replicas.
+    pub fn add_back_offs(&mut self, until: impl Iterator<Item = (Endpoint, Instant)>) {
+        self.new_back_offs.extend(until);
     }
 
-    /// What is known may be old: the next change reads the ledger first.
+    /// The next change reads the ledger first.
     pub fn forget(&mut self) {
         self.seen = None;
     }
 
-    /// Changes the ledger as no other replica has changed it meanwhile. `change` may be asked more than once.
+    /// Changes the ledger. `change` is called again where another replica has changed it meanwhile.
     ///
     /// # Errors
-    /// Where Postgres fails, or others are always faster until `deadline`.
+    /// Where Postgres fails, or other replicas are faster until `deadline`.
     pub async fn change<T>(
         &mut self,
         deadline: Instant,
@@ -108,8 +108,8 @@ impl LedgerStore {
             let asked_at = Instant::now();
             let now = seen.postgres_now(asked_at);
             let mut ledger = seen.ledger.clone();
-            let draft = self.memory.begin(&mut ledger);
-            for (endpoint, until) in &self.untold {
+            let draft = self.own_changes.begin(&mut ledger);
+            for (endpoint, until) in &self.new_back_offs {
                 let left = until.saturating_duration_since(asked_at);
                 ledger.back_off(*endpoint, milliseconds_after(now, left));
             }
@@ -120,7 +120,7 @@ impl LedgerStore {
                 }
                 self.seen = None;
             } else if self.write(ledger, &draft, granted, now).await? {
-                // A grant that has become too old on its way is lost.
+                // A grant that is too old by now is not used.
                 if granted.is_none() || asked_at.elapsed() < GRANT_LASTS {
                     return Ok(result);
                 }
@@ -131,7 +131,7 @@ impl LedgerStore {
         }
     }
 
-    /// Whether the change was taken; else the row that was in its way is seen.
+    /// Writes a change. False where another replica was faster; its ledger is then the one last seen.
     async fn write(
         &mut self,
         mut ledger: Ledger,
@@ -139,12 +139,12 @@ impl LedgerStore {
         granted: Option<Granted>,
         now: Timestamp,
     ) -> Result<bool, LedgerError> {
-        // What becomes of it is unknown where it is not answered.
+        // Without an answer the outcome is unknown, and the ledger must be read again.
         let Some(seen) = self.seen.take() else { return Ok(false) };
-        self.memory.sign(draft, &mut ledger, now);
+        self.own_changes.sign(draft, &mut ledger, now);
         let json = serde_json::to_value(&ledger)?;
         let (earliest, latest) = (now + EARLIEST, now + LATEST);
-        let mut lent = Lent::from(&self.pool).await?;
+        let mut borrowed = Borrowed::from(&self.pool).await?;
         let statement = sqlx::query!(
             r#"with quick as materialized (select set_config('synchronous_commit', 'off', true) as setting),
                changed as (
@@ -160,16 +160,16 @@ impl LedgerStore {
             earliest.to_sqlx() as _,
             latest.to_sqlx() as _
         );
-        let row = within(statement.fetch_optional(lent.connection()?)).await?;
-        lent.give_back();
-        // The row is gone: the next change makes it anew.
+        let row = within(statement.fetch_optional(borrowed.connection()?)).await?;
+        borrowed.return_to_pool();
+        // The row was deleted: the next change creates it.
         let Some(row) = row else { return Ok(false) };
         let (at, postgres_at) = (Instant::now(), row.now.to_jiff());
         if let Some(version) = row.changed {
-            self.memory.confirm(draft, granted, now);
-            for (endpoint, until) in self.untold.drain(..) {
+            self.own_changes.confirm(draft, granted, now);
+            for (endpoint, until) in self.new_back_offs.drain(..) {
                 let left = until.saturating_duration_since(at);
-                self.memory.backed_off(endpoint, milliseconds_after(postgres_at, left));
+                self.own_changes.backed_off(endpoint, milliseconds_after(postgres_at, left));
             }
             self.seen = Some(Seen { version, ledger, at, postgres_at });
             return Ok(true);
@@ -180,21 +180,21 @@ impl LedgerStore {
     }
 
     async fn read(&self) -> Result<Seen, LedgerError> {
-        let mut lent = Lent::from(&self.pool).await?;
-        let mut seen = within(look(lent.connection()?)).await?;
+        let mut borrowed = Borrowed::from(&self.pool).await?;
+        let mut seen = within(select(borrowed.connection()?)).await?;
         if seen.is_none() {
-            let make = sqlx::query!("insert into cxone_ledger (ledger) values ('{}') on conflict do nothing");
-            within(make.execute(lent.connection()?)).await?;
-            seen = within(look(lent.connection()?)).await?;
+            let insert = sqlx::query!("insert into cxone_ledger (ledger) values ('{}') on conflict do nothing");
+            within(insert.execute(borrowed.connection()?)).await?;
+            seen = within(select(borrowed.connection()?)).await?;
         }
-        lent.give_back();
+        borrowed.return_to_pool();
         Ok(seen.ok_or(sqlx::Error::RowNotFound)?)
     }
 }
 
-async fn look(connection: &mut PgConnection) -> Result<Option<Seen>, sqlx::Error> {
-    let read = sqlx::query!(r#"select version, ledger, clock_timestamp() as "now!" from cxone_ledger"#);
-    let row = read.fetch_optional(connection).await?;
+async fn select(connection: &mut PgConnection) -> Result<Option<Seen>, sqlx::Error> {
+    let query = sqlx::query!(r#"select version, ledger, clock_timestamp() as "now!" from cxone_ledger"#);
+    let row = query.fetch_optional(connection).await?;
     Ok(row.map(|row| Seen {
         version: row.version,
         ledger: read_ledger(row.ledger),
@@ -204,14 +204,14 @@ async fn look(connection: &mut PgConnection) -> Result<Option<Seen>, sqlx::Error
 }
 
 impl Seen {
-    /// The moment by Postgres's clock, which all replicas share; never later than it is there.
+    /// The time by Postgres's clock, which all replicas share. Never ahead of it.
     fn postgres_now(&self, now: Instant) -> Timestamp {
         let passed = SignedDuration::try_from(now.saturating_duration_since(self.at)).unwrap_or_default();
         self.postgres_at.saturating_add(passed).unwrap_or(self.postgres_at)
     }
 }
 
-/// What an older version wrote, or nobody, counts as nothing spent.
+/// A ledger in an unknown format counts as nothing spent.
 fn read_ledger(json: serde_json::Value) -> Ledger {
     serde_json::from_value(json).unwrap_or_default()
 }
@@ -227,10 +227,10 @@ async fn within<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> R
     }
 }
 
-/// A connection on loan: it goes back to the pool where all that was asked on it was answered, and is closed otherwise.
-struct Lent(Option<PoolConnection<Postgres>>);
+/// A connection of the pool. It is closed unless it is returned, which is safe once every statement was answered.
+struct Borrowed(Option<PoolConnection<Postgres>>);
 
-impl Lent {
+impl Borrowed {
     async fn from(pool: &PgPool) -> Result<Self, LedgerError> {
         Ok(Self(Some(within(pool.acquire()).await?)))
     }
@@ -239,15 +239,15 @@ impl Lent {
         Ok(self.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)?)
     }
 
-    fn give_back(mut self) {
+    fn return_to_pool(mut self) {
         drop(self.0.take());
     }
 }
 
-impl Drop for Lent {
+impl Drop for Borrowed {
     fn drop(&mut self) {
-        if let Some(silent) = self.0.take() {
-            drop(silent.detach());
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
         }
     }
 }

@@ -1,14 +1,13 @@
 //! What the ledger grants, and when.
 
 use proptest::prelude::*;
+use strum::VariantArray as _;
 
 use super::*;
 
 fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(1_800_000_000_000 + milliseconds).unwrap()
 }
-
-const CLASSES: [Class; 5] = [Class::Control, Class::Waiting, Class::Background, Class::Routine, Class::Look];
 
 /// Whether no 60 seconds hold more than so many.
 fn is_never_exceeded(mut arrivals: Vec<i64>, limit: u32) -> bool {
@@ -106,7 +105,7 @@ fn a_429_stops_its_own_endpoint_until_it_is_over() {
     let mut ledger = Ledger::default();
     ledger.back_off(Endpoint::Messages, at(7_000).as_millisecond());
     ledger.back_off(Endpoint::Messages, at(2_000).as_millisecond());
-    for class in CLASSES {
+    for class in Class::VARIANTS.iter().copied() {
         let mut ledger = ledger.clone();
         let mut ask = |endpoint, now| ledger.take(class, endpoint, 1, 100, at(now));
         assert_eq!(ask(Endpoint::Messages, 6_999), Decision::NotFor(Duration::from_millis(1)));
@@ -225,7 +224,7 @@ proptest! {
         let (mut now, mut arrivals, mut routine, mut looks) = (0, Vec::new(), Vec::new(), Vec::new());
         for (pause, class, delay) in questions {
             now += pause / 8;
-            let class = CLASSES[class];
+            let class = Class::VARIANTS[class];
             if ledger.take(class, Endpoint::Contacts, 1, quota, at(now)) == Decision::Granted {
                 arrivals.push(now + delay);
                 if class.is_routine() {
@@ -238,7 +237,7 @@ proptest! {
         }
         prop_assert!(is_never_exceeded(arrivals, quota));
         prop_assert!(is_never_exceeded(routine, routine_share(quota)), "the routine's share");
-        prop_assert!(is_never_exceeded(looks, look_share(quota)), "the clients' share");
+        prop_assert!(is_never_exceeded(looks, client_read_share(quota)), "the clients' share");
     }
 
     /// However often the routine asks, and whenever: the background is never behind by more than the routine has sent.
@@ -274,7 +273,7 @@ proptest! {
             now += pause;
             ledger.take(Class::Control, Endpoint::Contacts, 1, quota, at(now));
         }
-        let class = CLASSES[class];
+        let class = Class::VARIANTS[class];
         if let Decision::NotFor(wait) = ledger.take(class, Endpoint::Contacts, 1, quota, at(now)) {
             let later = now + i64::try_from(wait.as_millis()).unwrap();
             prop_assert_eq!(ledger.take(class, Endpoint::Contacts, 1, quota, at(later)), Decision::Granted);
