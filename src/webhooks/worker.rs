@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
+use super::detail::DisabledDetail;
 use super::endpoint::{Attempt, Claimed, DeliveryLease, Verdict};
 use super::endpoint_slots::{EndpointSlot, EndpointSlots};
 use super::retry::verdict;
 use super::sender::{Sender, WebhookSettings};
 use super::store::WebhookStore;
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::db::{release_in_background, retry};
 use crate::jobs::{self, Next, Periodic, Queue};
@@ -96,10 +97,8 @@ impl DeliveryQueue {
     fn disabled_entry(&self, claimed: &Claimed, reason: &str) -> Entry {
         let by = Actor::system("webhooks");
         let (id, now) = (self.clock.new_id(), self.clock.now());
-        Entry {
-            detail: serde_json::json!({ "webhookId": claimed.endpoint, "reason": reason }),
-            ..Entry::new(id, now, "webhook.disabled", by, Outcome::Succeeded)
-        }
+        Entry::new(id, now, Action::WebhookDisabled, by, Outcome::Succeeded)
+            .with_detail(&DisabledDetail { webhook_id: claimed.endpoint, reason })
     }
 }
 
