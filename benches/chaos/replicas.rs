@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::process::Child;
 
 use super::harness::processes::signal;
-use super::harness::serve_with;
+use super::harness::{plain_http, serve_with};
 
 /// A start waits for Postgres, which may be down for some seconds.
 const START_PATIENCE: Duration = Duration::from_secs(120);
@@ -58,7 +58,7 @@ impl Replica {
             cxone_url: cxone_url.to_owned(),
             launch: launch.clone(),
             process: None,
-            http: Client::builder().timeout(Duration::from_secs(1)).build()?,
+            http: plain_http().timeout(Duration::from_secs(1)).build()?,
         })
     }
 

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::Outcome;
 use super::cxone::Cxone;
+use crate::harness::http_client;
 
 const CAMPAIGN: &str = "0192f0c4-1111-7000-8000-000000000001";
 
@@ -42,7 +43,7 @@ pub struct Commands {
 
 impl Commands {
     pub fn new(base_url: &str, key: &str) -> Self {
-        Self { http: Client::new(), url: format!("{base_url}/v1/campaigns/{CAMPAIGN}"), key: key.to_owned() }
+        Self { http: http_client(), url: format!("{base_url}/v1/campaigns/{CAMPAIGN}"), key: key.to_owned() }
     }
 
     /// Pauses and resumes a campaign in turn.

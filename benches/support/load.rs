@@ -16,6 +16,7 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::Outcome;
+use crate::harness::plain_http;
 
 /// The simulator's default campaign.
 const CAMPAIGN: &str = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8";
@@ -74,7 +75,7 @@ impl Posting {
         let now = Clock::system().now();
         let hours = |hours| (now + SignedDuration::from_hours(hours)).to_string();
         Ok(Self {
-            http: Client::builder().timeout(Duration::from_secs(60)).build()?,
+            http: plain_http().timeout(Duration::from_secs(60)).build()?,
             url: format!("{base_url}/v1/callbacks"),
             key: key.to_owned(),
             region: Region::parse("US").map_err(|fault| anyhow::anyhow!(fault.detail))?,

@@ -1,7 +1,7 @@
 //! Postgres that is down, frozen, killed or restarted; and processes that stop in the middle of what they do.
 
 use futures::future::join_all;
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -16,7 +16,7 @@ impl World {
         let service = Service::start(&database, &cxone, &[("ENCRYPTION_KEY", ENCRYPTION_KEY)]).await;
         let scopes = ["callbacks:write", "callbacks:read", "audit:read", "webhooks:write", "webhooks:read"];
         let key = create_key(&database, &scopes).await;
-        Self { database, cxone, service, key, http: Client::new() }
+        Self { database, cxone, service, key, http: crate::support::http_client() }
     }
 
     /// Many requests at once are all answered 503.

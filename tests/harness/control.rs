@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-use super::eventually;
+use super::{eventually, http_client};
 
 /// Controls one simulator.
 #[derive(Clone)]
@@ -15,7 +15,7 @@ pub struct Control {
 
 impl Control {
     pub fn new(base_url: &str) -> Self {
-        Self { http: Client::new(), base_url: base_url.to_owned() }
+        Self { http: http_client(), base_url: base_url.to_owned() }
     }
 
     /// Sends a request to `/_control/{path}`. Returns the answer, or null if it has no body.

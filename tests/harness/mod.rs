@@ -7,6 +7,7 @@
 mod control;
 mod database;
 mod eventually;
+mod http;
 mod postgres;
 pub mod processes;
 mod receiver;
@@ -15,6 +16,7 @@ mod service;
 pub use control::Control;
 pub use database::Database;
 pub use eventually::{PATIENCE, eventually, eventually_within};
+pub use http::{http_client, plain_http};
 pub use postgres::{Durability, Postgres};
 pub use processes::has_program;
 pub use receiver::{Received, Receiver, Reply};

@@ -2,7 +2,9 @@
 
 use std::ops::Deref;
 
+use reqwest::Method;
 use ringback::simulator::{self, Campaign, CampaignState, Simulator};
+use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +35,18 @@ impl Cxone {
     /// Adds an active campaign, for which no forecast is cached yet.
     pub fn add_campaign(&self, id: &str) {
         self.simulator.add_campaign(id, Campaign::default());
+    }
+
+    /// The same forecast for all hours of today and tomorrow, so that the time of day does not decide which hour has
+    /// the most room: callbacks are placed as early as their windows allow.
+    pub async fn flatten_forecast(&self, campaign: &str) {
+        let now = jiff::Timestamp::now().as_second();
+        let hours = (-1..48).map(|hour| {
+            let at = jiff::Timestamp::from_second((now.div_euclid(3600) + hour) * 3600).unwrap();
+            json!({"hour": at, "availableAgents": 1000, "expectedCalls": 1})
+        });
+        let forecast = json!({"hours": hours.collect::<Vec<_>>()});
+        self.control(Method::PUT, &format!("campaigns/{campaign}/forecast"), Some(forecast)).await;
     }
 
     /// Returns when a request of this route has been received.

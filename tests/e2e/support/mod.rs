@@ -24,7 +24,7 @@ use serde_json::Value;
 
 pub use crate::harness::{
     BINARY, Database, Durability, Postgres, Received, Receiver, Reply, Service, create_key, eventually,
-    eventually_within, has_program, processes, serve,
+    eventually_within, has_program, http_client, processes, serve,
 };
 
 /// The campaign of the project's first payload: not a UUID, and valid.
@@ -55,7 +55,7 @@ impl World {
         let (database, cxone) = (Database::create().await, Cxone::start().await);
         let service = Service::start(&database, &cxone, settings).await;
         let key = create_key(&database, &["callbacks:write", "callbacks:read", "audit:read"]).await;
-        Self { database, cxone, service, key, http: Client::new() }
+        Self { database, cxone, service, key, http: http_client() }
     }
 
     pub async fn end(self) {
