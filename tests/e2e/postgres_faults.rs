@@ -313,7 +313,7 @@ async fn purging_keeps_up_with_any_load() {
          select gen_random_uuid(), 'campaign.paused', 'c', '{}',
              case when n <= 3 then now() else now() - interval '31 days' end
          from generate_series(1, 4500) as n",
-        "insert into answer_rate_buckets (campaign_id, window_ms, epoch, starts_at, counts_until, attempts, answers)
+        "insert into answer_rate_buckets (campaign_id, window_ms, counted_from, starts_at, counts_until, attempts, answers)
          select 'c', 60000, 'epoch', now() - n * interval '1 s', now() - n * interval '1 s' + interval '500 ms', 1, 0
          from generate_series(1, 12000) as n",
     ] {

@@ -8,8 +8,7 @@ use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 
 use super::{CampaignStore, decode};
-use crate::campaigns::hold::Hold;
-use crate::campaigns::settings::CampaignSettings;
+use crate::campaigns::model::{CampaignSettings, Hold};
 
 /// While a hold is left, the callbacks of its campaign are looked at so often.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
