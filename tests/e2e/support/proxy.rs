@@ -1,4 +1,4 @@
-//! A way to Postgres on which chosen statements, or their answers, are lost.
+//! A proxy to Postgres that loses chosen statements, or their answers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,14 +15,14 @@ use super::{Database, eventually};
 pub enum Loss {
     /// Postgres never sees it; the connection ends.
     Statement,
-    /// Postgres carries it out; its answer is lost, and the connection ends.
+    /// Postgres executes it; its answer is lost, and the connection ends.
     Answer,
 }
 
 type Lost = Arc<Mutex<Option<(String, Loss)>>>;
 
-/// The way. It ends when it is dropped.
-pub struct Lossy {
+/// A proxy. It ends when it is dropped.
+pub struct Proxy {
     pub url: String,
     lost: Lost,
     losses: Arc<AtomicUsize>,
@@ -32,7 +32,7 @@ pub struct Lossy {
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-impl Lossy {
+impl Proxy {
     pub async fn to(database: &Database) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -43,22 +43,22 @@ impl Lossy {
         url.set_port(Some(address.port())).unwrap();
         let (lost, end) = (Lost::default(), CancellationToken::new());
         let losses = Arc::<AtomicUsize>::default();
-        let (carried, counter) = (Arc::clone(&lost), Arc::clone(&losses));
+        let (shared, counter) = (Arc::clone(&lost), Arc::clone(&losses));
         tokio::spawn(end.clone().run_until_cancelled_owned(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let (server, lost, losses) = (server.clone(), Arc::clone(&carried), Arc::clone(&counter));
-                tokio::spawn(async move { carry(near, connect(&server).await, &lost, &losses).await });
+                let (server, lost, losses) = (server.clone(), Arc::clone(&shared), Arc::clone(&counter));
+                tokio::spawn(async move { forward(near, connect(&server).await, &lost, &losses).await });
             }
         }));
         Self { url: format!("{url}?sslmode=disable"), lost, losses, _end: end.drop_guard() }
     }
 
-    /// From here on, whatever carries this text is lost.
+    /// Loses statements with this text from now on.
     pub fn lose(&self, loss: Loss, text: &str) {
         *self.lost.lock().unwrap() = Some((text.to_owned(), loss));
     }
 
-    /// Returns once so many statements or answers have been lost.
+    /// Returns when this many statements or answers have been lost.
     pub async fn lost_when(&self, losses: usize) {
         eventually(&format!("{losses} losses"), async || {
             let lost = self.losses.load(Ordering::Relaxed);
@@ -67,8 +67,8 @@ impl Lossy {
         .await;
     }
 
-    /// Nothing is lost any more.
-    pub fn mend(&self) {
+    /// Loses nothing from now on.
+    pub fn heal(&self) {
         *self.lost.lock().unwrap() = None;
     }
 }
@@ -85,7 +85,7 @@ async fn connect(server: &PgConnectOptions) -> Box<dyn Stream> {
     }
 }
 
-async fn carry(mut near: TcpStream, mut far: Box<dyn Stream>, lost: &Lost, losses: &AtomicUsize) {
+async fn forward(mut near: TcpStream, mut far: Box<dyn Stream>, lost: &Lost, losses: &AtomicUsize) {
     let (mut asked, mut answered) = (vec![0; 256 * 1024], vec![0; 256 * 1024]);
     loop {
         tokio::select! {

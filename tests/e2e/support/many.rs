@@ -1,20 +1,17 @@
-//! Many callbacks at once: what CXone counted, what operators see, and that each was done once.
+//! Many callbacks at once, the metrics, and the check that each callback was carried out once.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use ringback::simulator::{self, Campaign};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Cxone, Service, World, eventually};
+use super::{World, eventually};
 
-/// How often each text of `field` stands in `items`.
+/// How often each value of `field` occurs in `items`.
 pub fn tally(items: &[Value], field: impl Fn(&Value) -> String) -> HashMap<String, usize> {
     items.iter().fold(HashMap::new(), |mut counts, item| {
         *counts.entry(field(item)).or_default() += 1;
@@ -22,67 +19,8 @@ pub fn tally(items: &[Value], field: impl Fn(&Value) -> String) -> HashMap<Strin
     })
 }
 
-/// A number of its own for each `n` below a million.
-pub fn caller(n: usize) -> String {
-    format!("+12025{n:06}")
-}
-
-/// What happens to CXone as a whole.
-impl Cxone {
-    /// `{total, highestPerMinute, routes: {contact: {total, unanswered, statuses: {"201": 3}}}}`
-    pub async fn counts(&self) -> Value {
-        self.control(Method::GET, "counts", None).await
-    }
-
-    /// How many requests of a route came in, answered or not.
-    pub async fn count(&self, route: &str) -> u64 {
-        self.counts().await["routes"][route]["total"].as_u64().unwrap_or(0)
-    }
-
-    /// The requests of all routes, in order.
-    pub async fn received_all(&self) -> Vec<Value> {
-        self.list("received").await
-    }
-
-    /// A campaign that nobody has a forecast of yet.
-    pub fn add_campaign(&self, id: &str) {
-        self.simulator.add_campaign(id, Campaign::default());
-    }
-
-    /// Refuses connections from here on; the control API is gone, too.
-    pub async fn go_down(&mut self) {
-        self.stop.cancel();
-        let address = self.address();
-        eventually("a CXone that is down", async || match TcpStream::connect(&address).await {
-            Ok(_) => Err("it still takes connections".into()),
-            Err(_) => Ok(()),
-        })
-        .await;
-    }
-
-    /// Takes connections again, at the same address, and knows what it knew.
-    pub async fn come_back(&mut self) {
-        let listener = TcpListener::bind(self.address()).await.unwrap();
-        self.stop = CancellationToken::new();
-        let stop = self.stop.clone().cancelled_owned();
-        tokio::spawn(simulator::serve(listener, self.simulator.clone(), stop));
-    }
-
-    fn address(&self) -> String {
-        self.base_url.trim_start_matches("http://").to_owned()
-    }
-}
-
-impl Service {
-    /// The id of its process.
-    pub fn process(&self) -> u32 {
-        self.child.id().unwrap()
-    }
-}
-
-/// Many callbacks at once, and what operators see.
 impl World {
-    /// Accepts callbacks in one batch; gives their ids in order.
+    /// Posts callbacks in one batch. Returns their ids in order.
     pub async fn batch(&self, payloads: &[Value]) -> Vec<String> {
         let answer: Value =
             self.post("/v1/callbacks/batch", &json!({"callbacks": payloads})).await.json().await.unwrap();
@@ -90,12 +28,12 @@ impl World {
         results.iter().map(|result| text(result, "id")).collect()
     }
 
-    /// What `/readyz` says of CXone.
+    /// The `cxone` member of `/readyz`.
     pub async fn cxone_condition(&self) -> String {
         text(&self.get("/readyz").await, "cxone")
     }
 
-    /// A metric without labels; none while nothing has set it.
+    /// A metric without labels, if it has a value.
     pub async fn metric(&self, name: &str) -> Option<f64> {
         let metrics = self.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
         let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
@@ -106,12 +44,12 @@ impl World {
         sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&self.database.pool).await.unwrap();
     }
 
-    /// One number, asked of the database.
+    /// A query that returns one number.
     pub async fn number(&self, query: &str) -> i64 {
         sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(&self.database.pool).await.unwrap()
     }
 
-    /// Waits until nothing is left to do for any callback.
+    /// Returns when every callback has reached its final state.
     pub async fn all_settled(&self) {
         eventually("all callbacks settled", async || self.all_are_settled().await).await;
     }
@@ -123,8 +61,8 @@ impl World {
         }
     }
 
-    /// The same, but what was put off need not wait any longer. Only for a CXone that is well, and a budget that is
-    /// not spent: an attempt is over in no time then, so what stays as it is for two seconds is not running.
+    /// Like `all_settled`, but makes delayed retries due at once. Only for a CXone without faults and a quota that is not
+    /// used up: an attempt takes milliseconds then, so that a callback that is unchanged for two seconds is not running.
     pub async fn all_settled_without_delay(&self) {
         let open = "select id, attempts, due_at, updated_at from callbacks where due_at is not null";
         self.sql(&format!("create table if not exists seen as {open}")).await;
@@ -144,7 +82,7 @@ impl World {
         .await;
     }
 
-    /// Every callback has its contact and its text, exactly once, at the time that it says.
+    /// Every callback has one contact, at its dispatch time, and one text message.
     pub async fn assert_each_done_once(&self, count: usize) {
         let done = "status = 'scheduled' and confirmation = 'sent'";
         let undone: Vec<serde_json::Value> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
@@ -168,19 +106,19 @@ impl World {
             .fetch_all(&self.database.pool)
             .await
             .unwrap();
-        assert!(said.iter().all(|(id, at)| times.get(id) == Some(&at.to_jiff())), "CXone dials at other times");
+        assert!(said.iter().all(|(id, at)| times.get(id) == Some(&at.to_jiff())), "CXone dials at the dispatch times");
         let messages = self.cxone.messages().await;
         let texts = tally(&messages, |message| text(message, "to"));
         assert_eq!((messages.len(), texts.len()), (count, count), "texts");
     }
 }
 
-/// A member that is text.
+/// A string member.
 pub fn text(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_else(|| panic!("no text {name} in {value}")).to_owned()
 }
 
-/// When CXone got a request.
+/// When CXone received a request.
 pub fn received_at(request: &Value) -> jiff::Timestamp {
     text(request, "at").parse().unwrap()
 }
