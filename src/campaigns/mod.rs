@@ -1,4 +1,4 @@
-//! Campaigns: the holds that keep them from dialing, and what CXone is told of it.
+//! Campaigns: the holds that keep them from dialing, and their state in CXone.
 
 mod answer_rate;
 mod business_hours;
@@ -27,10 +27,10 @@ pub use live_state::LiveStates;
 pub use ports::ScheduledCallbacks;
 pub use rate_store::RateStore;
 pub use rates::AnswerRates;
-pub use reconcile::{Conductor, CxoneDialer};
+pub use reconcile::{CampaignWorker, CxoneGateway};
 pub use restrictions::{PlacementRefusal, PlacementRules, Restrictions};
 pub use routes::{Campaigns, routes};
 pub use settings::CampaignSettings;
 pub use settings_routes::{SettingsRoutes, settings_routes};
 pub use settings_store::SettingsStore;
-pub use store::{CampaignStore, Claimed, HeldTime};
+pub use store::{CampaignStore, HeldPeriod, RiskClaim};

@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::answer_rate::{Counts, DEFAULT_WINDOW};
-use super::model::{Command, Hold, Order, PauseReason, Refusal, Report, Trigger};
+use super::model::{Command, CommandKind, Hold, PauseReason, Refusal, Report, Trigger};
 use super::rate_store::{RateStore, Watching};
-use super::reconcile::{Conductor, Halt, report_on};
+use super::reconcile::{AttemptError, CampaignWorker, log_report};
 use super::watched::{Addition, Happening, TooManyCampaigns, Trip, Watchlist};
 use crate::audit::Actor;
 use crate::clock::Clock;
@@ -50,14 +50,14 @@ struct Sharing {
 pub struct AnswerRates {
     watchlist: Mutex<Watchlist>,
     store: RateStore,
-    conductor: Arc<Conductor>,
+    worker: Arc<CampaignWorker>,
     clock: Clock,
 }
 
 impl AnswerRates {
     /// With nothing counted yet.
-    pub fn new(store: RateStore, conductor: Arc<Conductor>, clock: Clock) -> Self {
-        Self { watchlist: Mutex::default(), store, conductor, clock }
+    pub fn new(store: RateStore, worker: Arc<CampaignWorker>, clock: Clock) -> Self {
+        Self { watchlist: Mutex::default(), store, worker, clock }
     }
 
     /// Counts what happened in a campaign, where it has `answerRate` settings.
@@ -178,23 +178,23 @@ impl AnswerRates {
         let Trip { id, guard, counts } = trip;
         tracing::warn!(campaign.id = %id, campaign.attempts = counts.attempts, campaign.answers = counts.answers,
             "the answer rate has fallen under its floor");
-        let order = self.order(guard.pause_for(), counts, now);
-        let commanded = match self.conductor.with_affected_callbacks(&id, order).await {
-            Ok(order) => self.conductor.command(&id, order, PAUSE_WAIT).await,
+        let command = self.command(guard.pause_for(), counts, now);
+        let commanded = match self.worker.count_affected_callbacks(&id, command).await {
+            Ok(command) => self.worker.execute(&id, command, PAUSE_WAIT).await,
             Err(error) => Err(error.into()),
         };
         let quiet_for = quiet_after(&commanded);
         match commanded {
-            Ok(report) => report_on(&report),
-            Err(Halt::Refused(refusal)) => {
-                tracing::info!(campaign.id = %id, reason = refusal.slug(), "the campaign is not throttled");
+            Ok(report) => log_report(&report),
+            Err(AttemptError::Refused(refusal)) => {
+                tracing::info!(campaign.id = %id, reason = refusal.code(), "the campaign is not throttled");
             }
             Err(error) => tracing::error!(campaign.id = %id, error = %error, "the campaign could not be throttled"),
         }
         self.lock().placed(&id, quiet_for, self.clock.now());
     }
 
-    fn order(&self, pause_for: Duration, counts: Counts, now: Timestamp) -> Order {
+    fn command(&self, pause_for: Duration, counts: Counts, now: Timestamp) -> Command {
         let by = Actor::system("answer-rate");
         let hold = Hold {
             id: self.clock.new_id(),
@@ -211,12 +211,12 @@ impl AnswerRates {
             counts,
             revision: 0,
         };
-        Order {
+        Command {
             id: hold.id,
             is_repeated: false,
             revision: 0,
             trace: Traceparent::root(hold.id),
-            command: Command::Pause(Box::new(hold)),
+            kind: CommandKind::Pause(Box::new(hold)),
             by,
             request_id: None,
             arrived_at: now,
@@ -226,11 +226,13 @@ impl AnswerRates {
 }
 
 /// For how long the guard asks for no other hold. None where there is one: it keeps the guard quiet itself.
-fn quiet_after(commanded: &Result<Report, Halt>) -> Duration {
+fn quiet_after(commanded: &Result<Report, AttemptError>) -> Duration {
     match commanded {
-        Ok(_) | Err(Halt::Refused(Refusal::Throttled) | Halt::Repeated(_)) => Duration::ZERO,
-        Err(Halt::Refused(_)) => QUIET,
-        Err(Halt::LeaseLost | Halt::Database(_)) => RETRY,
+        Ok(_) | Err(AttemptError::Refused(Refusal::AlreadyThrottled) | AttemptError::AlreadyExecuted(_)) => {
+            Duration::ZERO
+        }
+        Err(AttemptError::Refused(_)) => QUIET,
+        Err(AttemptError::LeaseLost | AttemptError::Database(_)) => RETRY,
     }
 }
 
@@ -257,11 +259,11 @@ mod tests {
     #[test]
     fn the_guard_goes_on_at_once_after_a_lost_race_and_soon_after_a_failure() {
         for (halt, quiet_for) in [
-            (Halt::Refused(Refusal::Throttled), Duration::ZERO),
-            (Halt::Refused(Refusal::NotRunning(CampaignState::Inactive)), QUIET),
-            (Halt::Refused(Refusal::Unknown), QUIET),
-            (Halt::LeaseLost, RETRY),
-            (Halt::Database(sqlx::Error::PoolTimedOut), RETRY),
+            (AttemptError::Refused(Refusal::AlreadyThrottled), Duration::ZERO),
+            (AttemptError::Refused(Refusal::NotRunning(CampaignState::Inactive)), QUIET),
+            (AttemptError::Refused(Refusal::CampaignNotFound), QUIET),
+            (AttemptError::LeaseLost, RETRY),
+            (AttemptError::Database(sqlx::Error::PoolTimedOut), RETRY),
         ] {
             assert_eq!(quiet_after(&Err(halt)), quiet_for);
         }

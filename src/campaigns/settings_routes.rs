@@ -10,7 +10,7 @@ use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::reconcile::Conductor;
+use super::reconcile::CampaignWorker;
 use super::settings::CampaignSettings;
 use super::settings_store::{Saved, SettingsStore};
 use super::settings_wire::{SettingsRequest, SettingsView};
@@ -23,7 +23,7 @@ use crate::types::{CampaignId, Region};
 #[derive(Clone)]
 pub struct SettingsRoutes {
     pub settings: SettingsStore,
-    pub conductor: Arc<Conductor>,
+    pub worker: Arc<CampaignWorker>,
     pub clock: Clock,
     pub region: Region,
 }
@@ -82,7 +82,7 @@ async fn put_settings(
     };
     match campaigns.settings.save(&campaign, &settings, expected_version(&headers), now, entry).await? {
         Saved::As(version) => {
-            campaigns.conductor.wake();
+            campaigns.worker.wake();
             Ok(answer(&settings, version))
         }
         Saved::Stale => Err(Problem::new(ProblemKind::SettingsChanged, "If-Match is not the ETag of the settings now")),

@@ -1,18 +1,23 @@
-//! A campaign, its holds and its commands, and what follows from them. Pure: time and randomness are passed in.
+//! A campaign, its holds and its commands, and the rules about them. Pure: time and randomness are passed in.
 
 mod campaign;
+mod changes;
 mod command;
 mod entries;
 mod hold;
+mod holding;
 mod last_sent;
+mod observe;
 mod plan;
 #[cfg(test)]
 mod plan_test;
 mod report;
 mod schedule;
 
-pub use campaign::{Campaign, Changes, Failure, Pace};
-pub use command::{Command, Order, Refusal};
+pub use campaign::{Campaign, Timing};
+pub use changes::Changes;
+pub use command::{Command, CommandKind, Refusal};
 pub use hold::{Hold, PauseReason, Trigger};
-pub use plan::{NotDone, Request};
-pub use report::{Report, Status};
+pub use observe::NotApplied;
+pub use plan::Request;
+pub use report::{Failure, Report, Status};
