@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::hold::Hold;
 use super::last_sent::{Cause, LastSent};
+use super::regulatory_window::{RegulatoryWindowView, first_open};
 use super::report::{Failure, Report, Status};
+use super::settings::CampaignSettings;
 use crate::campaigns::answer_rate::Counts;
-use crate::campaigns::regulatory_window::{RegulatoryWindowView, first_open};
-use crate::campaigns::settings::CampaignSettings;
 use crate::cxone::CampaignState;
 use crate::types::{CampaignId, DailyWindow};
 

@@ -7,8 +7,8 @@ use super::campaign::{Campaign, Resume};
 use super::changes::Changes;
 use super::hold::{Hold, PauseReason, Trigger};
 use super::last_sent::Cause;
+use super::regulatory_window::first_open;
 use crate::audit::Actor;
-use crate::campaigns::regulatory_window::first_open;
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, DialerCampaign};
 use crate::trace::Traceparent;
@@ -42,14 +42,6 @@ pub enum CommandKind {
 }
 
 impl CommandKind {
-    /// Its name in the audit log.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Pause(_) => "pause",
-            Self::Resume { .. } => "resume",
-        }
-    }
-
     /// The trigger of the changes that it causes.
     pub fn trigger(&self) -> Trigger {
         match self {

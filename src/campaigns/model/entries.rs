@@ -7,15 +7,15 @@ use uuid::Uuid;
 
 use super::campaign::{Campaign, Resume};
 use super::changes::{Changes, Confirmed};
-use super::command::{Command, Refusal};
+use super::command::{Command, CommandKind, Refusal};
 use super::hold::{Hold, PauseReason, Trigger};
 use super::last_sent::{Cause, SentPause};
 use super::report::Status;
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, DialerCampaign};
 use crate::types::CampaignId;
-use crate::webhooks::announced;
+use crate::webhooks::{CampaignEvent, Event};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -110,7 +110,7 @@ impl Changes {
 }
 
 impl Campaign {
-    fn entry(&self, action: &str, by: Actor, outcome: Outcome, clock: &Clock) -> Entry {
+    fn entry(&self, action: Action, by: Actor, outcome: Outcome, clock: &Clock) -> Entry {
         let now = clock.now();
         Entry {
             campaign_id: Some(self.id.to_string()),
@@ -122,7 +122,7 @@ impl Campaign {
     }
 
     /// The entry of a command that was given up or needed no change.
-    fn unchanged_entry(&self, action: &str, cause: &Cause, clock: &Clock) -> Entry {
+    fn unchanged_entry(&self, action: Action, cause: &Cause, clock: &Clock) -> Entry {
         let state = self.state().map(|state| state.as_str().to_owned());
         Entry {
             previous_state: state.clone(),
@@ -138,14 +138,15 @@ impl Campaign {
             compliance_hold: Some(hold.compliance),
             triggered_by: Some(hold.triggered_by.as_ref().into()),
             request_id: hold.request_id.clone(),
-            detail: json!(HoldPlaced {
-                hold_id: hold.id,
-                pause_reason: hold.reason,
-                ends_at: hold.ends_at,
-                max_agents: hold.max_agents,
-                affected_callbacks: hold.affected_callbacks,
-            }),
-            ..self.entry("hold.placed", hold.placed_by.clone(), Outcome::Succeeded, clock)
+            ..self.entry(Action::HoldPlaced, hold.placed_by.clone(), Outcome::Succeeded, clock).with_detail(
+                &HoldPlaced {
+                    hold_id: hold.id,
+                    pause_reason: hold.reason,
+                    ends_at: hold.ends_at,
+                    max_agents: hold.max_agents,
+                    affected_callbacks: hold.affected_callbacks,
+                },
+            )
         }
     }
 
@@ -161,13 +162,9 @@ impl Campaign {
             compliance_hold: Some(hold.compliance),
             triggered_by: Some(hold.triggered_by.as_ref().into()),
             request_id: again.request_id.clone(),
-            detail: json!(HoldExtended {
-                hold_id: hold.id,
-                pause_reason: hold.reason,
-                ends_at: hold.ends_at,
-                previous_ends_at,
-            }),
-            ..self.entry("hold.extended", again.placed_by.clone(), Outcome::Succeeded, clock)
+            ..self.entry(Action::HoldExtended, again.placed_by.clone(), Outcome::Succeeded, clock).with_detail(
+                &HoldExtended { hold_id: hold.id, pause_reason: hold.reason, ends_at: hold.ends_at, previous_ends_at },
+            )
         }
     }
 
@@ -184,54 +181,56 @@ impl Campaign {
             compliance_hold: Some(hold.compliance),
             triggered_by: Some(trigger.as_ref().into()),
             request_id: request_id.map(Into::into),
-            detail: json!(HoldLifted {
+            ..self.entry(Action::HoldLifted, by.clone(), Outcome::Succeeded, clock).with_detail(&HoldLifted {
                 hold_id: hold.id,
                 pause_reason: hold.reason,
                 placed_by: &hold.placed_by,
                 placed_at: hold.placed_at,
                 ends_at: hold.ends_at,
                 before_its_time: hold.ends_at.is_none_or(|end| now < end),
-            }),
-            ..self.entry("hold.lifted", by.clone(), Outcome::Succeeded, clock)
+            })
         }
     }
 
     /// Records that CXone has confirmed a pause.
     pub(super) fn record_paused(&self, pause: &SentPause, cause: &Cause, changes: &mut Changes, clock: &Clock) {
-        let entry = Entry {
-            detail: json!(CampaignChanged {
-                pause_reason: pause.reason,
-                scheduled_resume_time: pause.until,
-                holds: self.in_force(clock.now()).map(|hold| hold.id).collect(),
-                overrode: &cause.overrode,
-                by_answer_rate: cause.by_answer_rate,
-                affected_callbacks: cause.affected_callbacks,
-            }),
-            ..self.changed_entry("campaign.paused", CampaignState::Paused, cause, clock)
+        let detail = CampaignChanged {
+            pause_reason: pause.reason,
+            scheduled_resume_time: pause.until,
+            holds: self.in_force(clock.now()).map(|hold| hold.id).collect(),
+            overrode: &cause.overrode,
+            by_answer_rate: cause.by_answer_rate,
+            affected_callbacks: cause.affected_callbacks,
         };
-        changes.confirm(cause, Status::Applied, Some(CampaignState::Paused), announced(entry));
+        let entry = self.changed_entry(Action::CampaignPaused, CampaignState::Paused, cause, &detail, clock);
+        changes.confirm(cause, Status::Applied, Some(CampaignState::Paused), entry);
     }
 
     /// Records that CXone has confirmed a start.
     pub(super) fn record_resumed(&self, cause: &Cause, changes: &mut Changes, clock: &Clock) {
         let pause = self.last_sent.pause.as_ref();
-        let entry = Entry {
-            detail: json!(CampaignChanged {
-                pause_reason: pause.and_then(|pause| pause.reason),
-                scheduled_resume_time: None,
-                holds: self.in_force(clock.now()).map(|hold| hold.id).collect(),
-                overrode: &cause.overrode,
-                by_answer_rate: cause.by_answer_rate || pause.is_some_and(|pause| pause.cause.by_answer_rate),
-                affected_callbacks: cause.affected_callbacks,
-            }),
-            ..self.changed_entry("campaign.resumed", CampaignState::Active, cause, clock)
+        let detail = CampaignChanged {
+            pause_reason: pause.and_then(|pause| pause.reason),
+            scheduled_resume_time: None,
+            holds: self.in_force(clock.now()).map(|hold| hold.id).collect(),
+            overrode: &cause.overrode,
+            by_answer_rate: cause.by_answer_rate || pause.is_some_and(|pause| pause.cause.by_answer_rate),
+            affected_callbacks: cause.affected_callbacks,
         };
-        changes.confirm(cause, Status::Applied, Some(CampaignState::Active), announced(entry));
+        let entry = self.changed_entry(Action::CampaignResumed, CampaignState::Active, cause, &detail, clock);
+        changes.confirm(cause, Status::Applied, Some(CampaignState::Active), entry);
     }
 
-    fn changed_entry(&self, action: &str, state: CampaignState, cause: &Cause, clock: &Clock) -> Entry {
+    fn changed_entry(
+        &self,
+        action: Action,
+        state: CampaignState,
+        cause: &Cause,
+        detail: &CampaignChanged<'_>,
+        clock: &Clock,
+    ) -> Entry {
         let latency = clock.now().duration_since(cause.since).as_millis();
-        Entry {
+        let entry = Entry {
             previous_state: Some(cause.previous.as_str().into()),
             new_state: Some(state.as_str().into()),
             latency_ms: Some(latency.try_into().unwrap_or(i64::MAX).max(0)),
@@ -242,7 +241,12 @@ impl Campaign {
             // The change was confirmed just now.
             call_volume_after: Some(0),
             ..self.entry(action, cause.by.clone(), Outcome::Succeeded, clock)
-        }
+        };
+        entry.with_detail(detail).with_event(&Event::Campaign(CampaignEvent {
+            pause_reason: detail.pause_reason.map(Into::into),
+            by_answer_rate: detail.by_answer_rate,
+            scheduled_resume_time: detail.scheduled_resume_time,
+        }))
     }
 
     /// Records that the campaign was changed outside Ringback.
@@ -256,11 +260,9 @@ impl Campaign {
         changes.entries.push(Entry {
             previous_state: before.map(|state| state.as_str().into()),
             new_state: Some(shown.state.as_str().into()),
-            detail: json!(ChangedOutside {
-                pause_reason: shown.pause_reason.as_deref(),
-                scheduled_resume_time: shown.resume_at,
-            }),
-            ..self.entry("campaign.changed_outside", Actor::outside(), Outcome::Succeeded, clock)
+            ..self.entry(Action::CampaignChangedOutside, Actor::outside(), Outcome::Succeeded, clock).with_detail(
+                &ChangedOutside { pause_reason: shown.pause_reason.as_deref(), scheduled_resume_time: shown.resume_at },
+            )
         });
     }
 
@@ -271,27 +273,35 @@ impl Campaign {
         if changes.applied.is_some() {
             return;
         }
-        let entry = self.unchanged_entry("campaign.resume_unchanged", &resume.cause, clock);
+        let entry = self.unchanged_entry(Action::CampaignResumeUnchanged, &resume.cause, clock);
         changes.confirm(&resume.cause, Status::Unchanged, self.state(), entry);
     }
 
     /// Records that an accepted resume is not carried out any more, and why.
     pub(super) fn record_resume_dropped(&self, cause: &Cause, reason: &str, changes: &mut Changes, clock: &Clock) {
-        let entry = self.unchanged_entry("campaign.resume_dropped", cause, clock);
-        changes.entries.push(Entry { detail: json!(ResumeDropped { reason }), ..entry });
+        let entry = self.unchanged_entry(Action::CampaignResumeDropped, cause, clock);
+        changes.entries.push(entry.with_detail(&ResumeDropped { reason }));
     }
 
     /// The entry of a command that needed no change in CXone.
     pub fn command_unchanged_entry(&self, command: &Command, clock: &Clock) -> Entry {
-        self.not_applied_entry(command, "unchanged", Outcome::Unchanged, clock)
+        let action = match command.kind {
+            CommandKind::Pause(_) => Action::CampaignPauseUnchanged,
+            CommandKind::Resume { .. } => Action::CampaignResumeUnchanged,
+        };
+        self.not_applied_entry(command, action, Outcome::Unchanged, clock)
     }
 
     /// The entry of a command that CXone has not confirmed when it is answered. A command has one at most.
     pub fn command_pending_entry(&self, command: &Command, clock: &Clock) -> Entry {
-        Entry { id: command.id, ..self.not_applied_entry(command, "pending", Outcome::Pending, clock) }
+        let action = match command.kind {
+            CommandKind::Pause(_) => Action::CampaignPausePending,
+            CommandKind::Resume { .. } => Action::CampaignResumePending,
+        };
+        Entry { id: command.id, ..self.not_applied_entry(command, action, Outcome::Pending, clock) }
     }
 
-    fn not_applied_entry(&self, command: &Command, suffix: &str, outcome: Outcome, clock: &Clock) -> Entry {
+    fn not_applied_entry(&self, command: &Command, action: Action, outcome: Outcome, clock: &Clock) -> Entry {
         let state = self.state().map(|state| state.as_str().to_owned());
         let detail = CommandNotApplied {
             holds: self.in_force(clock.now()).map(|hold| hold.id).collect(),
@@ -301,8 +311,7 @@ impl Campaign {
             previous_state: state.clone(),
             new_state: state,
             compliance_hold: Some(self.in_force(clock.now()).any(|hold| hold.compliance)),
-            detail: json!(detail),
-            ..command.entry(&self.id, suffix, outcome, clock)
+            ..command.entry(&self.id, action, outcome, clock).with_detail(&detail)
         }
     }
 }
@@ -310,19 +319,21 @@ impl Campaign {
 impl Command {
     /// The entry of this command when it is refused.
     pub fn refused_entry(&self, campaign: &CampaignId, refusal: &Refusal, clock: &Clock) -> Entry {
-        let detail = json!(CommandRefused { problem: refusal.code() });
-        Entry { detail, ..self.entry(campaign, "refused", Outcome::Refused, clock) }
+        let action = match self.kind {
+            CommandKind::Pause(_) => Action::CampaignPauseRefused,
+            CommandKind::Resume { .. } => Action::CampaignResumeRefused,
+        };
+        self.entry(campaign, action, Outcome::Refused, clock).with_detail(&CommandRefused { problem: refusal.code() })
     }
 
-    fn entry(&self, campaign: &CampaignId, suffix: &str, outcome: Outcome, clock: &Clock) -> Entry {
+    fn entry(&self, campaign: &CampaignId, action: Action, outcome: Outcome, clock: &Clock) -> Entry {
         let now = clock.now();
-        let action = format!("campaign.{}_{suffix}", self.kind.name());
         Entry {
             campaign_id: Some(campaign.to_string()),
             latency_ms: Some(now.duration_since(self.arrived_at).as_millis().try_into().unwrap_or(i64::MAX)),
             triggered_by: Some(self.kind.trigger().as_ref().into()),
             request_id: self.request_id.clone(),
-            ..Entry::new(clock.new_id(), now, &action, self.by.clone(), outcome)
+            ..Entry::new(clock.new_id(), now, action, self.by.clone(), outcome)
         }
     }
 }

@@ -2,20 +2,33 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use strum::{AsRefStr, EnumString, VariantNames};
+use strum::{AsRefStr, EnumString, IntoStaticStr, VariantNames};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::regulatory_window::{self, first_open};
 use crate::audit::Actor;
 use crate::campaigns::answer_rate::Counts;
-use crate::campaigns::regulatory_window::{self, first_open};
 use crate::types::{DailyWindow, Fault};
 
 /// The hold of a closing window is placed at most this long before the close.
 pub const MAX_LEAD: SignedDuration = SignedDuration::from_secs(60);
 
 /// Why a campaign is paused. Its text is that of CXone and of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, AsRefStr, EnumString, VariantNames)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    AsRefStr,
+    EnumString,
+    IntoStaticStr,
+    VariantNames,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum PauseReason {

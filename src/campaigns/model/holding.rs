@@ -6,8 +6,8 @@ use super::campaign::{Campaign, Resume, Timing};
 use super::changes::{Changes, Lifted};
 use super::hold::{Hold, MAX_LEAD, PauseReason, Trigger};
 use super::last_sent::Cause;
+use super::regulatory_window::RegulatoryWindowView;
 use crate::audit::Actor;
-use crate::campaigns::regulatory_window::RegulatoryWindowView;
 use crate::clock::Clock;
 use crate::cxone::CampaignState;
 

@@ -1,5 +1,6 @@
-//! A campaign, its holds and its commands, and the rules about them. Pure: time and randomness are passed in.
+//! A campaign, its holds, its settings and its commands, and the rules about them. Pure: time and randomness are passed in.
 
+mod business_hours;
 mod campaign;
 mod changes;
 mod command;
@@ -11,13 +12,20 @@ mod observe;
 mod plan;
 #[cfg(test)]
 mod plan_test;
+mod regulatory_window;
 mod report;
+mod restrictions;
 mod schedule;
+mod settings;
 
+pub use business_hours::{BusinessHours, BusinessHoursView, parse_weekday};
 pub use campaign::{Campaign, Timing};
 pub use changes::Changes;
 pub use command::{Command, CommandKind, Refusal};
 pub use hold::{Hold, PauseReason, Trigger};
 pub use observe::NotApplied;
 pub use plan::Request;
+pub use regulatory_window::{RegulatoryWindowView, first_open, read_window};
 pub use report::{Failure, Report, Status};
+pub use restrictions::{PlacementRefusal, PlacementRules, Restrictions};
+pub use settings::{CampaignSettings, CarrierLimit};

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::campaign::{Campaign, Timing};
 use super::changes::Changes;
 use super::hold::{Hold, PauseReason, Trigger};
-use crate::audit::Actor;
+use crate::audit::{Action, Actor};
 use crate::campaigns::answer_rate::Counts;
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, DialerCampaign};
@@ -55,6 +55,6 @@ fn a_pause_that_is_sent_later_has_the_counts_from_when_it_was_requested() {
     let mut changes = Changes::default();
     campaign.confirm(&request, &mut changes, &clock);
 
-    let paused = changes.entries.iter().find(|entry| entry.action == "campaign.paused").unwrap();
+    let paused = changes.entries.iter().find(|entry| entry.action == Action::CampaignPaused).unwrap();
     assert_eq!((paused.call_volume_before, paused.answer_rate), (Some(100), requested.rate()));
 }

@@ -20,7 +20,7 @@ use crate::campaigns::model::{Campaign, Command, CommandKind, Refusal, Report, S
 use crate::campaigns::ports::{CampaignRepository as _, ScheduledCallbacks};
 use crate::campaigns::store::CampaignStore;
 use crate::clock::Clock;
-use crate::db::give_back;
+use crate::db::release_in_background;
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
 
@@ -245,7 +245,7 @@ impl CampaignWorker {
 
     fn end_lease_later(&self, lease: Uuid) {
         let store = self.store().clone();
-        give_back(move || {
+        release_in_background(move || {
             let store = store.clone();
             async move { store.end_lease(lease).await }
         });

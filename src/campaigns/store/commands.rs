@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::campaigns::{CampaignStore, decode};
-use crate::campaigns::settings::CampaignSettings;
+use crate::campaigns::model::CampaignSettings;
 use crate::db::purge_in_steps;
 use crate::types::CampaignId;
 

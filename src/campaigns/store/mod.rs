@@ -5,9 +5,9 @@ mod commands;
 mod leases;
 mod repository;
 mod risk;
-#[cfg(test)]
-mod tests;
+mod settings;
 
 pub use campaigns::CampaignStore;
 pub use commands::CommandContext;
 pub use risk::{HeldPeriod, RiskClaim};
+pub use settings::{Saved, SettingsStore};

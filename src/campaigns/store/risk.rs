@@ -8,8 +8,8 @@ use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 
 use super::campaigns::{CampaignStore, decode};
+use crate::campaigns::model::CampaignSettings;
 use crate::campaigns::model::Hold;
-use crate::campaigns::settings::CampaignSettings;
 
 /// The interval at which the callbacks of a campaign are compared with its holds while it has any.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(2);

@@ -1,0 +1,141 @@
+//! The settings in Postgres.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::audit::Entry;
+use crate::campaigns::model::{CampaignSettings, Hold, PlacementRules};
+use crate::db::Db;
+use crate::types::CampaignId;
+
+/// What became of settings that were to be kept.
+pub enum Saved {
+    /// They are kept, as this version.
+    As(i64),
+    /// They are no longer those that were read; nothing is kept.
+    Stale,
+}
+
+/// The table of settings.
+#[derive(Clone, Debug)]
+pub struct SettingsStore {
+    pool: Db,
+}
+
+impl SettingsStore {
+    /// Over this database.
+    pub fn new(pool: Db) -> Self {
+        Self { pool }
+    }
+
+    /// The settings of one campaign; the defaults where operations have set none.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn of(&self, campaign: &CampaignId) -> Result<CampaignSettings, sqlx::Error> {
+        self.with_version(campaign).await.map(|(settings, _)| settings)
+    }
+
+    /// What placing a callback of one campaign depends on.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn placement_rules(&self, campaign: &CampaignId) -> Result<PlacementRules, sqlx::Error> {
+        Ok(self.placement_rules_of_each(&[campaign]).await?.remove(campaign.as_str()).unwrap_or_default())
+    }
+
+    /// What placing callbacks depends on, of those campaigns that have settings or compliance holds, by their id.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn placement_rules_of_each(
+        &self,
+        campaigns: &[&CampaignId],
+    ) -> Result<HashMap<String, PlacementRules>, sqlx::Error> {
+        let ids: Vec<String> = campaigns.iter().map(ToString::to_string).collect();
+        let rows = sqlx::query!(
+            r#"select named.campaign_id as "campaign_id!", s.settings as "settings?", left_over.holds as "holds?"
+               from unnest($1::text[]) as named(campaign_id)
+               left join campaign_settings as s using (campaign_id)
+               cross join lateral (
+                   select jsonb_agg(to_jsonb(h)) as holds from campaign_holds as h
+                   where h.campaign_id = named.campaign_id and h.lifted_at is null and h.compliance
+               ) as left_over
+               where s.settings is not null or left_over.holds is not null"#,
+            &ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let rules = rows.into_iter().map(|row| {
+            let settings = row.settings.map(decode).transpose()?.unwrap_or_default();
+            let holds: Vec<Hold> = row.holds.map(decode).transpose()?.unwrap_or_default();
+            Ok((row.campaign_id, PlacementRules::new(settings, holds)))
+        });
+        rules.collect()
+    }
+
+    /// The settings of one campaign, and their version; 0 where none were ever set.
+    ///
+    /// # Errors
+    /// Where Postgres cannot be asked.
+    pub async fn with_version(&self, campaign: &CampaignId) -> Result<(CampaignSettings, i64), sqlx::Error> {
+        let row =
+            sqlx::query!("select settings, version from campaign_settings where campaign_id = $1", campaign.as_str());
+        match row.fetch_optional(&self.pool).await? {
+            Some(row) => Ok((decode(row.settings)?, row.version)),
+            None => Ok((CampaignSettings::default(), 0)),
+        }
+    }
+
+    /// Keeps the settings of a campaign, with the entry that says so; where a version is expected, only in its place.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn save(
+        &self,
+        campaign: &CampaignId,
+        settings: &CampaignSettings,
+        expected: Option<i64>,
+        now: Timestamp,
+        entry: Entry,
+    ) -> Result<Saved, sqlx::Error> {
+        // Whoever works on the campaign finds it changed; what is decided on settings is decided again.
+        let saved = sqlx::query!(
+            "with saved as (
+                 insert into campaign_settings as kept (campaign_id, settings, version, updated_at)
+                 select $1, $2, 1, $3
+                 where $4::bigint is null or $4 = 0
+                    or exists (select from campaign_settings where campaign_id = $1)
+                 on conflict (campaign_id) do update
+                     set settings = excluded.settings, version = kept.version + 1, updated_at = excluded.updated_at
+                     where $4::bigint is null or kept.version = $4
+                 returning campaign_id, version
+             ),
+             campaign as (
+                 insert into campaigns as kept (campaign_id, due_at, created_at, updated_at)
+                 select campaign_id, case when $6 then $3 end, $3, $3 from saved
+                 on conflict (campaign_id) do update set revision = kept.revision + 1, updated_at = $3,
+                     due_at = case when $6 or kept.due_at is not null then $3 end,
+                     check_at = case when kept.check_at is not null then $3 end
+             )
+             select version, audit_record($5) as audit_id from saved",
+            campaign.as_str(),
+            json!(settings),
+            now.to_sqlx() as _,
+            expected,
+            entry.into_json(),
+            settings.enforce_regulatory_window
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(saved.map_or(Saved::Stale, |row| Saved::As(row.version)))
+    }
+}
+
+fn decode<T: DeserializeOwned>(kept: serde_json::Value) -> Result<T, sqlx::Error> {
+    serde_json::from_value(kept).map_err(|error| sqlx::Error::Decode(error.into()))
+}
