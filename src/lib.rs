@@ -34,6 +34,7 @@ pub mod placement;
 pub mod shutdown;
 pub mod simulator;
 pub mod telemetry;
+pub mod tls;
 pub mod trace;
 pub mod types;
 pub mod webhooks;

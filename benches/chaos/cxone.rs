@@ -66,7 +66,7 @@ impl Cxone {
             let app = router(&simulator).layer(from_fn_with_state(listening, note));
             tokio::spawn(axum::serve(listener, app).into_future());
         }
-        Ok(Self { urls, seen, http: Client::new() })
+        Ok(Self { urls, seen, http: ringback::tls::client() })
     }
 
     /// Lets this share of all requests fail, in every way in which CXone does.

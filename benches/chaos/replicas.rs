@@ -58,7 +58,7 @@ impl Replica {
             cxone_url: cxone_url.to_owned(),
             launch: launch.clone(),
             process: None,
-            http: Client::builder().timeout(Duration::from_secs(1)).build()?,
+            http: ringback::tls::client_builder().timeout(Duration::from_secs(1)).build()?,
         })
     }
 

@@ -44,7 +44,7 @@ pub struct Commands {
 
 impl Commands {
     pub fn new(base_url: &str, key: &str) -> Self {
-        Self { http: Client::new(), url: format!("{base_url}/v1/campaigns/{CAMPAIGN}"), key: key.to_owned() }
+        Self { http: ringback::tls::client(), url: format!("{base_url}/v1/campaigns/{CAMPAIGN}"), key: key.to_owned() }
     }
 
     /// Pauses and resumes a campaign in turn.

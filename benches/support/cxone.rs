@@ -42,7 +42,7 @@ impl Cxone {
         let address = find_line(&mut lines, |line| Some(line[line.find("http://")?..].to_owned()));
         let base_url = address.await.context("the simulator did not start")?;
         read_on(lines);
-        Ok(Self { base_url, http: Client::new(), child })
+        Ok(Self { base_url, http: ringback::tls::client(), child })
     }
 
     pub fn id(&self) -> Outcome<u32> {

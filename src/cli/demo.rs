@@ -101,7 +101,7 @@ impl Demo {
         let store = KeyStore::new(db.clone());
         let key = keys::create(&store, &clock, Actor::system("demo"), "demo".into(), Scope::ALL.to_vec(), None).await?;
         let (base_url, key) = (format!("http://{address}"), key.reveal().to_owned());
-        let mut ivr = Ivr { http: Client::new(), base_url, key, webhooks };
+        let mut ivr = Ivr { http: crate::tls::client(), base_url, key, webhooks };
 
         anstream::println!(
             "\n{BOLD}Ringback{BOLD:#}  a caller's wish to be called back, kept; a campaign held, and let go on time\n"

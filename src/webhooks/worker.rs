@@ -84,7 +84,7 @@ impl DeliveryWorker {
     /// # Errors
     /// Where the machine's TLS cannot be set up.
     pub fn new(store: WebhookStore, settings: WebhookSettings, clock: Clock) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+        let http = crate::tls::client_builder()
             .timeout(ANSWER_WITHIN)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -23,7 +23,7 @@ impl World {
         let service = Service::start(&database, &cxone, &[("ENCRYPTION_KEY", ENCRYPTION_KEY)]).await;
         let scopes = ["callbacks:write", "callbacks:read", "audit:read", "webhooks:write", "webhooks:read"];
         let key = create_key(&database, &scopes).await;
-        Self { database, cxone, service, key, http: Client::new() }
+        Self { database, cxone, service, key, http: ringback::tls::client() }
     }
 
     /// Many requests at once, each refused for now and in time.

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use futures::future::join_all;
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -121,7 +121,7 @@ async fn the_simulator_stands_alone() {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.next_line().await.unwrap().unwrap();
     let url = &line[line.find("http://").unwrap()..];
-    let http = Client::new();
+    let http = ringback::tls::client();
 
     let form =
         [("grant_type", "client_credentials"), ("client_id", "simulator"), ("client_secret", "simulator-secret")];

@@ -3,7 +3,6 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use reqwest::Client;
 use ringback::cxone::{Asker, Class};
 use ringback::trace::Traceparent;
 use ringback::types::CampaignId;
@@ -106,7 +105,7 @@ async fn after_a_crash_of_postgres_requests_go_on_at_once_and_the_quota_holds() 
     let (database, cxone) = (Database::create_on(&postgres.url).await, Cxone::start().await);
     let service = Service::start(&database, &cxone, &[("CXONE_REQUESTS_PER_MINUTE", "60")]).await;
     let key = create_key(&database, &["callbacks:write", "callbacks:read", "audit:read"]).await;
-    let world = World { database, cxone, service, key, http: Client::new() };
+    let world = World { database, cxone, service, key, http: ringback::tls::client() };
     for n in 0..6 {
         assert_eq!(world.ask(&payload_from(n)).await.0, 201);
     }

@@ -105,7 +105,7 @@ impl Cxone {
         let base_url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         tokio::spawn(simulator::serve(listener, simulator.clone(), stop.clone().cancelled_owned()));
-        Self { base_url, simulator, http: Client::new(), stop }
+        Self { base_url, simulator, http: ringback::tls::client(), stop }
     }
 
     /// Asks the control API.
@@ -321,7 +321,7 @@ impl World {
         let (database, cxone) = (Database::create().await, Cxone::start().await);
         let service = Service::start(&database, &cxone, settings).await;
         let key = create_key(&database, &["callbacks:write", "callbacks:read", "audit:read"]).await;
-        Self { database, cxone, service, key, http: Client::new() }
+        Self { database, cxone, service, key, http: ringback::tls::client() }
     }
 
     pub async fn end(self) {

@@ -40,7 +40,7 @@ async fn a_pause_and_a_resume_of_an_older_version_are_carried_on_after_its_migra
 
     let service = Service::start(&database, &cxone, &[]).await;
     let key = create_key(&database, &["audit:read"]).await;
-    let world = World { database, cxone, service, key, http: reqwest::Client::new() };
+    let world = World { database, cxone, service, key, http: ringback::tls::client() };
 
     world.cxone.campaign_when(DIALING, "ACTIVE").await;
     world.cxone.campaign_when(STARTING, "ACTIVE").await;
