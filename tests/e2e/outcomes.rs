@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{CAMPAIGN, Service, World, caller, instant, payload, payload_with, text};
+use crate::support::{
+    CAMPAIGN,CAMPAIGN, Service, World, caller, instant, payload, payload_with, text};
 
 /// A window that began half an hour ago: callbacks in it are placed at once.
 fn begun() -> Value {
@@ -77,6 +78,7 @@ async fn an_unknown_contact_stays_unknown_until_cxone_resolves_it() {
 #[tokio::test]
 async fn an_unknown_contact_without_another_hour_keeps_its_time_and_ends_with_a_notice() {
     let world = World::start().await;
+    world.cxone.flatten_forecast(CAMPAIGN).await;
     world.contact_fault(json!({"kind": "drop"})).await;
     let (status, callback) = world.ask(&payload()).await;
     let id = text(&callback, "id");
@@ -102,6 +104,7 @@ async fn an_unknown_contact_without_another_hour_keeps_its_time_and_ends_with_a_
 #[tokio::test]
 async fn dispatch_time_is_the_time_that_cxone_has_also_after_a_second_placement() {
     let world = World::start().await;
+    world.cxone.flatten_forecast(CAMPAIGN).await;
     world.contact_fault(json!({"kind": "status", "status": 502})).await;
     let (status, first) = world.ask(&payload()).await;
     let id = text(&first, "id");
@@ -123,6 +126,7 @@ async fn dispatch_time_is_the_time_that_cxone_has_also_after_a_second_placement(
 #[tokio::test]
 async fn no_sms_names_a_time_that_cxone_may_not_have() {
     let world = World::start().await;
+    world.cxone.flatten_forecast(CAMPAIGN).await;
     world.contact_fault(json!({"kind": "status", "status": 502})).await;
     let (status, first) = world.ask(&payload()).await;
     let id = text(&first, "id");
@@ -149,6 +153,7 @@ async fn no_sms_names_a_time_that_cxone_may_not_have() {
 #[tokio::test]
 async fn a_start_that_passes_on_its_way_leads_to_a_new_placement() {
     let world = World::with(&[("CXONE_TIMEOUT_MS", "20000")]).await;
+    world.cxone.flatten_forecast(CAMPAIGN).await;
     // CXone finds that the start is not in the future.
     world.contact_fault(json!({"kind": "status", "status": 400})).await;
     let (status, callback) = world.ask_with(&with(begun(), 1), &[("prefer", "wait=20")]).await;
