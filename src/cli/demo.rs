@@ -94,7 +94,7 @@ impl Demo {
         let clock = time.clock();
         let settings = settings(simulator, receiver)?;
         app::configure(&db, &settings, &clock).await.context("the webhook could not be kept")?;
-        let service = app::build(&settings, db.clone(), time, stop.clone())?;
+        let service = app::build(&settings, &db, time, stop.clone())?;
         let listener = listen(self.listen_addr).await?;
         let address = listener.local_addr()?;
         let service = tokio::spawn(service.run(listener));

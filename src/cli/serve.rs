@@ -26,7 +26,7 @@ impl Serve {
         let machine = Clock::shifted(settings.clock_offset);
         let time = SharedTime::follow(&db, machine).await.context("Postgres does not say what time it is")?;
         app::configure(&db, &settings, &time.clock()).await.context("the configured webhook cannot be kept")?;
-        let app = app::build(&settings, db.clone(), time, stop)?;
+        let app = app::build(&settings, &db, time, stop)?;
         let listener = TcpListener::bind(settings.listen_addr)
             .await
             .with_context(|| format!("cannot listen on {} (LISTEN_ADDR)", settings.listen_addr))?;
