@@ -85,8 +85,8 @@ impl Demo {
         // The demo's own lines say what happens; the logs only what goes wrong.
         telemetry::start_logging(LogFormat::Pretty, "error");
         let stop = shutdown::on_signal()?;
-        let db = db::connect(&options).await.context("Postgres cannot be reached")?;
-        db::migrate(&options).await.context("the schema could not be brought up to date")?;
+        let db = db::connect(&options).await.context("cannot connect to Postgres")?;
+        db::migrate(&options).await.context("cannot update the schema")?;
 
         let simulator = start_simulator(stop.clone()).await?;
         let (receiver, webhooks) = start_receiver(stop.clone()).await?;
