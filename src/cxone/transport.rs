@@ -52,7 +52,7 @@ pub struct Transport {
 
 impl Transport {
     pub fn new(settings: Settings, pool: PgPool, clock: Clock) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+        let http = crate::tls::client_builder()
             .timeout(settings.timeout)
             .connect_timeout(settings.timeout.min(CONNECT_WITHIN))
             .redirect(reqwest::redirect::Policy::none())

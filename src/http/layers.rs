@@ -22,7 +22,7 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use tracing::Span;
 
-use super::idempotency::ResourceId;
+use super::idempotency_store::ResourceId;
 use super::problem::{Problem, ProblemKind};
 use crate::clock::Clock;
 use crate::trace::Traceparent;
