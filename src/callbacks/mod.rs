@@ -13,6 +13,8 @@ mod retry;
 mod risk_marker;
 mod store;
 mod worker;
+#[cfg(test)]
+mod worker_test;
 
 pub use api::{Callbacks, routes};
 pub use attempt::{AttemptSettings, Attempts, WithoutForecast};

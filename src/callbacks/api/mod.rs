@@ -24,12 +24,12 @@ use self::request::{CallbackRequest, Read, Wish};
 use super::model::{Callback, Confirmation, Failure, SkipReason, Status};
 use super::outcome::{Waiter, Waiting};
 use super::store::{CallbackStore, Filter, Inserted};
-use super::worker::{AttemptJob, Worker};
+use super::worker::{AttemptJob, AttemptLease, Worker};
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::campaigns::{PlacementRules, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::Class;
-use crate::db::{Page, release_in_background};
+use crate::db::Page;
 use crate::http::{
     Allowed, Caller, Faults, JsonBody, Member, PathParam, Problem, ProblemKind, Query, RequestInfo, ResourceId,
     Unknown, preferred_wait, required,
@@ -330,7 +330,8 @@ impl Callbacks {
         let entry = self.accepted_entry(&callback, caller);
         let inserted = self.store.insert(vec![(&callback, entry)]).await;
         if inserted.is_err() && slot.is_some() {
-            self.give_back(&callback);
+            // It may be stored all the same, with a claim of this replica, which will not work on it.
+            self.worker.release_later(AttemptLease::of(&callback));
         }
         match inserted?.remove(&callback.id) {
             Some(Inserted::Duplicate(existing)) => return Err(duplicate(existing)),
@@ -348,16 +349,6 @@ impl Callbacks {
             Some(Inserted::New | Inserted::Before) | None => self.worker.wake(),
         }
         Ok(self.outcome_of(callback, waiter, deadline).await)
-    }
-
-    /// The callback may be kept all the same, with a claim of this replica, which will not work on it.
-    fn give_back(&self, callback: &Callback) {
-        let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
-        let (id, attempts) = (callback.id, callback.attempts);
-        release_in_background(move || {
-            let (store, now) = (Arc::clone(&store), clock.now());
-            async move { store.release(id, attempts, now).await }
-        });
     }
 
     /// The callback as it is when there is news of it, or when its caller waits no longer. It is kept: where Postgres

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::answer_rate::Counts;
 use super::hold::Hold;
 use super::last_sent::{Cause, LastSent};
 use super::regulatory_window::{RegulatoryWindowView, first_open};
 use super::report::{Failure, Report, Status};
 use super::settings::CampaignSettings;
-use crate::campaigns::answer_rate::Counts;
 use crate::cxone::CampaignState;
 use crate::types::{CampaignId, DailyWindow};
 

@@ -1,9 +1,12 @@
 //! A campaign, its holds, its settings and its commands, and the rules about them. Pure: time and randomness are passed in.
 
+mod answer_rate;
 mod business_hours;
 mod campaign;
 mod changes;
 mod command;
+#[cfg(test)]
+mod command_test;
 mod entries;
 mod hold;
 mod holding;
@@ -18,6 +21,7 @@ mod restrictions;
 mod schedule;
 mod settings;
 
+pub use answer_rate::{AnswerRateGuard, Counts, DEFAULT_WINDOW};
 pub use business_hours::{BusinessHours, BusinessHoursView, parse_weekday};
 pub use campaign::{Campaign, Timing};
 pub use changes::Changes;

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::audit::Entry;
-use crate::campaigns::answer_rate::Counts;
+use crate::campaigns::model::Counts;
 use crate::campaigns::model::{Campaign, Failure};
 use crate::cxone::CampaignState;
 use crate::db::{CreatedPosition, Db, Page, PageRequest};

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use self::actors::{Replica, converge, execute, replica};
 use self::world::{BEHAVIORS, Behavior, CLOCK_ERRORS_MS, Shared, World};
 use crate::audit::Actor;
-use crate::campaigns::answer_rate::Counts;
+use crate::campaigns::model::Counts;
 use crate::campaigns::model::{Campaign, Command, CommandKind, Hold, PauseReason, Trigger};
 use crate::cxone::{CampaignState, DialerCampaign};
 use crate::trace::Traceparent;
