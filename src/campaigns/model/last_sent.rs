@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::answer_rate::Counts;
 use super::hold::{PauseReason, Trigger};
 use crate::audit::Actor;
-use crate::campaigns::model::Counts;
 use crate::cxone::{CampaignState, DialerCampaign};
 
 /// CXone may show the end of a pause rounded to a second.

@@ -5,6 +5,8 @@ mod business_hours;
 mod campaign;
 mod changes;
 mod command;
+#[cfg(test)]
+mod command_test;
 mod entries;
 mod hold;
 mod holding;

@@ -6,6 +6,8 @@ mod leases;
 mod repository;
 mod risk;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use campaigns::CampaignStore;
 pub use commands::CommandContext;
