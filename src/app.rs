@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::audit::{self, AuditStore};
-use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiting, Worker};
+use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiters, Worker};
 use crate::campaigns::{
     self, AnswerRates, CampaignStore, Campaigns, Conductor, CxoneDialer, LiveStates, RateStore, SettingsRoutes,
     SettingsStore,
@@ -68,12 +68,12 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
     let cxone = Arc::new(Cxone::new(settings.cxone.clone(), db.pool().clone(), clock.clone())?);
     let store = Arc::new(CallbackStore::new(db.clone()));
     let campaigns = SettingsStore::new(db.clone());
-    let waiting = Waiting::default();
+    let waiters = Waiters::default();
     let worker = Arc::new(Worker::new(CallbackQueue::new(Attempts {
         repository: CallbackStore::clone(&store),
         gateway: Arc::clone(&cxone),
         clock: clock.clone(),
-        waiting: waiting.clone(),
+        waiters: waiters.clone(),
         settings: settings.attempts.clone(),
     })));
     let campaign_store = CampaignStore::new(db.clone());
@@ -112,7 +112,7 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
         store,
         campaigns,
         worker: Arc::clone(&worker),
-        waiting,
+        waiters,
         clock: clock.clone(),
         region: settings.region,
         default_wait: settings.default_wait,

@@ -91,12 +91,12 @@ async fn bad_input_is_told_with_every_fault_at_once() {
     assert_eq!(
         faults(&problem),
         [
+            "/campaignId not-a-campaign-id",
+            "/colour unknown-member",
+            "/language not-a-language",
             "/phoneNumber wrong-type",
             "/requestedEnd window-backwards",
-            "/campaignId not-a-campaign-id",
-            "/language not-a-language",
             "/timezone not-a-time-zone",
-            "/colour unknown-member",
         ]
     );
     world.end().await;
