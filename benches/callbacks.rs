@@ -1,17 +1,20 @@
-//! How fast the real binary takes callbacks and carries them out, and counts events: against a real Postgres that syncs
-//! to disk, and CXone's simulator in a process of its own, at 0 ms latency.
+//! How fast the real binary accepts and confirms callbacks, and counts dialer events: with a real Postgres that syncs to
+//! disk, and CXone's simulator in a separate process without latency.
 //!
-//! `make bench` brings the Postgres; `make bench ARGS=sustained` runs one part. Everything shares one machine's cores:
-//! the load, the service, Postgres and the simulator. The report ends each part with who used them.
+//! `make bench` starts the Postgres server; `make bench ARGS=sustained` runs one part. The load, the service, Postgres
+//! and the simulator share the machine's cores; the report of each part ends with the cores that each of them used.
 
-#[allow(dead_code, reason = "shared with the other benchmarks, each of which uses a part")]
+#[path = "../tests/harness/mod.rs"]
+mod harness;
+#[allow(dead_code, reason = "each benchmark uses a part")]
 mod support;
 
 use std::time::{Duration, Instant};
 
+use support::Outcome;
 use support::load::Prefer;
 use support::report;
-use support::world::{Outcome, World};
+use support::world::World;
 
 /// Starts of which the median is shown.
 const STARTS: usize = 7;
@@ -29,7 +32,7 @@ const QUOTA: (u32, Duration) = (200, Duration::from_secs(66));
 const NO_QUOTA: &str = "1000000";
 
 fn main() -> Outcome {
-    // Cargo's own flags, such as --bench, are of no use here.
+    // Cargo adds flags such as --bench.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let runs = |part: &str| wanted.is_empty() || wanted.iter().any(|name| part.contains(name.as_str()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -65,11 +68,11 @@ fn main() -> Outcome {
 async fn start() -> Outcome {
     report::part("start to ready");
     let mut world = World::start(NO_QUOTA).await?;
-    let empty = world.service.started_in;
+    let empty = world.started_in;
     let mut took = Vec::new();
     for _ in 0..STARTS {
         world.restart_service().await?;
-        took.push(world.service.started_in);
+        took.push(world.started_in);
     }
     took.sort_unstable();
     report::milliseconds("on an empty database", empty);
@@ -78,18 +81,18 @@ async fn start() -> Outcome {
     world.end().await
 }
 
-/// From the POST to the 201 that says the text is sent, with nobody else about.
+/// From the POST to the 201 that says that the text message was sent, without other load.
 async fn one_by_one() -> Outcome {
     report::part(&format!("POST to confirmed, {ONE_BY_ONE} one by one"));
     let world = World::start(NO_QUOTA).await?;
     // The first one fetches the token and the forecast, and opens the connections.
     world.load.one_by_one(1, Prefer::Wait).await?;
-    world.cxone.forget().await?;
+    world.cxone.clear_received().await;
     let cores = world.cores().await?;
     let load = world.load.one_by_one(ONE_BY_ONE, Prefer::Wait).await?;
     report::load(&load);
     report::figure("answered with the confirmation sent", load.confirmed, "");
-    let asked = world.cxone.counts().await?;
+    let asked = world.cxone.totals().await?;
     report::per("requests that CXone saw for a callback", asked.total, ONE_BY_ONE);
     report::cores(&cores, &world.cores().await?);
     world.end().await
@@ -104,7 +107,7 @@ async fn thousand() -> Outcome {
     report::load(&load);
     world.wait_for_confirmed(AT_ONCE).await?;
     report::seconds("from the first POST till all are confirmed", posted_at.elapsed());
-    let asked = world.cxone.counts().await?;
+    let asked = world.cxone.totals().await?;
     report::per("requests that CXone saw for a callback", asked.total, AT_ONCE as u64);
     report::cores(&cores, &world.cores().await?);
     world.end().await
@@ -113,11 +116,11 @@ async fn thousand() -> Outcome {
 async fn thousand_while_cxone_hangs() -> Outcome {
     report::part(&format!("{AT_ONCE} callbacks at once while CXone takes requests and never answers"));
     let world = World::start(NO_QUOTA).await?;
-    world.cxone.hang().await?;
+    world.cxone.hang().await;
     let load = world.load.at_once(AT_ONCE).await?;
     report::load(&load);
     report::figure("kept in Postgres", world.kept().await?, "");
-    report::figure("requests that CXone took and left open", world.cxone.counts().await?.unanswered, "");
+    report::figure("requests that CXone took and left open", world.cxone.totals().await?.unanswered, "");
     world.end().await
 }
 
@@ -126,19 +129,19 @@ async fn sustained() -> Outcome {
     report::part(&format!("callbacks for {} s over {connections} connections", lasting.as_secs()));
     let world = World::start(NO_QUOTA).await?;
     let cores = world.cores().await?;
-    let before = world.service.resident_kib()?;
+    let before = world.memory_kib();
     let loading = world.load.sustained(lasting, connections);
     let watching = async {
         tokio::time::sleep(lasting / 2).await;
-        world.service.resident_kib()
+        world.memory_kib()
     };
     let (load, halfway) = tokio::join!(loading, watching);
     report::load(&load?);
     report::cores(&cores, &world.cores().await?);
     report::figure("confirmed meanwhile", world.confirmed().await?, "");
     report::memory("memory of the service before", before);
-    report::memory("                      halfway", halfway?);
-    report::memory("                      at the end", world.service.resident_kib()?);
+    report::memory("                      halfway", halfway);
+    report::memory("                      at the end", world.memory_kib());
     world.end().await
 }
 
@@ -162,18 +165,18 @@ async fn events() -> Outcome {
     report::part(&format!("dialer events for {} s over {connections} connections", lasting.as_secs()));
     let world = World::start(NO_QUOTA).await?;
     let cores = world.cores().await?;
-    let before = world.service.resident_kib()?;
+    let before = world.memory_kib();
     let reporting = world.commands.report_events(lasting, connections);
     let watching = async {
         tokio::time::sleep(lasting / 2).await;
-        world.service.resident_kib()
+        world.memory_kib()
     };
     let (taken, halfway) = tokio::join!(reporting, watching);
     report::per("events taken a second", taken?, lasting.as_secs());
     report::cores(&cores, &world.cores().await?);
     report::memory("memory of the service before", before);
-    report::memory("                      halfway", halfway?);
-    report::memory("                      at the end", world.service.resident_kib()?);
+    report::memory("                      halfway", halfway);
+    report::memory("                      at the end", world.memory_kib());
     world.end().await
 }
 
@@ -182,10 +185,10 @@ async fn quota() -> Outcome {
     let (quota, lasting) = QUOTA;
     report::part(&format!("a backlog at {quota} requests a minute, for {} s", lasting.as_secs()));
     let world = World::start(&quota.to_string()).await?;
-    world.cxone.allow(quota).await?;
+    world.cxone.limit(quota).await;
     world.load.batch(AT_ONCE).await?;
     tokio::time::sleep(lasting).await;
-    let (asked, confirmed) = (world.cxone.counts().await?, world.confirmed().await?);
+    let (asked, confirmed) = (world.cxone.totals().await?, world.confirmed().await?);
     report::per("share of the quota used in the busiest minute", asked.highest_per_minute, quota.into());
     report::figure("429s", asked.too_many, "");
     report::figure("confirmed", confirmed, "");

@@ -1,15 +1,18 @@
 //! How fast the real binary pauses a campaign while other things fail or wait: from the POST to the PUT that CXone
 //! receives, and to the answer. The Postgres, the simulator and the cores are as in `callbacks.rs`.
 
-#[allow(dead_code, reason = "shared with the other benchmarks, each of which uses a part")]
+#[path = "../tests/harness/mod.rs"]
+mod harness;
+#[allow(dead_code, reason = "each benchmark uses a part")]
 mod support;
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::Outcome;
 use support::load::Posting;
 use support::report;
-use support::world::{Outcome, World};
+use support::world::World;
 use tokio_util::sync::CancellationToken;
 
 /// In each situation.
@@ -58,7 +61,7 @@ async fn quiet() -> Outcome {
 /// While callbacks come in and this goes wrong.
 async fn amid(what: &str, fault: Value) -> Outcome {
     let world = World::start(NO_QUOTA).await?;
-    world.cxone.fail(fault).await?;
+    world.cxone.fault(fault).await;
     let stop = CancellationToken::new();
     let calling = tokio::spawn(call(world.load.clone(), stop.clone()));
     tokio::time::sleep(UNTIL_IT_FAILS).await;
@@ -72,7 +75,7 @@ async fn amid(what: &str, fault: Value) -> Outcome {
 async fn over_backlog(what: &str, quota: &str, fault: Option<Value>) -> Outcome {
     let world = World::start(quota).await?;
     if let Some(fault) = fault {
-        world.cxone.fail(fault).await?;
+        world.cxone.fault(fault).await;
     }
     let (backlog, batch) = BACKLOG;
     for _ in 0..backlog / batch {

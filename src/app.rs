@@ -12,17 +12,18 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::audit::{self, AuditStore};
 use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiters, Worker};
 use crate::campaigns::{
-    self, AnswerRates, CampaignStore, Campaigns, Conductor, CxoneDialer, LiveStates, RateStore, SettingsRoutes,
-    SettingsStore,
+    self, AnswerRateMonitor, AnswerRateStore, CampaignStore, Campaigns, Conductor, CxoneDialer, LiveStates,
+    SettingsRoutes, SettingsStore,
 };
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::cxone::Cxone;
 use crate::db::{Db, SharedTime};
 use crate::http::{self, Idempotency, Operations};
+use crate::jobs::Periodic;
 use crate::keys::{KeyStore, authenticate};
 use crate::telemetry;
-use crate::webhooks::{self, DeliveryWorker, WebhookStore, Webhooks};
+use crate::webhooks::{self, DeliveryQueue, DeliveryWorker, WebhookStore, Webhooks};
 
 /// After SIGTERM, a request that runs is answered within this, or cut.
 const LAST_REQUESTS: Duration = Duration::from_secs(6);
@@ -30,9 +31,8 @@ const LAST_REQUESTS: Duration = Duration::from_secs(6);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How often measurements are folded into their histograms.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-/// How often answers kept for idempotency keys are looked through for old ones; after a failure, sooner.
-const PURGE_EVERY: Duration = Duration::from_secs(600);
-const PURGE_AGAIN_AFTER: Duration = Duration::from_secs(15);
+/// When old answers for idempotency keys are deleted.
+const PURGE: Periodic = Periodic { every: Duration::from_secs(600), after_failure: Duration::from_secs(15) };
 
 /// Makes the webhook endpoint of the configuration, and no other, the one that is told of changes.
 ///
@@ -48,7 +48,7 @@ pub struct App {
     router: Router,
     worker: Arc<Worker>,
     conductor: Arc<Conductor>,
-    rates: Arc<AnswerRates>,
+    rates: Arc<AnswerRateMonitor>,
     risk_marker: RiskMarker,
     deliveries: Arc<DeliveryWorker>,
     idempotency: Idempotency,
@@ -84,10 +84,11 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
         clock.clone(),
     ));
     let risk_marker = RiskMarker::new(Arc::clone(&store), campaign_store.clone(), clock.clone());
-    let rate_store = RateStore::new(db.clone());
-    let rates = Arc::new(AnswerRates::new(rate_store.clone(), Arc::clone(&conductor), clock.clone()));
+    let rate_store = AnswerRateStore::new(db.clone());
+    let rates = Arc::new(AnswerRateMonitor::new(rate_store.clone(), Arc::clone(&conductor), clock.clone()));
     let webhook_store = WebhookStore::new(db.clone());
-    let deliveries = Arc::new(DeliveryWorker::new(webhook_store.clone(), settings.webhooks.clone(), clock.clone())?);
+    let deliveries = DeliveryQueue::new(webhook_store.clone(), settings.webhooks.clone(), clock.clone())?;
+    let deliveries = Arc::new(DeliveryWorker::new(deliveries));
     let webhook_routes = Webhooks {
         store: webhook_store,
         reach: settings.webhooks.reach,
@@ -99,7 +100,7 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
         store: campaign_store.clone(),
         conductor: Arc::clone(&conductor),
         live_states: LiveStates::new(Arc::clone(&cxone), clock.clone()),
-        rates: rate_store.clone(),
+        answer_rates: rate_store.clone(),
         clock: clock.clone(),
     };
     let setting_routes = SettingsRoutes {
@@ -171,6 +172,8 @@ impl App {
         let worker = tokio::spawn(Arc::clone(&self.worker).run(self.stop.clone()));
         let conductor = tokio::spawn(Arc::clone(&self.conductor).run(self.stop.clone()));
         let deliveries = tokio::spawn(Arc::clone(&self.deliveries).run(self.stop.clone()));
+        let (queue, stop) = (Arc::clone(&self.deliveries), self.stop.clone());
+        let event_purge = tokio::spawn(async move { queue.queue().purge(&stop).await });
         let last_request = CancellationToken::new();
         let rates = tokio::spawn(self.rates.run(last_request.clone()));
         let marking = tokio::spawn(self.risk_marker.run(self.stop.clone()));
@@ -201,7 +204,7 @@ impl App {
         // Only now: a request that was still running may have started on a callback.
         tokio::join!(self.worker.drain(), self.conductor.drain(), self.deliveries.drain());
         last_request.cancel();
-        for task in [worker, conductor, rates, marking, deliveries, purge, upkeep, timing] {
+        for task in [worker, conductor, rates, marking, deliveries, event_purge, purge, upkeep, timing] {
             match tokio::time::timeout(LAST_WORDS, task).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => tracing::error!("a task of the service panicked"),
@@ -220,20 +223,16 @@ async fn keep_metrics_small(stop: CancellationToken) {
     }
 }
 
-/// Deletes what was kept for clients who send a request again, once they do not any more.
+/// Deletes the answers that are kept for repeated requests, once no request may repeat them any more.
 async fn purge(idempotency: Idempotency, campaigns: CampaignStore, stop: CancellationToken) {
-    let mut timer = tokio::time::interval(PURGE_EVERY);
-    while stop.run_until_cancelled(timer.tick()).await.is_some() {
-        let purge = async { Ok::<_, sqlx::Error>((idempotency.purge().await?, campaigns.purge_commands().await?)) };
-        match stop.run_until_cancelled(purge).await.unwrap_or(Ok((0, 0))) {
-            Ok((0, 0)) => {}
-            Ok((answers, commands)) => tracing::info!(answers, commands, "deleted old answers for idempotency keys"),
-            Err(error) => {
-                tracing::error!(error = %error, "old answers for idempotency keys were not deleted");
-                timer.reset_after(PURGE_AGAIN_AFTER);
-            }
+    let purge = || async {
+        let (answers, commands) = (idempotency.purge().await?, campaigns.purge_commands().await?);
+        if answers + commands > 0 {
+            tracing::info!(answers, commands, "deleted old answers for idempotency keys");
         }
-    }
+        Ok(())
+    };
+    PURGE.run(&stop, "old answers for idempotency keys were not deleted", purge).await;
 }
 
 #[cfg(test)]

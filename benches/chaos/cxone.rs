@@ -1,5 +1,6 @@
-//! CXone: the simulator in this process, with faults, and a record of what came in.
+//! CXone: the simulator in this process, with faults, and a record of the requests.
 
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -10,12 +11,12 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
-use reqwest::Client;
 use ringback::clock::Clock;
 use ringback::simulator::{Campaign, Settings, Simulator, router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::harness::Control;
 use super::verdict::{Activation, By, Change};
 
 /// Short, so that tokens are asked for amid the faults, too.
@@ -32,7 +33,7 @@ const CAMPAIGNS: &str = "/api/v2/outbound/campaigns/";
 pub struct Cxone {
     pub urls: Vec<String>,
     seen: Seen,
-    http: Client,
+    control: Control,
 }
 
 /// What came in, in order.
@@ -66,13 +67,14 @@ impl Cxone {
             let app = router(&simulator).layer(from_fn_with_state(listening, note));
             tokio::spawn(axum::serve(listener, app).into_future());
         }
-        Ok(Self { urls, seen, http: Client::new() })
+        let control = Control::new(urls.first().context("at least one replica")?);
+        Ok(Self { urls, seen, control })
     }
 
     /// Lets this share of all requests fail, in every way in which CXone does.
     pub async fn fail(&self, share: f64) -> anyhow::Result<()> {
         for fault in campaign_faults() {
-            self.control(Method::POST, "faults", Some(fault)).await?;
+            self.fault(fault).await;
         }
         let faults = faults();
         // Each is tried after those before it have passed the request by.
@@ -80,60 +82,30 @@ impl Cxone {
         for mut fault in faults {
             fault["route"] = json!("*");
             fault["rate"] = json!(rate);
-            self.control(Method::POST, "faults", Some(fault)).await?;
+            self.fault(fault).await;
         }
         Ok(())
     }
 
-    pub async fn heal(&self) -> anyhow::Result<()> {
-        self.control(Method::DELETE, "faults", None).await.map(drop)
+    pub async fn revoke_tokens(&self) {
+        self.control(Method::POST, "tokens/revoke", None).await;
     }
 
-    pub async fn revoke_tokens(&self) -> anyhow::Result<()> {
-        self.control(Method::POST, "tokens/revoke", None).await.map(drop)
-    }
-
-    /// Somebody there brings a campaign to a state.
-    pub async fn change(&self, campaign: &str, state: &str) -> anyhow::Result<()> {
+    /// Another user sets the state of a campaign.
+    pub async fn change(&self, campaign: &str, state: &str) {
         let change = json!({"state": state, "pauseReason": null, "scheduledResumeTime": null});
-        self.control(Method::PUT, &format!("campaigns/{campaign}"), Some(change)).await.map(drop)
+        self.change_campaign(campaign, change).await;
     }
 
-    /// A gateway answers for a campaign with a page, where no other fault does; gives the fault's id.
-    pub async fn gateway(&self, campaign: &str, status: u16) -> anyhow::Result<u64> {
-        let fault = json!({"route": "*", "campaign": campaign, "kind": "status", "status": status, "body": PAGE});
-        let made = self.control(Method::POST, "faults", Some(fault)).await?;
-        made["id"].as_u64().context("a fault has no id")
+    /// A gateway answers for a campaign with a page, unless another fault applies. Returns the fault's id.
+    pub async fn gateway(&self, campaign: &str, status: u16) -> u64 {
+        self.fault(json!({"route": "*", "campaign": campaign, "kind": "status", "status": status, "body": PAGE})).await
     }
 
-    /// Ends a fault.
-    pub async fn remove(&self, fault: u64) -> anyhow::Result<()> {
-        self.control(Method::DELETE, &format!("faults/{fault}"), None).await.map(drop)
-    }
-
-    /// Whether it starts paused campaigns by itself at the time that it was told.
-    pub async fn resume_itself(&self, resumes_itself: bool) -> anyhow::Result<()> {
-        let behaviour = json!({ "resumesItself": resumes_itself });
-        self.control(Method::PUT, "behaviour", Some(behaviour)).await.map(drop)
-    }
-
-    /// What became of campaigns, in order.
+    /// The changes of campaigns, in order.
     pub async fn changes(&self) -> anyhow::Result<Vec<Change>> {
-        self.list("changes")
-            .await?
-            .iter()
-            .map(|change| change_of(change).context("a change that makes no sense"))
-            .collect()
-    }
-
-    /// `contacts`, `messages`, `campaigns` or `changes`.
-    pub async fn list(&self, what: &str) -> anyhow::Result<Vec<Value>> {
-        let listed = self.control(Method::GET, what, None).await?;
-        listed.as_array().cloned().context("CXone lists nothing")
-    }
-
-    pub async fn counts(&self) -> anyhow::Result<Value> {
-        self.control(Method::GET, "counts", None).await
+        let changes = self.list("changes").await;
+        changes.iter().map(|change| change_of(change).context("a change that cannot be read")).collect()
     }
 
     /// When requests came in, and through which replica.
@@ -144,15 +116,13 @@ impl Cxone {
     pub fn activations(&self) -> Vec<Activation> {
         self.seen.activations.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
 
-    async fn control(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        let url = self.urls.first().context("no replica, and so no address")?;
-        let mut request = self.http.request(method, format!("{url}/_control/{path}"));
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let answer = request.send().await?.error_for_status()?.bytes().await?;
-        if answer.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&answer)?) }
+impl Deref for Cxone {
+    type Target = Control;
+
+    fn deref(&self) -> &Control {
+        &self.control
     }
 }
 

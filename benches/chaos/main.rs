@@ -6,10 +6,10 @@ mod client;
 mod commanders;
 mod cxone;
 mod end;
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
 mod nemesis;
 mod outsiders;
-mod postgres;
-mod processes;
 mod receiver;
 mod record;
 mod recovery;
@@ -35,16 +35,16 @@ use callers::Callers;
 use client::Client;
 use commanders::Commander;
 use cxone::Cxone;
+use harness::{Durability, Postgres, create_key_with};
 use nemesis::Nemesis;
 use outsiders::Outsiders;
-use postgres::Postgres;
 use receiver::Receiver;
 use record::Record;
-use replicas::{Launch, Replica, create_key};
+use replicas::{Launch, Replica};
 use settings::Settings;
 use verdict::Violation;
 
-/// Of CXone, in requests a minute: what the replicas are told and what CXone allows.
+/// CXone's quota in requests a minute, and the setting of the replicas.
 const QUOTA: u32 = 3000;
 /// Campaigns that callbacks are for; no UUIDs, so that nobody commands them.
 const CALLED: [&str; 3] = ["chaos-a", "chaos-b", "chaos-c"];
@@ -58,8 +58,10 @@ const COMMANDED: [&str; 4] = [
 /// How often each replica is asked whether it answers.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// As a shell says it.
+/// The exit status after Ctrl-C, as a shell has it.
 const INTERRUPTED: u8 = 130;
+/// What the clients need.
+const SCOPES: [&str; 5] = ["callbacks:write", "callbacks:read", "campaigns:write", "campaigns:read", "audit:read"];
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -83,20 +85,20 @@ async fn run(settings: &Settings) -> anyhow::Result<usize> {
     report::start(settings, seed, &logs);
     let mut rng = Rng::with_seed(seed);
 
-    let postgres = Postgres::start().await?;
+    let postgres = Postgres::start(Durability::Synced).await;
     let campaigns: Vec<String> = CALLED.into_iter().chain(COMMANDED).map(str::to_owned).collect();
     let cxone = Arc::new(Cxone::start(settings.replicas.into(), &campaigns, rng.u64(..), QUOTA).await?);
     let binary = settings.binary.clone();
-    let receiver = Receiver::start(rng.fork()).await?;
-    let (database_url, receiver_url) = (postgres.url.clone(), receiver.url.clone());
+    let receiver = Receiver::start(rng.fork()).await;
+    let (database_url, receiver_url) = (postgres.url(), receiver.url().to_owned());
     let launch = Launch { binary, database_url, quota: QUOTA, receiver_url, logs: logs.clone() };
     let replicas = start_replicas(&cxone, &launch).await?;
-    let key = create_key(&launch).await?;
+    let key = create_key_with(&launch.binary, &launch.database_url, &SCOPES).await;
     let urls = replicas.iter().map(|replica| replica.url.clone()).collect();
     let client = Client::new(urls, key, Record::default())?;
 
     cxone.fail(settings.faults).await?;
-    cxone.resume_itself(rng.bool()).await?;
+    cxone.set_resumes_itself(rng.bool()).await;
     let outsiders = Outsiders { cxone: Arc::clone(&cxone), campaigns: COMMANDED.map(str::to_owned).to_vec() };
     let load = Load::start(&client, settings, &mut rng);
     let nemesis = Nemesis {
@@ -107,33 +109,33 @@ async fn run(settings: &Settings) -> anyhow::Result<usize> {
     };
     let of_replicas = tokio::spawn(nemesis.clone().of_replicas(replicas, Arc::clone(&cxone), rng.fork()));
     let of_postgres = tokio::spawn(nemesis.clone().of_postgres(postgres, rng.fork()));
-    let of_campaigns = tokio::spawn(outsiders.meddle(rng.fork(), nemesis.stop.clone()));
+    let of_campaigns = tokio::spawn(outsiders.run(rng.fork(), nemesis.stop.clone()));
     wait(settings, &nemesis, &client.record, (&of_replicas, &of_postgres)).await;
     nemesis.stop.cancel();
     let stopped_at = Instant::now();
-    of_campaigns.await??;
+    of_campaigns.await?;
     // They run until the end: dropped, they would be killed.
     let (replicas, postgres) = (of_replicas.await??, of_postgres.await??);
 
     load.finish(&client, &mut rng).await;
-    cxone.heal().await?;
+    cxone.heal().await;
     let settled = end::settle(&client, &cxone, &COMMANDED, settings.settle_within()).await?;
     let evidence = end::collect(&client, &cxone, &receiver, settled).await?;
-    let violations = judged(&client, &cxone, &evidence).await?;
+    let violations = judged(&client, &cxone, &evidence).await;
     report::end(&nemesis, &client.record, &cxone, &evidence, stopped_at);
     report::violations(&violations, &logs)?;
     drop(replicas);
-    postgres.end().await?;
+    drop(postgres);
     Ok(violations.len())
 }
 
 /// Everything that was wrong, what could not be undone first.
-async fn judged(client: &Client, cxone: &Cxone, evidence: &verdict::Evidence) -> anyhow::Result<Vec<Violation>> {
+async fn judged(client: &Client, cxone: &Cxone, evidence: &verdict::Evidence) -> Vec<Violation> {
     let mut violations = std::mem::take(&mut client.record.kept().violations);
     violations.extend(verdict::judge(evidence));
-    violations.extend(end::quota(cxone, QUOTA).await?);
+    violations.extend(end::quota(cxone, QUOTA).await);
     violations.sort_by_key(|violation| violation.kind);
-    Ok(violations)
+    violations
 }
 
 async fn start_replicas(cxone: &Cxone, launch: &Launch) -> anyhow::Result<Vec<Replica>> {

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::cxone::Cxone;
-use super::postgres::Postgres;
+use super::harness::Postgres;
 use super::record::Record;
 use super::recovery::{Disturbance, Target};
 use super::replicas::Replica;
@@ -38,7 +38,7 @@ impl Nemesis {
         while self.rest(rng.u64(1_000..4_000)).await {
             self.notice_ends(&mut replicas).await?;
             if rng.u32(0..100) < 20 {
-                cxone.revoke_tokens().await?;
+                cxone.revoke_tokens().await;
             }
             let replica = rng.usize(0..replicas.len());
             let down = Duration::from_millis(rng.u64(0..2_000));
@@ -60,20 +60,22 @@ impl Nemesis {
             let began = Instant::now();
             let what = match rng.u32(0..100) {
                 0..45 => {
-                    postgres.kill().await?;
+                    postgres.kill().await;
                     self.kills.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(down).await;
-                    postgres.serve().await?;
+                    postgres.run().await;
                     "Postgres killed"
                 }
                 45..65 => {
-                    postgres.stop().await?;
+                    postgres.stop().await;
                     tokio::time::sleep(down).await;
-                    postgres.serve().await?;
+                    postgres.run().await;
                     "Postgres restarted"
                 }
                 _ => {
-                    postgres.freeze(Duration::from_millis(rng.u64(1_000..5_000))).await?;
+                    postgres.freeze().await;
+                    tokio::time::sleep(Duration::from_millis(rng.u64(1_000..5_000))).await;
+                    postgres.thaw().await;
                     "Postgres frozen"
                 }
             };

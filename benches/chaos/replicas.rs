@@ -1,17 +1,17 @@
-//! Replicas of the service, each a process of its own at an address that stays.
+//! Replicas of the service, each a process with an address that stays the same.
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use reqwest::Client;
-use ringback::simulator;
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
-use super::processes::signal;
+use super::harness::processes::signal;
+use super::harness::{plain_http, serve_with};
 
 /// A start waits for Postgres, which may be down for some seconds.
 const START_PATIENCE: Duration = Duration::from_secs(120);
@@ -58,7 +58,7 @@ impl Replica {
             cxone_url: cxone_url.to_owned(),
             launch: launch.clone(),
             process: None,
-            http: Client::builder().timeout(Duration::from_secs(1)).build()?,
+            http: plain_http().timeout(Duration::from_secs(1)).build()?,
         })
     }
 
@@ -84,15 +84,16 @@ impl Replica {
     /// Stops it where it is, for so long.
     pub async fn freeze(&self, lasting: Duration) -> anyhow::Result<()> {
         let id = self.process.as_ref().and_then(Child::id).context("the replica is not running")?;
-        signal("STOP", &[id]).await?;
+        signal("STOP", &[id]).await;
         tokio::time::sleep(lasting).await;
-        signal("CONT", &[id]).await
+        signal("CONT", &[id]).await;
+        Ok(())
     }
 
     /// SIGTERM; none where it has not ended in time, and is killed.
     pub async fn drain(&mut self, within: Duration) -> anyhow::Result<Option<ExitStatus>> {
         let mut process = self.process.take().context("the replica is not running")?;
-        signal("TERM", &[process.id().context("the replica has ended")?]).await?;
+        signal("TERM", &[process.id().context("the replica has ended")?]).await;
         match tokio::time::timeout(within, process.wait()).await {
             Ok(status) => Ok(Some(status?)),
             Err(_) => {
@@ -113,30 +114,19 @@ impl Replica {
     }
 
     fn spawn(&self) -> anyhow::Result<Child> {
-        let known = simulator::Settings::default();
+        let quota = self.launch.quota.to_string();
+        let settings = [
+            ("LISTEN_ADDR", self.address.as_str()),
+            ("CXONE_REQUESTS_PER_MINUTE", &quota),
+            ("CXONE_TIMEOUT_MS", CXONE_TIMEOUT_MS),
+            ("CAMPAIGN_CHECK_MS", CAMPAIGN_CHECK_MS),
+            ("WFO_WEBHOOK_URL", &self.launch.receiver_url),
+            ("WFO_WEBHOOK_SECRET", WEBHOOK_SECRET),
+            ("WEBHOOKS_ALLOW_LOOPBACK", "true"),
+        ];
         let log = self.launch.logs.join(format!("replica-{}.log", self.index));
-        let child = Command::new(&self.launch.binary)
-            .arg("serve")
-            .env("DATABASE_URL", &self.launch.database_url)
-            .env("LISTEN_ADDR", &self.address)
-            .env("CXONE_BASE_URL", &self.cxone_url)
-            .env("CXONE_CLIENT_ID", known.client_id)
-            .env("CXONE_CLIENT_SECRET", known.client_secret)
-            .env("CXONE_REQUESTS_PER_MINUTE", self.launch.quota.to_string())
-            .env("CXONE_TIMEOUT_MS", CXONE_TIMEOUT_MS)
-            .env("CAMPAIGN_CHECK_MS", CAMPAIGN_CHECK_MS)
-            .env("WFO_WEBHOOK_URL", &self.launch.receiver_url)
-            .env("WFO_WEBHOOK_SECRET", WEBHOOK_SECRET)
-            .env("WEBHOOKS_ALLOW_LOOPBACK", "true")
-            .env("LOG_FORMAT", "json")
-            .env("RUST_LOG", "info")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::options().append(true).open(log)?)
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
-        Ok(child)
+        let mut command = serve_with(&self.launch.binary, &self.launch.database_url, &self.cxone_url, &settings);
+        Ok(command.stderr(File::options().append(true).open(log)?).process_group(0).spawn()?)
     }
 
     /// False where it ends instead, as it may while Postgres is away.
@@ -154,16 +144,4 @@ impl Replica {
         }
         Ok(false)
     }
-}
-
-/// A key with all that clients need, made by the program itself.
-pub async fn create_key(launch: &Launch) -> anyhow::Result<String> {
-    let mut command = Command::new(&launch.binary);
-    command.env("DATABASE_URL", &launch.database_url).args(["keys", "create", "--name", "chaos"]);
-    for scope in ["callbacks:write", "callbacks:read", "campaigns:write", "campaigns:read", "audit:read"] {
-        command.args(["--scope", scope]);
-    }
-    let output = command.output().await?;
-    ensure!(output.status.success(), "no key: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }

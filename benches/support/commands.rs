@@ -1,4 +1,4 @@
-//! Commands to a campaign: paused and resumed in turn, and how long each pause took; and what dialers report of it.
+//! Commands that pause and resume a campaign, and dialer events of it.
 
 use std::time::{Duration, Instant};
 
@@ -9,23 +9,22 @@ use ringback::clock::Clock;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use super::Outcome;
 use super::cxone::Cxone;
-use super::world::Outcome;
+use crate::harness::http_client;
 
 const CAMPAIGN: &str = "0192f0c4-1111-7000-8000-000000000001";
 
 /// Between a resume and the next pause.
 const REST: Duration = Duration::from_millis(100);
-/// How long CXone is waited for in the end; no pause takes as long.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long pauses took, in microseconds from just before each was sent.
 pub struct Pauses {
-    /// To CXone's receiving the PUT.
+    /// To the moment when CXone receives the PUT.
     pub puts: Histogram<u64>,
     /// To the answer.
     pub answers: Histogram<u64>,
-    /// Those that were answered before CXone had confirmed.
+    /// Pauses that were answered before CXone confirmed them.
     pub pending: u64,
 }
 
@@ -44,29 +43,29 @@ pub struct Commands {
 
 impl Commands {
     pub fn new(base_url: &str, key: &str) -> Self {
-        Self { http: Client::new(), url: format!("{base_url}/v1/campaigns/{CAMPAIGN}"), key: key.to_owned() }
+        Self { http: http_client(), url: format!("{base_url}/v1/campaigns/{CAMPAIGN}"), key: key.to_owned() }
     }
 
     /// Pauses and resumes a campaign in turn.
     pub async fn pauses(&self, cxone: &Cxone, count: u32) -> Outcome<Pauses> {
-        cxone.make_campaign(CAMPAIGN).await?;
+        cxone.change_campaign(CAMPAIGN, json!({"state": "ACTIVE"})).await;
         let mut pauses = Pauses::new()?;
         for _ in 0..count {
             tokio::time::sleep(REST).await;
-            cxone.forget().await?;
+            cxone.clear_received().await;
             let (sent_at, started_at) = (Clock::system().now(), Instant::now());
             let paused = self.send("pause", &pause()).await?;
             pauses.answers.record(micros(started_at.elapsed())?)?;
-            let told_at = cxone.told(CAMPAIGN, "PAUSED", PATIENCE).await?;
-            pauses.puts.record(micros(Duration::try_from(told_at.duration_since(sent_at)).unwrap_or_default())?)?;
+            let received_at = cxone.update_received_at(CAMPAIGN, "PAUSED").await;
+            pauses.puts.record(micros(Duration::try_from(received_at.duration_since(sent_at)).unwrap_or_default())?)?;
             pauses.pending += u64::from(paused["status"] != "applied");
             self.send("resume", &json!({"force": true})).await?;
-            cxone.is(CAMPAIGN, "ACTIVE", PATIENCE).await?;
+            cxone.campaign_when(CAMPAIGN, "ACTIVE").await;
         }
         Ok(pauses)
     }
 
-    /// Reports 1,000 events at a time, of a campaign with an answer rate; says how many were taken.
+    /// Reports 1,000 events at a time, of a campaign with an answer-rate guard. Returns how many were accepted.
     pub async fn report_events(&self, lasting: Duration, connections: usize) -> Outcome<u64> {
         let guard = json!({
             "enabled": false, "windowMs": 300_000, "minAnswerRate": 0.1, "minAttempts": 100, "pauseForMs": 600_000,

@@ -1,4 +1,4 @@
-//! The load: callbacks of ever new callers, and how long each POST took.
+//! The load: callbacks of new callers, and how long each POST takes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,28 +15,29 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::world::Outcome;
+use super::Outcome;
+use crate::harness::plain_http;
 
-/// The simulator has it.
+/// The simulator's default campaign.
 const CAMPAIGN: &str = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8";
-/// Every number of these is tried, from the first one on: area code 202, exchange 200 to 999.
+/// The first of the numbers tried in order: area code 202, exchanges 200 to 999.
 const FIRST_NUMBER: u32 = 2_000_000;
 
-/// What a caller prefers.
+/// The `Prefer` header.
 #[derive(Clone, Copy)]
 pub enum Prefer {
-    /// To be told how it went.
+    /// An answer when the callback is confirmed.
     Wait,
-    /// To be told that it is kept.
+    /// An answer when the callback is stored.
     Async,
 }
 
-/// What came of many POSTs.
+/// The results of many POSTs.
 pub struct Load {
-    /// In microseconds, each from just before it was sent.
+    /// In microseconds, from just before each request is sent.
     pub latencies: Histogram<u64>,
     pub statuses: BTreeMap<u16, u64>,
-    /// Those whose answer said that the text is sent.
+    /// Answers that say that the text message was sent.
     pub confirmed: u64,
     /// From the first one's start to the last one's end.
     pub took: Duration,
@@ -74,7 +75,7 @@ impl Posting {
         let now = Clock::system().now();
         let hours = |hours| (now + SignedDuration::from_hours(hours)).to_string();
         Ok(Self {
-            http: Client::builder().timeout(Duration::from_secs(60)).build()?,
+            http: plain_http().timeout(Duration::from_secs(60)).build()?,
             url: format!("{base_url}/v1/callbacks"),
             key: key.to_owned(),
             region: Region::parse("US").map_err(|fault| anyhow::anyhow!(fault.detail))?,
@@ -96,18 +97,18 @@ impl Posting {
 
     /// All in the same moment, each over a connection of its own; opening it is part of the latency.
     pub async fn at_once(&self, count: usize) -> Outcome<Load> {
-        let gun = Arc::new(Barrier::new(count + 1));
+        let start = Arc::new(Barrier::new(count + 1));
         let mut posting = JoinSet::new();
         for _ in 0..count {
-            let (posting_one, gun) = (self.clone(), Arc::clone(&gun));
+            let (posting_one, start) = (self.clone(), Arc::clone(&start));
             posting.spawn(async move {
-                gun.wait().await;
+                start.wait().await;
                 let mut load = Load::new()?;
                 posting_one.post(Prefer::Async, &mut load).await?;
                 Ok(load)
             });
         }
-        gun.wait().await;
+        start.wait().await;
         sum_up(posting).await
     }
 
@@ -165,7 +166,7 @@ impl Posting {
         })
     }
 
-    /// Someone who has not called before.
+    /// A number that was not used before.
     fn next_caller(&self) -> String {
         loop {
             let number = format!("+1202{}", self.next_number.fetch_add(1, Ordering::Relaxed));

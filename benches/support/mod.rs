@@ -1,4 +1,4 @@
-//! What the parts stand on.
+//! What the benchmarks share.
 
 pub mod commands;
 pub mod cores;
@@ -6,3 +6,6 @@ pub mod cxone;
 pub mod load;
 pub mod report;
 pub mod world;
+
+/// The result of every part.
+pub type Outcome<T = ()> = anyhow::Result<T>;

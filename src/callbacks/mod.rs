@@ -14,6 +14,8 @@ mod retry;
 mod risk_marker;
 mod store;
 mod worker;
+#[cfg(test)]
+mod worker_test;
 
 pub use api::routes;
 pub use attempt::{AttemptSettings, Attempts, WithoutForecast};

@@ -40,6 +40,13 @@ pub struct CallbackQueue {
     attempts: Attempts<CallbackStore, Arc<Cxone>>,
 }
 
+impl AttemptLease {
+    /// The lease of the latest claim of a callback.
+    pub fn of(callback: &Callback) -> Self {
+        Self { callback_id: callback.id, attempt: callback.attempts }
+    }
+}
+
 impl CallbackQueue {
     /// A queue whose jobs run as these attempts.
     pub fn new(attempts: Attempts<CallbackStore, Arc<Cxone>>) -> Self {
@@ -108,7 +115,7 @@ impl Queue for CallbackQueue {
     }
 
     fn lease(&self, job: &AttemptJob) -> AttemptLease {
-        AttemptLease { callback_id: job.callback.id, attempt: job.callback.attempts }
+        AttemptLease::of(&job.callback)
     }
 
     fn span(&self, job: &AttemptJob) -> tracing::Span {

@@ -7,9 +7,9 @@ mod ports;
 mod reconcile;
 mod store;
 
-pub use answer_rate::{AnswerRates, Counts, RateStore, Window};
+pub use answer_rate::{AnswerRateMonitor, AnswerRateStore, Window};
 pub use api::{Campaigns, LiveStates, SettingsRoutes, event_routes, routes, settings_routes};
-pub use model::{BusinessHours, CampaignSettings, PlacementRefusal, PlacementRules, Restrictions};
+pub use model::{BusinessHours, CampaignSettings, Counts, PlacementRefusal, PlacementRules, Restrictions};
 pub use ports::ScheduledCallbacks;
 pub use reconcile::{Conductor, CxoneDialer};
 pub use store::{CampaignStore, Claimed, HeldTime, SettingsStore};

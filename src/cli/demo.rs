@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::{Client, Response};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use strum::VariantArray as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
@@ -99,7 +100,8 @@ impl Demo {
         let service = tokio::spawn(service.run(listener));
 
         let store = KeyStore::new(db.clone());
-        let key = keys::create(&store, &clock, Actor::system("demo"), "demo".into(), Scope::ALL.to_vec(), None).await?;
+        let key =
+            keys::create(&store, &clock, Actor::system("demo"), "demo".into(), Scope::VARIANTS.to_vec(), None).await?;
         let (base_url, key) = (format!("http://{address}"), key.reveal().to_owned());
         let mut ivr = Ivr { http: Client::new(), base_url, key, webhooks };
 

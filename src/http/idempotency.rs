@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use super::body::read_body;
 use super::caller::Caller;
-use super::edge::{RequestInfo, panicked, rendered};
 use super::idempotency_store::{Claim, Found, KeptAnswer, KeyedAnswers, LEASE};
+use super::layers::{RequestInfo, panicked, rendered};
 use super::problem::{Problem, ProblemKind};
 use crate::clock::Clock;
 use crate::db::Db;

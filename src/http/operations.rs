@@ -10,6 +10,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
+use strum::VariantArray as _;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -110,7 +111,7 @@ async fn metrics(State(operations): State<Operations>) -> Response {
     params(("slug" = String, Path, description = "The last part of a problem's `type`")),
     responses((status = 200, body = String, content_type = "text/html"), (status = 404)))]
 async fn problem_page(PathParam(slug): PathParam<String>) -> Result<Html<String>, Problem> {
-    let kind = ProblemKind::ALL.into_iter().find(|kind| kind.slug() == slug);
+    let kind = ProblemKind::VARIANTS.iter().copied().find(|kind| kind.slug() == slug);
     let kind = kind.ok_or_else(|| Problem::not_found("problem type"))?;
     Ok(Html(format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>\

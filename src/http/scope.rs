@@ -1,81 +1,88 @@
-//! What a key may do.
+//! The scopes of API keys.
 
-use std::fmt;
-use std::str::FromStr;
+use strum::{AsRefStr, Display, EnumString, IntoStaticStr, VariantArray};
 
-macro_rules! scopes {
-    ($($name:ident = $text:literal: $doc:literal,)*) => {
-        /// One thing that a key may be allowed to do.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Scope {
-            $(#[doc = $doc] $name,)*
-        }
-
-        impl Scope {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// As keys and answers name it.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
-            }
-        }
-
-        /// The scopes as types, for routes to name the one that they need.
-        pub mod required {
-            $(#[doc = $doc] pub struct $name;
-
-            impl super::RequiredScope for $name {
-                const SCOPE: super::Scope = super::Scope::$name;
-            })*
-        }
-    };
+/// A permission that an API key can have.
+#[derive(
+    AsRefStr, Clone, Copy, Debug, Display, EnumString, Eq, IntoStaticStr, Ord, PartialEq, PartialOrd, VariantArray,
+)]
+#[strum(parse_err_ty = UnknownScope, parse_err_fn = unknown)]
+pub enum Scope {
+    /// Post and cancel callbacks.
+    #[strum(serialize = "callbacks:write")]
+    CallbacksWrite,
+    /// Read callbacks.
+    #[strum(serialize = "callbacks:read")]
+    CallbacksRead,
+    /// Pause and resume campaigns, and change their settings.
+    #[strum(serialize = "campaigns:write")]
+    CampaignsWrite,
+    /// Read campaigns.
+    #[strum(serialize = "campaigns:read")]
+    CampaignsRead,
+    /// Lift a compliance hold early, or resume outside the regulatory window.
+    #[strum(serialize = "campaigns:override")]
+    CampaignsOverride,
+    /// Report attempts and answers.
+    #[strum(serialize = "events:write")]
+    EventsWrite,
+    /// Read the audit log.
+    #[strum(serialize = "audit:read")]
+    AuditRead,
+    /// Create, change and delete webhook endpoints.
+    #[strum(serialize = "webhooks:write")]
+    WebhooksWrite,
+    /// Read webhook endpoints and deliveries.
+    #[strum(serialize = "webhooks:read")]
+    WebhooksRead,
 }
 
-/// A scope that a route asks for.
+impl Scope {
+    /// The scope as keys and responses name it.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// A text that names no scope.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such scope; the scopes are {}", Scope::VARIANTS.iter().map(Scope::as_ref).collect::<Vec<_>>().join(", "))]
+pub struct UnknownScope;
+
+fn unknown(_: &str) -> UnknownScope {
+    UnknownScope
+}
+
+/// A scope as a type, so that a handler can require it in its signature.
 pub trait RequiredScope: Send + Sync {
-    /// Which one.
     const SCOPE: Scope;
 }
 
-scopes! {
-    CallbacksWrite = "callbacks:write": "Post and cancel callbacks.",
-    CallbacksRead = "callbacks:read": "See callbacks.",
-    CampaignsWrite = "campaigns:write": "Pause and resume campaigns, and change their settings.",
-    CampaignsRead = "campaigns:read": "See campaigns.",
-    CampaignsOverride = "campaigns:override": "Lift a compliance hold early, or resume outside the regulatory window.",
-    EventsWrite = "events:write": "Report attempts and answers.",
-    AuditRead = "audit:read": "Read the audit log.",
-    WebhooksWrite = "webhooks:write": "Make, change and delete webhook endpoints.",
-    WebhooksRead = "webhooks:read": "See webhook endpoints and deliveries.",
-}
+/// The scopes that handlers require.
+pub mod required {
+    use super::{RequiredScope, Scope};
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+    macro_rules! required {
+        ($($scope:ident),*) => {
+            $(
+                #[doc = concat!("See [`Scope::", stringify!($scope), "`].")]
+                pub struct $scope;
+
+                impl RequiredScope for $scope {
+                    const SCOPE: Scope = Scope::$scope;
+                }
+            )*
+        };
     }
-}
 
-impl FromStr for Scope {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.iter().copied().find(|scope| scope.as_str() == text).ok_or_else(|| {
-            let known: Vec<_> = Self::ALL.iter().map(|scope| scope.as_str()).collect();
-            format!("no such scope; the scopes are {}", known.join(", "))
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_scope_is_read_back_from_its_text() {
-        for scope in Scope::ALL {
-            assert_eq!(scope.as_str().parse(), Ok(*scope));
-        }
-        assert!("callbacks:*".parse::<Scope>().is_err());
-    }
+    required!(
+        CallbacksWrite,
+        CallbacksRead,
+        CampaignsWrite,
+        CampaignsRead,
+        EventsWrite,
+        AuditRead,
+        WebhooksWrite,
+        WebhooksRead
+    );
 }

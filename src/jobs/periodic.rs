@@ -16,7 +16,12 @@ pub struct Periodic {
 
 impl Periodic {
     /// Runs `work` at the interval until `stop`, which also cancels a run. `failure` is logged where a run fails.
-    pub async fn run(self, stop: &CancellationToken, failure: &str, work: impl AsyncFn() -> Result<(), Error>) {
+    pub async fn run<F: Future<Output = Result<(), Error>>>(
+        self,
+        stop: &CancellationToken,
+        failure: &str,
+        work: impl Fn() -> F,
+    ) {
         let repeat = async {
             let mut timer = tokio::time::interval(self.every);
             loop {

@@ -77,6 +77,20 @@ pub struct Claimed {
     pub failing_since: Option<Timestamp>,
 }
 
+impl Claimed {
+    /// The lease of the claim.
+    pub fn lease(&self) -> DeliveryLease {
+        DeliveryLease { delivery: self.id, claim: self.claim }
+    }
+}
+
+/// Names the claim of a delivery.
+#[derive(Clone, Copy, Debug)]
+pub struct DeliveryLease {
+    pub delivery: Uuid,
+    pub claim: i32,
+}
+
 /// What came of one attempt.
 #[derive(Clone, Debug)]
 pub struct Attempt {

@@ -5,7 +5,7 @@ use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::endpoint::{Attempt, Claimed, DeliveryStatus, Endpoint, SealedSecrets, Verdict};
+use super::endpoint::{Attempt, Claimed, DeliveryLease, DeliveryStatus, Endpoint, SealedSecrets, Verdict};
 use super::event::EventType;
 use crate::audit::Entry;
 use crate::db::{CreatedPosition, Db, Page, PageRequest, SequencePosition};
@@ -468,11 +468,11 @@ impl WebhookStore {
     ///
     /// # Errors
     /// Where Postgres refuses.
-    pub async fn release(&self, claimed: &Claimed, due_at: Timestamp) -> Result<(), sqlx::Error> {
+    pub async fn release(&self, lease: &DeliveryLease, due_at: Timestamp) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "update webhook_deliveries set due_at = $3 where id = $1 and claims = $2 and status = 'pending'",
-            claimed.id,
-            claimed.claim,
+            lease.delivery,
+            lease.claim,
             due_at.to_sqlx() as _
         )
         .execute(&self.pool)

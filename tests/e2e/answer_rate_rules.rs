@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{DIALING, Loss, Lossy, Service, World, eventually, faults, pause_with};
+use crate::support::{DIALING, Loss, Proxy, Service, World, eventually, faults, pause_with, processes};
 
 /// In the parameters of the statement that shares counts, and of no other.
 const SHARED: &str = "\"window_ms\"";
@@ -74,7 +74,7 @@ impl World {
 #[tokio::test]
 async fn every_confirmed_start_begins_an_empty_window_in_every_replica() {
     let world = World::of_campaigns(&[]).await;
-    let way = Lossy::to(&world.database).await;
+    let way = Proxy::to(&world.database).await;
     let second = Service::at(&way.url, &world.cxone, &[]).await;
     let here = world.service.base_url.clone();
     world.set(&guard()).await;
@@ -89,7 +89,7 @@ async fn every_confirmed_start_begins_an_empty_window_in_every_replica() {
     world.stored_attempts_when(6).await;
     assert_eq!(world.command("pause", &pause_with(json!({}))).await.0, 200);
     world.resume().await;
-    way.mend();
+    way.heal();
     world.stored_attempts_when(96).await;
     world.attempts_when(0).await;
     eventually("the second replica to know of the start", async || {
@@ -146,7 +146,7 @@ async fn the_replica_that_loses_the_race_to_place_the_hold_keeps_monitoring() {
 #[tokio::test]
 async fn counts_whose_commit_was_not_answered_are_added_once() {
     let world = World::of_campaigns(&[]).await;
-    let way = Lossy::to(&world.database).await;
+    let way = Proxy::to(&world.database).await;
     let replica = Service::at(&way.url, &world.cxone, &[]).await;
     world.set(&guard_with(json!({"enabled": false}))).await;
 
@@ -160,7 +160,7 @@ async fn counts_whose_commit_was_not_answered_are_added_once() {
     world.report(&replica.base_url, 100, 0).await;
     way.lost_when(5).await;
     let unanswered = world.stored_attempts().await;
-    way.mend();
+    way.heal();
     world.attempts_when(141).await;
     world.report(&replica.base_url, 1_000, 0).await;
     world.attempts_when(1_141).await;
@@ -204,14 +204,14 @@ async fn windows_are_a_second_at_least_and_counts_a_million_at_most() {
 #[tokio::test]
 async fn events_received_before_the_end_are_shared_also_those_of_the_last_request() {
     let mut world = World::of_campaigns(&[]).await;
-    let way = Lossy::to(&world.database).await;
+    let way = Proxy::to(&world.database).await;
     let draining = Service::at(&way.url, &world.cxone, &[]).await;
     world.set(&guard_with(json!({"enabled": false}))).await;
     world.report(&draining.base_url, 1, 0).await;
     world.stored_attempts_when(1).await;
 
     let mut last = begin_report(&world, &draining).await;
-    draining.signal("-TERM").await;
+    draining.signal("TERM").await;
     let address = draining.base_url.trim_start_matches("http://").to_owned();
     eventually("the service to drain", async || match TcpStream::connect(&address).await {
         Ok(_) => Err("it listens".to_owned()),
@@ -225,8 +225,8 @@ async fn events_received_before_the_end_are_shared_also_those_of_the_last_reques
     let answer = end_report(&mut last).await;
     way.lost_when(3).await;
     let while_lost = world.stored_attempts().await;
-    way.mend();
-    let (status, _) = draining.terminate().await;
+    way.heal();
+    let status = draining.terminate().await;
 
     assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
     assert_eq!((while_lost, status.code()), (3, Some(0)));
@@ -274,12 +274,12 @@ async fn events_of_campaigns_without_an_answer_rate_leave_nothing_and_displace_n
         reports.buffer_unordered(16).for_each(async |status| assert_eq!(status, 202)).await;
     };
     report_invented(0, 500).await;
-    let (lines, memory) = (world.lines_of_metrics().await, world.service.resident_kib().await);
+    let (lines, memory) = (world.lines_of_metrics().await, processes::resident_kib(world.service.id()));
     report_invented(500, 4_500).await;
 
     assert_eq!(world.figures_in_metrics().await, Vec::<String>::new());
     assert_eq!(world.lines_of_metrics().await, lines);
-    let growth = world.service.resident_kib().await.saturating_sub(memory);
+    let growth = processes::resident_kib(world.service.id()).saturating_sub(memory);
     assert!(growth < 4 * 1024, "the service has grown by {growth} KiB");
     world.set(&guard()).await;
     eventually("the campaign with an answer rate to be watched", async || {
@@ -345,14 +345,14 @@ impl World {
 #[tokio::test]
 async fn a_guard_that_postgres_failed_tries_again_soon() {
     let world = World::of_campaigns(&[]).await;
-    let way = Lossy::to(&world.database).await;
+    let way = Proxy::to(&world.database).await;
     let replica = Service::at(&way.url, &world.cxone, &[]).await;
     world.set(&guard()).await;
 
     way.lose(Loss::Statement, "hold.placed");
     world.report(&replica.base_url, 100, 0).await;
     way.lost_when(2).await;
-    way.mend();
+    way.heal();
     tokio::time::timeout(Duration::from_secs(30), world.cxone.campaign_when(DIALING, "PAUSED")).await.unwrap();
 
     replica.kill().await;

@@ -1,7 +1,6 @@
 //! Many held campaigns are checked in turn, within the share of the quota that checks have.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
@@ -73,7 +72,7 @@ async fn a_thousand_held_campaigns_are_checked_in_turn_while_commands_proceed() 
     world.cxone.change_campaign(OTHER, json!({"state": "ACTIVE"})).await;
     let (status, _) = world.command("pause", &pause()).await;
     assert_eq!(status, 200);
-    world.service.signal("-KILL").await;
+    world.service.signal("KILL").await;
     seed(&world).await;
     world.service = Service::start(&world.database, &world.cxone, &[QUOTA, often]).await;
 
@@ -83,15 +82,11 @@ async fn a_thousand_held_campaigns_are_checked_in_turn_while_commands_proceed() 
         checks => Err(format!("{checks} checks")),
     })
     .await;
-    let from = Instant::now();
     let path = format!("/v1/campaigns/{OTHER}/pause");
     let (paused, answer) = world.command_to(&world.service.base_url, &path, &pause()).await;
     let callback = world.accept(&payload_from(0)).await;
     let scheduled = world.settled(&callback).await;
-    while from.elapsed() < Duration::from_secs(15) {
-        assert_all_quiet(&world).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+    assert_all_quiet(&world).await;
     let of_share = checked(&world).await;
     // … and all have their turn: many at once, where the quota allows it.
     let plenty = Service::start(&world.database, &world.cxone, &[("CXONE_REQUESTS_PER_MINUTE", "60000"), often]).await;

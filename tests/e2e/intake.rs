@@ -226,7 +226,7 @@ async fn a_callback_cancelled_while_it_is_worked_on_is_never_called() {
     let cancel = async |id: &str| world.answer(&format!("/v1/callbacks/{id}/cancel"), &json!({}), &[]).await;
     world.cxone.fault(json!({"route": "forecast", "kind": "latency", "latencyMs": 1000, "times": 1})).await;
     let id = world.accept(&payload()).await;
-    world.cxone.asked("forecast").await;
+    world.cxone.wait_for_request("forecast").await;
 
     let cancelled = cancel(&id).await;
     let (status, anew) = world.ask(&payload()).await;

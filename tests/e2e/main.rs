@@ -1,6 +1,6 @@
 //! The real binary against a real Postgres and the CXone simulator, over real sockets.
 //!
-//! Each test has a database, a simulator and a service of its own. `make test` brings the Postgres.
+//! Each test has its own database, simulator and service. `make test` starts the Postgres server.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
@@ -25,6 +25,8 @@ mod crashes;
 mod cxone_faults;
 mod edge;
 mod failures;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod hold_rules;
 mod holds;
 mod intake;

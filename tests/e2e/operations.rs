@@ -68,7 +68,7 @@ async fn without_postgres_the_service_lives_is_not_ready_and_says_so_until_it_is
     let mut line = Line::to(&database).await;
     let service = Service::at(&line.url, &cxone, &[]).await;
     let key = create_key(&database, &["callbacks:write", "callbacks:read", "audit:read"]).await;
-    let world = World { database, cxone, service, key, http: reqwest::Client::new() };
+    let world = World { database, cxone, service, key, http: crate::support::http_client() };
     let probe = async |path: &str| Answer::to(world.request(Method::GET, path)).await;
     assert_eq!(probe("/readyz").await.status, 200);
 

@@ -77,6 +77,7 @@ async fn an_unknown_contact_stays_unknown_until_cxone_resolves_it() {
 #[tokio::test]
 async fn an_unknown_contact_without_another_hour_keeps_its_time_and_ends_with_a_notice() {
     let world = World::start().await;
+    world.cxone.flatten_forecast(CAMPAIGN).await;
     world.contact_fault(json!({"kind": "drop"})).await;
     let (status, callback) = world.ask(&payload()).await;
     let id = text(&callback, "id");
@@ -102,6 +103,7 @@ async fn an_unknown_contact_without_another_hour_keeps_its_time_and_ends_with_a_
 #[tokio::test]
 async fn dispatch_time_is_the_time_that_cxone_has_also_after_a_second_placement() {
     let world = World::start().await;
+    world.cxone.flatten_forecast(CAMPAIGN).await;
     world.contact_fault(json!({"kind": "status", "status": 502})).await;
     let (status, first) = world.ask(&payload()).await;
     let id = text(&first, "id");
@@ -123,6 +125,7 @@ async fn dispatch_time_is_the_time_that_cxone_has_also_after_a_second_placement(
 #[tokio::test]
 async fn no_sms_names_a_time_that_cxone_may_not_have() {
     let world = World::start().await;
+    world.cxone.flatten_forecast(CAMPAIGN).await;
     world.contact_fault(json!({"kind": "status", "status": 502})).await;
     let (status, first) = world.ask(&payload()).await;
     let id = text(&first, "id");
@@ -149,6 +152,7 @@ async fn no_sms_names_a_time_that_cxone_may_not_have() {
 #[tokio::test]
 async fn a_start_that_passes_on_its_way_leads_to_a_new_placement() {
     let world = World::with(&[("CXONE_TIMEOUT_MS", "20000")]).await;
+    world.cxone.flatten_forecast(CAMPAIGN).await;
     // CXone finds that the start is not in the future.
     world.contact_fault(json!({"kind": "status", "status": 400})).await;
     let (status, callback) = world.ask_with(&with(begun(), 1), &[("prefer", "wait=20")]).await;

@@ -1,7 +1,5 @@
 //! Processes come and go: replicas that die, replicas that stop, many callbacks in the middle of it.
 
-use std::time::Duration;
-
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -49,7 +47,7 @@ async fn killed_before_a_text_is_out_nobody_claims_that_it_is() {
     let mut world = World::start().await;
     world.cxone.fault(json!({"route": "message", "kind": "hang"})).await;
     let id = world.accept(&payload()).await;
-    world.cxone.asked("message").await;
+    world.cxone.wait_for_request("message").await;
 
     world.service.kill().await;
     world.cxone.heal().await;
@@ -70,7 +68,7 @@ async fn what_a_dead_replica_held_another_finishes() {
     let mut world = World::start().await;
     world.cxone.fault(json!({"route": "contact", "kind": "hang", "times": 1})).await;
     let id = world.accept(&payload()).await;
-    world.cxone.asked("contact").await;
+    world.cxone.wait_for_request("contact").await;
     let other = Service::start(&world.database, &world.cxone, &[]).await;
 
     std::mem::replace(&mut world.service, other).kill().await;
@@ -88,7 +86,7 @@ async fn an_attempt_that_lost_its_callback_writes_nothing_over_the_one_that_has_
     let other = Service::start(&world.database, &world.cxone, &[]).await;
     world.cxone.fault(json!({"route": "contact", "kind": "latency", "latencyMs": 3000, "times": 1})).await;
     let id = world.accept(&payload()).await;
-    world.cxone.asked("contact").await;
+    world.cxone.wait_for_request("contact").await;
 
     // The lease ends under an attempt that is only slow: someone else takes the callback over and finishes it.
     world.database.end_leases().await;
@@ -102,7 +100,7 @@ async fn an_attempt_that_lost_its_callback_writes_nothing_over_the_one_that_has_
     assert_eq!(finished["confirmation"]["status"], "sent", "{finished}");
     assert_eq!((world.cxone.contacts().await.len(), world.cxone.messages().await.len()), (1, 1));
     // Whatever the slow one does with its answer, it is done by the time that its replica has drained.
-    let (status, _) = world.service.terminate().await;
+    let status = world.service.terminate().await;
     assert!(status.success());
     let kept = world.http.get(format!("{}/v1/callbacks/{id}", other.base_url)).bearer_auth(&world.key);
     assert_eq!(kept.send().await.unwrap().json::<Value>().await.unwrap(), finished);
@@ -128,9 +126,9 @@ async fn sigterm_answers_who_waits_and_finishes_what_runs() {
     })
     .await;
 
-    let (status, took) = service.terminate().await;
+    let status = service.terminate().await;
 
-    assert!(status.success() && took < Duration::from_secs(20), "{status} after {took:?}");
+    assert!(status.success(), "{status}");
     for answer in waiting {
         let answer = answer.await.unwrap().expect("no request is cut");
         assert!([201, 202].contains(&answer.status().as_u16()), "{answer:?}");
@@ -152,9 +150,9 @@ async fn sigterm_gives_back_what_it_cannot_finish() {
     })
     .await;
 
-    let (status, took) = world.service.terminate().await;
+    let status = world.service.terminate().await;
 
-    assert!(status.success() && took < Duration::from_secs(20), "{status} after {took:?}");
+    assert!(status.success(), "{status}");
     let held = "from callbacks where due_at is null or due_at > now() + interval '1 second'";
     assert_eq!(world.database.count(held).await, 0, "nobody has to wait for the leases of who has gone");
     world.database.drop().await;

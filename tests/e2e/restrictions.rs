@@ -274,7 +274,7 @@ const TWO_SPELLINGS: &str = r#"
 
 #[tokio::test]
 async fn rows_of_one_campaign_in_two_spellings_become_one_and_no_hold_or_callback_is_lost() {
-    let database = Database::create().await;
+    let database = Database::create_empty().await;
     MIGRATIONS.run_to(11, &database.pool).await.unwrap();
     let (lower, alone) = ("0192f0c4-abcd-7000-8000-00000000beef", "0192f0c4-abcd-7000-8000-00000000cafe");
     let upper = lower.to_uppercase();

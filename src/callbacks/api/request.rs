@@ -22,6 +22,7 @@ const MAX_LEAD: SignedDuration = SignedDuration::from_hours(90 * 24);
 #[derive(Debug, Deserialize, ToSchema, Validate)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = NewCallback)]
+#[expect(clippy::duplicated_attributes, reason = "each `schema` rule has its own attributes")]
 #[validate(context = "ParseContext<'v_a>")]
 #[validate(schema(function = "one_to_four_hours", skip_on_field_errors = false))]
 #[validate(schema(function = "inside_business_hours", use_context, skip_on_field_errors = false))]

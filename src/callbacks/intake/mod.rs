@@ -16,12 +16,11 @@ use uuid::Uuid;
 use super::model::{Callback, Confirmation, NewCallback, Status};
 use super::outcome::Waiters;
 use super::store::{CallbackStore, Inserted};
-use super::worker::{AttemptJob, Worker};
+use super::worker::{AttemptJob, AttemptLease, Worker};
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::campaigns::{PlacementRules, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::Class;
-use crate::db::release_in_background;
 use crate::http::{Problem, ProblemKind, RequestContext};
 use crate::types::{CampaignId, Region};
 
@@ -72,7 +71,8 @@ impl Callbacks {
         let entry = accepted_entry(&callback, context);
         let inserted = self.store.insert(vec![(&callback, entry)]).await;
         if inserted.is_err() && slot.is_some() {
-            self.release(&callback);
+            // It may be stored all the same, with a claim of this replica.
+            self.worker.release_later(AttemptLease::of(&callback));
         }
         match inserted?.remove(&callback.id) {
             Some(Inserted::Duplicate(existing)) => return Err(duplicate(existing)),
@@ -90,16 +90,6 @@ impl Callbacks {
             Some(Inserted::New | Inserted::Existing) | None => self.worker.wake(),
         }
         Ok(self.outcome_of(callback, waiter, deadline).await)
-    }
-
-    /// Releases the claim of this replica on a callback that may have been stored although the insert failed.
-    fn release(&self, callback: &Callback) {
-        let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
-        let (id, attempts) = (callback.id, callback.attempts);
-        release_in_background(move || {
-            let (store, now) = (Arc::clone(&store), clock.now());
-            async move { store.release(id, attempts, now).await }
-        });
     }
 }
 

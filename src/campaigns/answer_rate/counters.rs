@@ -1,232 +1,231 @@
-//! What one replica has counted of the campaigns whose answer rates are watched: those with `answerRate` settings. Of
-//! other campaigns nothing is kept but a short memory that they have none. Pure.
+//! The counters of one replica, for campaigns with `answerRate` settings. A campaign without these settings is only
+//! remembered for a second, so that its settings are not read for each request. Pure.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::store::{Shared, Watching};
-use super::window::{Counts, Guard, Step, Window};
+use super::guard_state::{BucketUpdate, GuardState, SharedCounts};
+use super::window::Window;
+use crate::campaigns::model::{AnswerRateGuard, Counts};
 use crate::types::CampaignId;
 
-/// Campaigns that one replica watches at a time. Each takes some kilobytes.
-const MOST_CAMPAIGNS: usize = 10_000;
-/// After so long the settings of a campaign without `answerRate` are read again.
-const UNWATCHED_FOR: Duration = Duration::from_secs(1);
-/// Campaigns without `answerRate` that are remembered at a time.
-const MOST_UNWATCHED: usize = 1_000;
-/// Events may still be on their way through the sharing for so long after they have left the window.
-const KEPT_AFTER: Duration = Duration::from_secs(1);
-/// After the figures have asked for a hold: until it is seen, or has failed to be placed.
-const PLACING: Duration = Duration::from_secs(5);
+/// The maximum number of campaigns that one replica monitors. Each takes a few kilobytes.
+const MAX_MONITORED: usize = 10_000;
+/// The settings of a campaign without `answerRate` are read again after this time.
+const UNMONITORED_FOR: Duration = Duration::from_secs(1);
+/// The maximum number of campaigns without `answerRate` that are remembered.
+const MAX_UNMONITORED: usize = 1_000;
+/// A campaign is monitored for this time after its last event has left the window, until all replicas have shared it.
+const KEEP_AFTER_WINDOW: Duration = Duration::from_secs(1);
+/// The time that placing a hold may take. After it, the guard may trip again.
+const PLACING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What happened in a dialer: so many attempts, so many answers, at one moment.
+/// Attempts and answers that a dialer reported for one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Happening {
+pub struct DialerSample {
     pub at: Timestamp,
     pub counts: Counts,
 }
 
-/// More campaigns with `answerRate` settings are reported on than one replica watches.
+/// This replica monitors the maximum number of campaigns already.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooManyCampaigns;
 
-/// What was counted in a step of a campaign's window, and under which settings and start.
-pub type Addition = (CampaignId, Watching, Step);
-
-/// A campaign whose figures ask for a hold.
+/// A campaign whose answer rate is too low.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trip {
-    pub id: CampaignId,
-    pub guard: Guard,
+pub struct GuardTrip {
+    pub campaign_id: CampaignId,
+    pub guard: AnswerRateGuard,
     pub counts: Counts,
 }
 
-/// What came of a look at what all replicas have shared.
+/// The result of [`Counters::refresh`].
 #[derive(Debug, Default, PartialEq)]
 pub struct Refreshed {
-    pub trips: Vec<Trip>,
-    /// Campaigns whose settings have lost their `answerRate`.
-    pub forgotten: Vec<CampaignId>,
+    pub trips: Vec<GuardTrip>,
+    /// Campaigns that no longer have `answerRate` settings.
+    pub unmonitored: Vec<CampaignId>,
 }
 
-/// A span of time, which ends also where the clock is set back.
+/// A period of time. It also ends when the clock is set back by more than its length.
 #[derive(Clone, Copy, Debug)]
-struct Span {
-    begins: Timestamp,
-    lasts: Duration,
+struct Period {
+    start: Timestamp,
+    length: Duration,
 }
 
-impl Span {
-    fn covers(&self, now: Timestamp) -> bool {
-        now.duration_since(self.begins).unsigned_abs() < self.lasts
+impl Period {
+    fn contains(&self, now: Timestamp) -> bool {
+        now.duration_since(self.start).unsigned_abs() < self.length
     }
 }
 
-struct Watched {
-    watching: Watching,
-    /// What all replicas had shared when this one last looked, and what it is sharing.
+struct CampaignCounter {
+    state: GuardState,
+    /// The counts of all replicas at the last refresh, and the counts that this replica has handed over since then.
     shared: Window,
-    /// What this replica has not shared yet.
-    fresh: Window,
+    /// The counts that this replica has not handed over yet.
+    unshared: Window,
     last_event: Timestamp,
-    /// The guard asks for nothing meanwhile.
-    quiet: Option<Span>,
+    /// The guard does not trip during this period.
+    guard_disabled: Option<Period>,
 }
 
-impl Watched {
-    fn new(watching: Watching, now: Timestamp) -> Self {
-        let (shared, fresh) = (Window::new(watching.window()), Window::new(watching.window()));
-        Self { watching, shared, fresh, last_event: now, quiet: None }
+impl CampaignCounter {
+    fn new(state: GuardState, now: Timestamp) -> Self {
+        let (shared, unshared) = (Window::new(state.window()), Window::new(state.window()));
+        Self { state, shared, unshared, last_event: now, guard_disabled: None }
     }
 
-    fn record(&mut self, happened: &[Happening], now: Timestamp) {
+    fn record(&mut self, samples: &[DialerSample], now: Timestamp) {
         self.last_event = now;
-        for happening in happened.iter().filter(|happening| happening.at >= self.watching.epoch) {
-            self.fresh.record(happening.at, now, happening.counts);
+        for sample in samples.iter().filter(|sample| sample.at >= self.state.counted_from) {
+            self.unshared.record(sample.at, now, sample.counts);
         }
     }
 
     fn counts(&mut self, now: Timestamp) -> Counts {
-        let (shared, fresh) = (self.shared.counts(now), self.fresh.counts(now));
-        Counts {
-            attempts: shared.attempts.saturating_add(fresh.attempts),
-            answers: shared.answers.saturating_add(fresh.answers),
-        }
+        self.shared.counts(now).saturating_add(self.unshared.counts(now))
     }
 
-    /// Takes in what all replicas have shared. What was counted before the campaign was started, or in a window of another
-    /// length, no longer counts.
-    fn refresh(&mut self, found: Shared, now: Timestamp) {
-        let was_started = found.watching.epoch != self.watching.epoch;
+    /// Replaces the shared counts. Counts from before a start of the campaign, or in a window of another length, are
+    /// dropped.
+    fn refresh(&mut self, shared: SharedCounts, now: Timestamp) {
+        let was_started = shared.state.counted_from != self.state.counted_from;
         if was_started {
-            self.quiet = None;
+            self.guard_disabled = None;
         }
-        if was_started || found.watching.window() != self.watching.window() {
-            self.fresh = Window::new(found.watching.window());
+        if was_started || shared.state.window() != self.state.window() {
+            self.unshared = Window::new(shared.state.window());
         }
-        self.shared = Window::new(found.watching.window());
-        for step in &found.steps {
-            self.shared.record(step.starts_at, now, step.counts);
+        self.shared = Window::new(shared.state.window());
+        for bucket in &shared.buckets {
+            self.shared.record(bucket.starts_at, now, bucket.counts);
         }
-        self.watching = found.watching;
+        self.state = shared.state;
     }
 
-    /// The guard, where the figures ask for its hold and nobody is placing it.
-    fn trips(&mut self, now: Timestamp) -> Option<(Guard, Counts)> {
+    /// The guard and the counts, if the guard trips now.
+    fn trip(&mut self, now: Timestamp) -> Option<(AnswerRateGuard, Counts)> {
         let counts = self.counts(now);
-        let is_quiet = self.watching.is_throttled || self.quiet.is_some_and(|quiet| quiet.covers(now));
-        let guard = self.watching.guard.filter(|guard| !is_quiet && guard.trips(counts))?;
-        self.quiet = Some(Span { begins: now, lasts: PLACING });
+        let is_disabled = self.state.is_throttled || self.guard_disabled.is_some_and(|period| period.contains(now));
+        let guard = self.state.guard.filter(|guard| !is_disabled && guard.is_tripped_by(counts))?;
+        self.guard_disabled = Some(Period { start: now, length: PLACING_TIMEOUT });
         Some((guard, counts))
     }
 
-    fn is_over(&self, now: Timestamp) -> bool {
-        now.duration_since(self.last_event).unsigned_abs() > self.watching.window() + KEPT_AFTER
+    fn is_idle(&self, now: Timestamp) -> bool {
+        now.duration_since(self.last_event).unsigned_abs() > self.state.window() + KEEP_AFTER_WINDOW
     }
 }
 
-/// The campaigns of which this replica has events.
+/// The counters of the campaigns for which this replica receives events.
 #[derive(Default)]
-pub struct Watchlist {
-    watched: HashMap<CampaignId, Watched>,
-    /// When these were found to have no `answerRate` settings.
-    unwatched: HashMap<CampaignId, Span>,
+pub struct Counters {
+    monitored: HashMap<CampaignId, CampaignCounter>,
+    /// Campaigns without `answerRate` settings, and how long this is assumed.
+    unmonitored: HashMap<CampaignId, Period>,
 }
 
-impl Watchlist {
-    /// Counts what happened in a campaign, or drops it where the campaign is known not to be watched. False where its
-    /// settings have to be read first.
-    pub fn count(&mut self, id: &CampaignId, happened: &[Happening], now: Timestamp) -> bool {
-        match self.watched.get_mut(id) {
-            Some(campaign) => {
-                campaign.record(happened, now);
+impl Counters {
+    /// Counts the samples, or drops them if the campaign is known to have no `answerRate` settings. Returns false if the
+    /// settings are not known: they must be added by [`Self::add_campaign`] first.
+    pub fn record(&mut self, id: &CampaignId, samples: &[DialerSample], now: Timestamp) -> bool {
+        match self.monitored.get_mut(id) {
+            Some(counter) => {
+                counter.record(samples, now);
                 true
             }
-            None => self.unwatched.get(id).is_some_and(|span| span.covers(now)),
+            None => self.unmonitored.get(id).is_some_and(|period| period.contains(now)),
         }
     }
 
-    /// Takes in the settings of a campaign, and what was shared of it: it is watched from here on where it has
-    /// `answerRate`.
+    /// Adds a campaign with its settings and the counts of all replicas. It is monitored if it has `answerRate` settings.
     ///
     /// # Errors
-    /// Where too many are.
-    pub fn meet(&mut self, id: &CampaignId, found: Shared, now: Timestamp) -> Result<(), TooManyCampaigns> {
-        if found.watching.guard.is_none() {
-            self.leave_unwatched(id, now);
+    /// If the maximum number of campaigns is monitored already.
+    pub fn add_campaign(
+        &mut self,
+        id: &CampaignId,
+        shared: SharedCounts,
+        now: Timestamp,
+    ) -> Result<(), TooManyCampaigns> {
+        if shared.state.guard.is_none() {
+            self.remember_unmonitored(id, now);
             return Ok(());
         }
-        self.unwatched.remove(id);
-        if self.watched.contains_key(id) {
+        self.unmonitored.remove(id);
+        if self.monitored.contains_key(id) {
             return Ok(());
         }
-        if self.watched.len() >= MOST_CAMPAIGNS {
+        if self.monitored.len() >= MAX_MONITORED {
             return Err(TooManyCampaigns);
         }
-        let mut campaign = Watched::new(found.watching, now);
-        campaign.refresh(found, now);
-        self.watched.insert(id.clone(), campaign);
+        let mut counter = CampaignCounter::new(shared.state, now);
+        counter.refresh(shared, now);
+        self.monitored.insert(id.clone(), counter);
         Ok(())
     }
 
-    fn leave_unwatched(&mut self, id: &CampaignId, now: Timestamp) {
-        if self.unwatched.len() >= MOST_UNWATCHED {
-            self.unwatched.retain(|_, span| span.covers(now));
+    fn remember_unmonitored(&mut self, id: &CampaignId, now: Timestamp) {
+        if self.unmonitored.len() >= MAX_UNMONITORED {
+            self.unmonitored.retain(|_, period| period.contains(now));
         }
-        if self.unwatched.len() >= MOST_UNWATCHED {
-            self.unwatched.clear();
+        if self.unmonitored.len() >= MAX_UNMONITORED {
+            self.unmonitored.clear();
         }
-        self.unwatched.insert(id.clone(), Span { begins: now, lasts: UNWATCHED_FOR });
+        self.unmonitored.insert(id.clone(), Period { start: now, length: UNMONITORED_FOR });
     }
 
-    /// The campaigns that are watched.
+    /// The monitored campaigns.
     pub fn ids(&self) -> Vec<CampaignId> {
-        self.watched.keys().cloned().collect()
+        self.monitored.keys().cloned().collect()
     }
 
-    /// Takes what is to be shared. It counts here all the same, until what all have shared is read.
-    pub fn take_fresh(&mut self) -> Vec<Addition> {
-        let mut taken = Vec::new();
-        for (id, campaign) in &mut self.watched {
-            for step in campaign.fresh.drain() {
-                taken.push((id.clone(), campaign.watching, step));
-                campaign.shared.record(step.starts_at, step.starts_at, step.counts);
+    /// Takes the counts that are not shared yet. They still count here until the next [`Self::refresh`].
+    pub fn take_unshared(&mut self) -> Vec<BucketUpdate> {
+        let mut updates = Vec::new();
+        for (id, counter) in &mut self.monitored {
+            for bucket in counter.unshared.drain() {
+                counter.shared.record(bucket.starts_at, bucket.starts_at, bucket.counts);
+                updates.push(BucketUpdate { campaign_id: id.clone(), state: counter.state, bucket });
             }
         }
-        taken
+        updates
     }
 
-    /// Takes in what all replicas have shared.
-    pub fn refresh(&mut self, mut found: HashMap<CampaignId, Shared>, now: Timestamp) -> Refreshed {
+    /// Replaces the shared counts of all campaigns, removes campaigns without recent events, and returns the guards that
+    /// trip.
+    pub fn refresh(&mut self, mut shared: HashMap<CampaignId, SharedCounts>, now: Timestamp) -> Refreshed {
         let mut refreshed = Refreshed::default();
-        self.watched.retain(|id, campaign| {
-            // One that was met just now is looked at next time.
-            let Some(found) = found.remove(id) else { return true };
-            if found.watching.guard.is_none() {
-                refreshed.forgotten.push(id.clone());
+        self.monitored.retain(|id, counter| {
+            // Absent if the campaign was added after the read. The next refresh includes it.
+            let Some(shared) = shared.remove(id) else { return true };
+            if shared.state.guard.is_none() {
+                refreshed.unmonitored.push(id.clone());
                 return false;
             }
-            campaign.refresh(found, now);
-            if let Some((guard, counts)) = campaign.trips(now) {
-                refreshed.trips.push(Trip { id: id.clone(), guard, counts });
+            counter.refresh(shared, now);
+            if let Some((guard, counts)) = counter.trip(now) {
+                refreshed.trips.push(GuardTrip { campaign_id: id.clone(), guard, counts });
             }
-            !campaign.is_over(now)
+            !counter.is_idle(now)
         });
         refreshed
     }
 
-    /// Nobody is placing a hold any more; the guard asks for none for so long.
-    pub fn placed(&mut self, id: &CampaignId, quiet_for: Duration, now: Timestamp) {
-        if let Some(campaign) = self.watched.get_mut(id) {
-            campaign.quiet = Some(Span { begins: now, lasts: quiet_for });
+    /// Ends the placement of a hold that a [`GuardTrip`] asked for. The guard does not trip again for `disabled_for`.
+    pub fn placement_finished(&mut self, id: &CampaignId, disabled_for: Duration, now: Timestamp) {
+        if let Some(counter) = self.monitored.get_mut(id) {
+            counter.guard_disabled = Some(Period { start: now, length: disabled_for });
         }
     }
 
-    /// What counts now, of each campaign.
-    pub fn figures(&mut self, now: Timestamp) -> Vec<(CampaignId, Counts)> {
-        self.watched.iter_mut().map(|(id, campaign)| (id.clone(), campaign.counts(now))).collect()
+    /// The current counts of each monitored campaign.
+    pub fn counts(&mut self, now: Timestamp) -> Vec<(CampaignId, Counts)> {
+        self.monitored.iter_mut().map(|(id, counter)| (id.clone(), counter.counts(now))).collect()
     }
 }
 

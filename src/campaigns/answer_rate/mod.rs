@@ -1,11 +1,13 @@
-//! The answer rate of each campaign, and the guard that pauses a campaign when its answer rate is low.
+//! The answer rate of each campaign: replicas count attempts and answers in memory, share them through Postgres, and
+//! pause a campaign whose answer rate is too low.
 
 mod counters;
+mod guard_state;
 mod monitor;
 mod store;
 mod window;
 
-pub use counters::Happening;
-pub use monitor::AnswerRates;
-pub use store::RateStore;
-pub use window::{Counts, DEFAULT_WINDOW, Guard, Window};
+pub use counters::DialerSample;
+pub use monitor::AnswerRateMonitor;
+pub use store::AnswerRateStore;
+pub use window::Window;

@@ -1,200 +1,200 @@
-//! The answer rates of the campaigns that have `answerRate` settings: counted in memory, shared through Postgres a few
-//! times a second, and watched by the guard.
+//! Shares the counters of this replica through Postgres a few times a second, and pauses campaigns whose answer rate is
+//! too low.
 //!
-//! A replica that dies loses what it had not yet shared: the events of less than [`SHARE_EVERY`].
+//! A replica that crashes loses the events that it has not shared yet: those of the last [`SHARE_EVERY`].
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use parking_lot::Mutex;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::counters::{Addition, Happening, TooManyCampaigns, Trip, Watchlist};
-use super::store::{RateStore, Watching};
-use super::window::{Counts, DEFAULT_WINDOW};
+use super::counters::{Counters, DialerSample, GuardTrip, TooManyCampaigns};
+use super::guard_state::BucketUpdate;
+use super::store::AnswerRateStore;
 use crate::audit::Actor;
-use crate::campaigns::model::{Command, Hold, Order, PauseReason, Refusal, Report, Trigger};
+use crate::campaigns::model::{Command, Counts, Hold, Order, PauseReason, Refusal, Report, Trigger};
 use crate::campaigns::reconcile::{Conductor, Halt, report_on};
 use crate::clock::Clock;
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
 
-/// How often replicas tell each other what they have counted.
+/// How often a replica shares its counts and reads those of all replicas.
 const SHARE_EVERY: Duration = Duration::from_millis(250);
-/// After the last request, what was counted is shared within this, or lost.
-const LAST_SHARE: Duration = Duration::from_secs(4);
-/// How long CXone is given to confirm a pause before the guard leaves it to the conductor.
+/// The time limit for sharing the last counts at shutdown.
+const LAST_SHARE_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long the guard waits for CXone to confirm a pause. Afterwards the reconciler retries it.
 const PAUSE_WAIT: Duration = Duration::from_secs(5);
-/// After the campaign was found not to be running, the guard is quiet for so long.
-const QUIET: Duration = Duration::from_secs(60);
-/// After Postgres failed, it tries again so soon.
-const RETRY: Duration = Duration::from_secs(1);
-/// How often steps that have left their windows are deleted.
+/// How long the guard is disabled after its hold was refused, for example because the campaign is not running.
+const DISABLED_AFTER_REFUSAL: Duration = Duration::from_secs(60);
+/// How long the guard is disabled after its hold could not be stored.
+const DISABLED_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How often expired buckets are deleted.
 const PURGE_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
-/// What this replica shares: one numbered batch after the other.
-struct Sharing {
-    /// This run of this replica.
-    replica: Uuid,
-    /// Of the last batch.
+/// The updates that this replica shares, in numbered batches.
+struct Batches {
+    /// Identifies this run of this replica.
+    replica_id: Uuid,
+    /// The number of the last batch.
     number: i64,
-    /// That batch, until Postgres has said that it has it: it is sent again as it is, since it may have been committed.
-    unanswered: Vec<Addition>,
-    purge_at: Timestamp,
+    /// The last batch, until Postgres confirms it. It may have been committed without an answer, so it is sent again under
+    /// the same number.
+    unconfirmed: Vec<BucketUpdate>,
 }
 
-/// Counts events, and watches the rates.
-pub struct AnswerRates {
-    watchlist: Mutex<Watchlist>,
-    store: RateStore,
+/// Counts dialer events and pauses campaigns whose answer rate is too low.
+pub struct AnswerRateMonitor {
+    counters: Mutex<Counters>,
+    store: AnswerRateStore,
     conductor: Arc<Conductor>,
     clock: Clock,
 }
 
-impl AnswerRates {
-    /// With nothing counted yet.
-    pub fn new(store: RateStore, conductor: Arc<Conductor>, clock: Clock) -> Self {
-        Self { watchlist: Mutex::default(), store, conductor, clock }
+impl AnswerRateMonitor {
+    /// A monitor with empty counters.
+    pub fn new(store: AnswerRateStore, conductor: Arc<Conductor>, clock: Clock) -> Self {
+        Self { counters: Mutex::default(), store, conductor, clock }
     }
 
-    /// Counts what happened in a campaign, where it has `answerRate` settings.
+    /// Counts the samples of a campaign if it has `answerRate` settings, and drops them otherwise.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked for the settings of a campaign that this replica does not know.
-    pub async fn count(
+    /// If the settings of the campaign are not known and Postgres fails.
+    pub async fn record(
         &self,
         id: &CampaignId,
-        happened: &[Happening],
+        samples: &[DialerSample],
     ) -> Result<Result<(), TooManyCampaigns>, sqlx::Error> {
-        if self.lock().count(id, happened, self.clock.now()) {
+        if self.counters.lock().record(id, samples, self.clock.now()) {
             return Ok(Ok(()));
         }
-        let found = self.store.shared(std::slice::from_ref(id), self.clock.now()).await?.remove(id).unwrap_or_default();
+        let mut shared = self.store.shared_counts(std::slice::from_ref(id), self.clock.now()).await?;
         let now = self.clock.now();
-        let mut watchlist = self.lock();
-        let met = watchlist.meet(id, found, now);
-        if met.is_ok() {
-            watchlist.count(id, happened, now);
+        let mut counters = self.counters.lock();
+        let added = counters.add_campaign(id, shared.remove(id).unwrap_or_default(), now);
+        if added.is_ok() {
+            counters.record(id, samples, now);
         }
-        Ok(met)
+        Ok(added)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Watchlist> {
-        self.watchlist.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The figures of the watched campaigns, in the format of Prometheus. Nothing is kept of a campaign that is not watched
-    /// any more.
+    /// The counts of the monitored campaigns in Prometheus's text format. Campaigns that are no longer monitored are left
+    /// out.
     pub fn metrics(&self) -> String {
-        let figures = self.lock().figures(self.clock.now());
+        let counts = self.counters.lock().counts(self.clock.now());
         let recorder = PrometheusBuilder::new().build_recorder();
-        metrics::with_local_recorder(&recorder, || figures.iter().for_each(|(id, counts)| report(id, *counts)));
+        metrics::with_local_recorder(&recorder, || {
+            describe_metrics();
+            counts.iter().for_each(|(id, counts)| set_gauges(id, *counts));
+        });
         recorder.handle().render()
     }
 
-    /// Shares and watches until the last request has been answered; then shares once more.
+    /// Shares counts and checks the guards until `last_request` is cancelled; then shares the last counts.
     pub async fn run(self: Arc<Self>, last_request: CancellationToken) {
-        let mut sharing =
-            Sharing { replica: self.clock.new_id(), number: 0, unanswered: Vec::new(), purge_at: Timestamp::MIN };
+        let mut batches = Batches { replica_id: self.clock.new_id(), number: 0, unconfirmed: Vec::new() };
+        let mut purge_at = Timestamp::MIN;
         let mut timer = interval(SHARE_EVERY);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while last_request.run_until_cancelled(timer.tick()).await.is_some() {
-            if let Err(error) = self.share(&mut sharing).await {
-                tracing::error!(error = %error, "answer rates are not shared");
+            if self.clock.now() >= purge_at {
+                purge_at = self.clock.now() + PURGE_EVERY;
+                self.spawn_purge();
+            }
+            if let Err(error) = self.share(&mut batches).await {
+                tracing::error!(error = %error, "could not share the counts of dialer events");
             }
         }
-        if timeout(LAST_SHARE, self.share_last(&mut sharing, &mut timer)).await.is_err() {
-            tracing::error!("the last events of campaigns were not shared");
+        if timeout(LAST_SHARE_TIMEOUT, self.share_last(&mut batches, &mut timer)).await.is_err() {
+            tracing::error!("the last dialer events were not shared and are lost");
         }
     }
 
-    async fn share_last(&self, sharing: &mut Sharing, timer: &mut Interval) {
-        while let Err(error) = self.add_fresh(sharing).await {
-            tracing::warn!(error = %error, "the last events of campaigns are not shared yet");
+    async fn share_last(&self, batches: &mut Batches, timer: &mut Interval) {
+        while let Err(error) = self.add_unshared(batches).await {
+            tracing::warn!(error = %error, "could not share the last dialer events; retrying");
             timer.tick().await;
         }
     }
 
-    /// Tells Postgres what was counted, learns what others have, and pauses what has to be.
-    async fn share(self: &Arc<Self>, sharing: &mut Sharing) -> Result<(), sqlx::Error> {
-        self.purge(&mut sharing.purge_at);
-        self.add_fresh(sharing).await?;
-        let ids = self.lock().ids();
+    /// Adds the counts of this replica, reads those of all replicas, and pauses the campaigns whose guard trips.
+    async fn share(self: &Arc<Self>, batches: &mut Batches) -> Result<(), sqlx::Error> {
+        self.add_unshared(batches).await?;
+        let ids = self.counters.lock().ids();
         if ids.is_empty() {
             return Ok(());
         }
         let now = self.clock.now();
-        let found = self.store.shared(&ids, now).await?;
-        let refreshed = self.lock().refresh(found, now);
+        let shared = self.store.shared_counts(&ids, now).await?;
+        let refreshed = self.counters.lock().refresh(shared, now);
         for trip in refreshed.trips {
-            let rates = Arc::clone(self);
-            tokio::spawn(async move { rates.throttle(trip, now).await });
+            let monitor = Arc::clone(self);
+            tokio::spawn(async move { monitor.place_hold(trip, now).await });
         }
-        if !refreshed.forgotten.is_empty() {
-            self.store.forget(&refreshed.forgotten).await?;
-        }
-        Ok(())
-    }
-
-    /// Shares a batch that was not answered, and then what was counted since.
-    async fn add_fresh(&self, sharing: &mut Sharing) -> Result<(), sqlx::Error> {
-        self.send(sharing).await?;
-        sharing.unanswered = self.lock().take_fresh();
-        if !sharing.unanswered.is_empty() {
-            sharing.number += 1;
-        }
-        self.send(sharing).await
-    }
-
-    async fn send(&self, sharing: &mut Sharing) -> Result<(), sqlx::Error> {
-        if !sharing.unanswered.is_empty() {
-            self.store.add(sharing.replica, sharing.number, &sharing.unanswered).await?;
-            sharing.unanswered.clear();
+        if !refreshed.unmonitored.is_empty() {
+            self.store.delete_unmonitored(&refreshed.unmonitored).await?;
         }
         Ok(())
     }
 
-    /// Beside the sharing, which must not wait for it.
-    fn purge(&self, purge_at: &mut Timestamp) {
-        let now = self.clock.now();
-        if now < *purge_at {
-            return;
+    /// Sends the unconfirmed batch again, if any, and then a new one.
+    async fn add_unshared(&self, batches: &mut Batches) -> Result<(), sqlx::Error> {
+        self.send(batches).await?;
+        batches.unconfirmed = self.counters.lock().take_unshared();
+        if !batches.unconfirmed.is_empty() {
+            batches.number += 1;
         }
-        *purge_at = now + PURGE_EVERY;
-        let store = self.store.clone();
+        self.send(batches).await
+    }
+
+    async fn send(&self, batches: &mut Batches) -> Result<(), sqlx::Error> {
+        if !batches.unconfirmed.is_empty() {
+            self.store.add(batches.replica_id, batches.number, &batches.unconfirmed).await?;
+            batches.unconfirmed.clear();
+        }
+        Ok(())
+    }
+
+    /// In a task of its own, so that it does not delay the sharing.
+    fn spawn_purge(&self) {
+        let (store, now) = (self.store.clone(), self.clock.now());
         tokio::spawn(async move {
             if let Err(error) = store.purge(now).await {
-                tracing::warn!(error = %error, "old steps of answer rates were not deleted");
+                tracing::warn!(error = %error, "could not delete expired answer rate buckets");
             }
         });
     }
 
-    /// Places the hold, as a command of Ringback's own. The guard goes on watching whoever has placed it: the stored hold
-    /// keeps it quiet, and the next low rate after that asks for another.
-    async fn throttle(&self, trip: Trip, now: Timestamp) {
-        let Trip { id, guard, counts } = trip;
+    /// Places the hold of a guard as a command of Ringback. While the hold is in place the guard does not trip, in any
+    /// replica.
+    async fn place_hold(&self, trip: GuardTrip, now: Timestamp) {
+        let GuardTrip { campaign_id: id, guard, counts } = trip;
         tracing::warn!(campaign.id = %id, campaign.attempts = counts.attempts, campaign.answers = counts.answers,
-            "the answer rate has fallen under its floor");
-        let order = self.order(guard.pause_for(), counts, now);
-        let commanded = match self.conductor.with_affected_callbacks(&id, order).await {
+            "the answer rate is too low; pausing the campaign");
+        let order = self.pause_order(guard.pause_for(), counts, now);
+        let outcome = match self.conductor.with_affected_callbacks(&id, order).await {
             Ok(order) => self.conductor.command(&id, order, PAUSE_WAIT).await,
             Err(error) => Err(error.into()),
         };
-        let quiet_for = quiet_after(&commanded);
-        match commanded {
+        let disabled_for = disabled_after(&outcome);
+        match outcome {
             Ok(report) => report_on(&report),
             Err(Halt::Refused(refusal)) => {
-                tracing::info!(campaign.id = %id, reason = refusal.slug(), "the campaign is not throttled");
+                tracing::info!(campaign.id = %id, reason = refusal.slug(), "the pause for a low answer rate was refused");
             }
-            Err(error) => tracing::error!(campaign.id = %id, error = %error, "the campaign could not be throttled"),
+            Err(error) => {
+                tracing::error!(campaign.id = %id, error = %error, "could not pause the campaign for a low answer rate");
+            }
         }
-        self.lock().placed(&id, quiet_for, self.clock.now());
+        self.counters.lock().placement_finished(&id, disabled_for, self.clock.now());
     }
 
-    fn order(&self, pause_for: Duration, counts: Counts, now: Timestamp) -> Order {
+    fn pause_order(&self, pause_for: Duration, counts: Counts, now: Timestamp) -> Order {
         let by = Actor::system("answer-rate");
         let hold = Hold {
             id: self.clock.new_id(),
@@ -225,24 +225,26 @@ impl AnswerRates {
     }
 }
 
-/// For how long the guard asks for no other hold. None where there is one: it keeps the guard quiet itself.
-fn quiet_after(commanded: &Result<Report, Halt>) -> Duration {
-    match commanded {
+/// How long the guard is disabled after a pause. A hold that is in place disables the guard itself.
+fn disabled_after(outcome: &Result<Report, Halt>) -> Duration {
+    match outcome {
         Ok(_) | Err(Halt::Refused(Refusal::Throttled) | Halt::Repeated(_)) => Duration::ZERO,
-        Err(Halt::Refused(_)) => QUIET,
-        Err(Halt::LeaseLost | Halt::Database(_)) => RETRY,
+        Err(Halt::Refused(_)) => DISABLED_AFTER_REFUSAL,
+        Err(Halt::LeaseLost | Halt::Database(_)) => DISABLED_AFTER_FAILURE,
     }
 }
 
-impl Watching {
-    /// The length of the window.
-    pub fn window(&self) -> Duration {
-        self.guard.map_or(DEFAULT_WINDOW, |guard| guard.window())
-    }
+fn describe_metrics() {
+    metrics::describe_gauge!("ringback_campaign_attempts", "Attempts of the campaign in its answer rate window");
+    metrics::describe_gauge!("ringback_campaign_answers", "Answers of the campaign in its answer rate window");
+    metrics::describe_gauge!(
+        "ringback_campaign_answer_rate",
+        "Answers / attempts in the campaign's answer rate window, 0 to 1; NaN without an attempt"
+    );
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-fn report(id: &CampaignId, counts: Counts) {
+fn set_gauges(id: &CampaignId, counts: Counts) {
     let campaign = id.to_string();
     metrics::gauge!("ringback_campaign_attempts", "campaign" => campaign.clone()).set(counts.attempts as f64);
     metrics::gauge!("ringback_campaign_answers", "campaign" => campaign.clone()).set(counts.answers as f64);
@@ -255,15 +257,15 @@ mod tests {
     use crate::cxone::CampaignState;
 
     #[test]
-    fn the_guard_goes_on_at_once_after_a_lost_race_and_soon_after_a_failure() {
-        for (halt, quiet_for) in [
+    fn the_guard_is_disabled_for_a_time_that_depends_on_the_outcome_of_the_pause() {
+        for (halt, disabled_for) in [
             (Halt::Refused(Refusal::Throttled), Duration::ZERO),
-            (Halt::Refused(Refusal::NotRunning(CampaignState::Inactive)), QUIET),
-            (Halt::Refused(Refusal::Unknown), QUIET),
-            (Halt::LeaseLost, RETRY),
-            (Halt::Database(sqlx::Error::PoolTimedOut), RETRY),
+            (Halt::Refused(Refusal::NotRunning(CampaignState::Inactive)), DISABLED_AFTER_REFUSAL),
+            (Halt::Refused(Refusal::Unknown), DISABLED_AFTER_REFUSAL),
+            (Halt::LeaseLost, DISABLED_AFTER_FAILURE),
+            (Halt::Database(sqlx::Error::PoolTimedOut), DISABLED_AFTER_FAILURE),
         ] {
-            assert_eq!(quiet_after(&Err(halt)), quiet_for);
+            assert_eq!(disabled_after(&Err(halt)), disabled_for);
         }
     }
 }

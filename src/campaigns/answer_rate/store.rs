@@ -1,201 +1,144 @@
-//! What dialers did, in Postgres: small additions, and what they come to.
+//! Answer rate buckets in Postgres.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use serde::Serialize;
-use serde_json::json;
+use serde::{Deserialize as _, Serialize};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::counters::Addition;
-use super::window::{Counts, Guard, Step};
-use crate::campaigns::model::CampaignSettings;
+use super::guard_state::{BucketUpdate, GuardState, SharedCounts};
+use super::window::Bucket;
+use crate::campaigns::model::{CampaignSettings, Counts};
 use crate::db::{Db, purge_in_steps};
 use crate::types::CampaignId;
 
-/// Far beyond what any dialer does in a window, and two of them fit a bigint.
-const MOST: i64 = 1 << 61;
-/// Steps that one statement deletes.
+/// The maximum of a stored count. Far more than any dialer reaches, and the sum of two fits a bigint.
+const MAX_COUNT: i64 = 1 << 61;
+/// The number of buckets that one statement deletes.
 const PURGE_STEP: u64 = 5_000;
 
-/// What is watched of a campaign.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Watching {
-    /// As its settings have it.
-    pub guard: Option<Guard>,
-    /// Events from before do not count.
-    pub epoch: Timestamp,
-    /// The guard's hold is in place.
-    pub is_throttled: bool,
-}
-
-/// What all replicas have shared of a campaign.
-#[derive(Clone, Debug, Default)]
-pub struct Shared {
-    pub watching: Watching,
-    pub steps: Vec<Step>,
-}
-
-/// The table of steps.
+/// The tables of answer rate buckets and of batches.
 #[derive(Clone, Debug)]
-pub struct RateStore {
-    pool: Db,
+pub struct AnswerRateStore {
+    db: Db,
 }
 
-#[derive(Serialize)]
-struct Row<'a> {
-    campaign_id: &'a CampaignId,
-    window_ms: i64,
-    epoch: Timestamp,
-    starts_at: Timestamp,
-    counts_until: Timestamp,
-    attempts: i64,
-    answers: i64,
-}
-
-impl RateStore {
-    /// Over this database.
-    pub fn new(pool: Db) -> Self {
-        Self { pool }
+impl AnswerRateStore {
+    pub fn new(db: Db) -> Self {
+        Self { db }
     }
 
-    /// Adds a replica's next batch to the steps; nothing, where a batch of this number has been added already. So a batch
-    /// whose answer was lost may be sent again.
+    /// Adds a batch of updates to the buckets. Does nothing if the replica has added a batch of this number already, so a
+    /// batch may be sent again after an error.
     ///
     /// # Errors
-    /// Where Postgres refuses, or does not answer; it may have been added all the same.
-    pub async fn add(&self, replica: Uuid, number: i64, batch: &[Addition]) -> Result<(), sqlx::Error> {
-        let rows: Vec<_> = batch.iter().map(|(id, watching, step)| row(id, watching, step)).collect();
-        // In one order everywhere, so that replicas wait for each other and never lock each other. Nobody waits for the
-        // disk: these are counters, not records.
+    /// If Postgres fails. The batch may have been added.
+    pub async fn add(&self, replica_id: Uuid, number: i64, batch: &[BucketUpdate]) -> Result<(), sqlx::Error> {
+        let rows: Vec<_> = batch.iter().map(BucketRow::from).collect();
+        // Sorted, so that replicas do not deadlock. Not synced to disk: these are counters, not records.
         sqlx::query!(
-            "with quick as materialized (select set_config('synchronous_commit', 'off', true) as setting),
-             turn as (
-                 insert into answer_rate_shares as last (replica, batch, shared_at)
-                 select $3, $4, clock_timestamp() from quick
-                 on conflict (replica) do update set batch = excluded.batch, shared_at = excluded.shared_at
-                     where last.batch < excluded.batch
-                 returning replica
+            "with unsynced as materialized (select set_config('synchronous_commit', 'off', true)),
+             batch as (
+                 insert into answer_rate_batches as known (replica_id, last_batch, added_at)
+                 select $3, $4, clock_timestamp() from unsynced
+                 on conflict (replica_id) do update set last_batch = excluded.last_batch, added_at = excluded.added_at
+                     where known.last_batch < excluded.last_batch
+                 returning replica_id
              ),
-             given as (
-                 select r.* from jsonb_to_recordset($1) as r(campaign_id text, window_ms bigint, epoch timestamptz,
-                     starts_at timestamptz, counts_until timestamptz, attempts bigint, answers bigint), turn
-                 order by campaign_id, window_ms, epoch, starts_at
+             updates as (
+                 select u.* from jsonb_to_recordset($1) as u(campaign_id text, window_ms bigint, counted_from timestamptz,
+                     starts_at timestamptz, counts_until timestamptz, attempts bigint, answers bigint), batch
+                 order by campaign_id, window_ms, counted_from, starts_at
              )
-             insert into answer_rate_buckets as kept
-                 (campaign_id, window_ms, epoch, starts_at, counts_until, attempts, answers)
-             select campaign_id, window_ms, epoch, starts_at, counts_until, attempts, answers from given
-             on conflict (campaign_id, window_ms, epoch, starts_at) do update set
-                 attempts = least(kept.attempts + excluded.attempts, $2),
-                 answers = least(kept.answers + excluded.answers, $2)",
+             insert into answer_rate_buckets as known
+                 (campaign_id, window_ms, counted_from, starts_at, counts_until, attempts, answers)
+             select campaign_id, window_ms, counted_from, starts_at, counts_until, attempts, answers from updates
+             on conflict (campaign_id, window_ms, counted_from, starts_at) do update set
+                 attempts = least(known.attempts + excluded.attempts, $2),
+                 answers = least(known.answers + excluded.answers, $2)",
             json!(rows),
-            MOST,
-            replica,
+            MAX_COUNT,
+            replica_id,
             number
         )
-        .execute(&self.pool)
+        .execute(&self.db)
         .await
         .map(drop)
     }
 
-    /// Deletes what was shared of campaigns whose settings have no `answerRate` any more.
+    /// Deletes the buckets of those of these campaigns that have no `answerRate` settings.
     ///
     /// # Errors
-    /// Where Postgres refuses.
-    pub async fn forget(&self, ids: &[CampaignId]) -> Result<(), sqlx::Error> {
-        let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    /// If Postgres fails.
+    pub async fn delete_unmonitored(&self, ids: &[CampaignId]) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "delete from answer_rate_buckets as b where b.campaign_id = any($1) and not exists (
                  select from campaign_settings as s
                  where s.campaign_id = b.campaign_id and s.settings -> 'answerRate' <> 'null'
              )",
-            &names
+            &texts(ids)
         )
-        .execute(&self.pool)
+        .execute(&self.db)
         .await
         .map(drop)
     }
 
-    /// What is watched of these campaigns, and the steps that still count.
+    /// The state of each campaign's guard, and the buckets that are in its window.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
-    pub async fn shared(&self, ids: &[CampaignId], now: Timestamp) -> Result<HashMap<CampaignId, Shared>, sqlx::Error> {
-        let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let rows = sqlx::query!(
-            r#"select named.campaign_id as "campaign_id!", c.counted_from as "counted_from?", s.settings as "settings?",
+    /// If Postgres fails.
+    pub async fn shared_counts(
+        &self,
+        ids: &[CampaignId],
+        now: Timestamp,
+    ) -> Result<HashMap<CampaignId, SharedCounts>, sqlx::Error> {
+        let rows = sqlx::query_as!(
+            StoredRow,
+            r#"select wanted.campaign_id as "campaign_id!", c.counted_from as "counted_from?", s.settings as "settings?",
                    exists (
-                       select from campaign_holds as h where h.campaign_id = named.campaign_id
+                       select from campaign_holds as h where h.campaign_id = wanted.campaign_id
                          and h.lifted_at is null and h.triggered_by = 'SLIDING_WINDOW_THROTTLE'
                    ) as "is_throttled!",
-                   b.window_ms as "window_ms?", b.epoch as "epoch?", b.starts_at as "starts_at?",
-                   b.counts_until as "counts_until?", b.attempts as "attempts?", b.answers as "answers?"
-               from unnest($1::text[]) as named(campaign_id)
+                   b.window_ms as "bucket_window_ms?", b.counted_from as "bucket_counted_from?",
+                   b.starts_at as "starts_at?", b.counts_until as "counts_until?", b.attempts as "attempts?",
+                   b.answers as "answers?"
+               from unnest($1::text[]) as wanted(campaign_id)
                left join campaigns as c using (campaign_id)
                left join campaign_settings as s using (campaign_id)
-               left join answer_rate_buckets as b on b.campaign_id = named.campaign_id and b.counts_until > $2"#,
-            &names,
+               left join answer_rate_buckets as b on b.campaign_id = wanted.campaign_id and b.counts_until > $2"#,
+            &texts(ids),
             now.to_sqlx() as _
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.db)
         .await?;
-        let mut found: HashMap<CampaignId, Shared> = HashMap::with_capacity(ids.len());
+        let mut shared = HashMap::with_capacity(ids.len());
         for row in rows {
-            let Ok(id) = CampaignId::parse(&row.campaign_id) else { continue };
-            let shared = match found.entry(id) {
-                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::hash_map::Entry::Vacant(new) => {
-                    let settings: Option<CampaignSettings> = row
-                        .settings
-                        .map(serde_json::from_value)
-                        .transpose()
-                        .map_err(|error| sqlx::Error::Decode(error.into()))?;
-                    new.insert(Shared {
-                        watching: Watching {
-                            guard: settings.and_then(|settings| settings.answer_rate),
-                            epoch: row.counted_from.map_or(Timestamp::UNIX_EPOCH, jiff_sqlx::Timestamp::to_jiff),
-                            is_throttled: row.is_throttled,
-                        },
-                        steps: Vec::new(),
-                    })
-                }
-            };
-            let (Some(window_ms), Some(epoch), Some(starts_at), Some(counts_until), Some(attempts), Some(answers)) =
-                (row.window_ms, row.epoch, row.starts_at, row.counts_until, row.attempts, row.answers)
-            else {
-                continue;
-            };
-            if window_ms == window_of(&shared.watching) && epoch.to_jiff() == shared.watching.epoch {
-                let counts = Counts { attempts: attempts.unsigned_abs(), answers: answers.unsigned_abs() };
-                let (starts_at, counts_until) = (starts_at.to_jiff(), counts_until.to_jiff());
-                shared.steps.push(Step { starts_at, counts_until, counts });
-            }
+            row.add_to(&mut shared)?;
         }
-        Ok(found)
+        Ok(shared)
     }
 
-    /// What counts of a campaign now.
+    /// The state of a campaign's guard, and the total of its window.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
-    pub async fn counts(&self, id: &CampaignId, now: Timestamp) -> Result<(Watching, Counts), sqlx::Error> {
-        let shared = self.shared(std::slice::from_ref(id), now).await?.remove(id).unwrap_or_default();
-        let sum = shared.steps.iter().fold(Counts::default(), |sum, step| Counts {
-            attempts: sum.attempts.saturating_add(step.counts.attempts),
-            answers: sum.answers.saturating_add(step.counts.answers),
-        });
-        Ok((shared.watching, sum))
+    /// If Postgres fails.
+    pub async fn counts(&self, id: &CampaignId, now: Timestamp) -> Result<(GuardState, Counts), sqlx::Error> {
+        let shared = self.shared_counts(std::slice::from_ref(id), now).await?.remove(id).unwrap_or_default();
+        let total = shared.buckets.iter().fold(Counts::default(), |sum, bucket| sum.saturating_add(bucket.counts));
+        Ok((shared.state, total))
     }
 
-    /// Deletes the steps that no longer count, and the last batches of replicas that have long ended.
+    /// Deletes the buckets that have left their windows, and the batch numbers of replicas that have ended.
     ///
     /// # Errors
-    /// Where Postgres refuses; what was deleted before stays so.
+    /// If Postgres fails. Some rows may have been deleted.
     pub async fn purge(&self, now: Timestamp) -> Result<u64, sqlx::Error> {
-        // What was in such a batch has left the longest window.
-        sqlx::query!("delete from answer_rate_shares where shared_at < clock_timestamp() - interval '2 days'")
-            .execute(&self.pool)
+        // Twice the longest window.
+        sqlx::query!("delete from answer_rate_batches where added_at < clock_timestamp() - interval '2 days'")
+            .execute(&self.db)
             .await?;
         purge_in_steps(PURGE_STEP, |limit| async move {
             let purged = sqlx::query!(
@@ -206,25 +149,95 @@ impl RateStore {
                 now.to_sqlx() as _,
                 limit
             );
-            Ok(purged.execute(&self.pool).await?.rows_affected())
+            Ok(purged.execute(&self.db).await?.rows_affected())
         })
         .await
     }
 }
 
-fn window_of(watching: &Watching) -> i64 {
-    i64::try_from(watching.window().as_millis()).unwrap_or(i64::MAX)
+/// A campaign, joined with one of its buckets. All fields of the bucket are absent where the campaign has none.
+struct StoredRow {
+    campaign_id: String,
+    counted_from: Option<jiff_sqlx::Timestamp>,
+    settings: Option<Value>,
+    is_throttled: bool,
+    bucket_window_ms: Option<i64>,
+    bucket_counted_from: Option<jiff_sqlx::Timestamp>,
+    starts_at: Option<jiff_sqlx::Timestamp>,
+    counts_until: Option<jiff_sqlx::Timestamp>,
+    attempts: Option<i64>,
+    answers: Option<i64>,
 }
 
-fn row<'a>(id: &'a CampaignId, watching: &Watching, step: &Step) -> Row<'a> {
-    let bounded = |count: u64| i64::try_from(count).unwrap_or(MOST).min(MOST);
-    Row {
-        campaign_id: id,
-        window_ms: window_of(watching),
-        epoch: watching.epoch,
-        starts_at: step.starts_at,
-        counts_until: step.counts_until,
-        attempts: bounded(step.counts.attempts),
-        answers: bounded(step.counts.answers),
+impl StoredRow {
+    fn add_to(self, shared: &mut HashMap<CampaignId, SharedCounts>) -> Result<(), sqlx::Error> {
+        let decode_error = |error: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::Decode(error);
+        let id = CampaignId::parse(&self.campaign_id).map_err(|fault| decode_error(fault.into()))?;
+        let SharedCounts { state, buckets } = match shared.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(SharedCounts { state: self.state()?, buckets: Vec::new() }),
+        };
+        if self.bucket_window_ms == Some(window_ms(state))
+            && self.bucket_counted_from.map(jiff_sqlx::Timestamp::to_jiff) == Some(state.counted_from)
+        {
+            buckets.extend(self.bucket());
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> Result<GuardState, sqlx::Error> {
+        let settings = self.settings.as_ref().map(CampaignSettings::deserialize).transpose();
+        let settings = settings.map_err(|error| sqlx::Error::Decode(error.into()))?;
+        Ok(GuardState {
+            guard: settings.and_then(|settings| settings.answer_rate),
+            counted_from: self.counted_from.map_or(Timestamp::UNIX_EPOCH, jiff_sqlx::Timestamp::to_jiff),
+            is_throttled: self.is_throttled,
+        })
+    }
+
+    fn bucket(&self) -> Option<Bucket> {
+        Some(Bucket {
+            starts_at: self.starts_at?.to_jiff(),
+            counts_until: self.counts_until?.to_jiff(),
+            counts: Counts { attempts: self.attempts?.unsigned_abs(), answers: self.answers?.unsigned_abs() },
+        })
     }
 }
+
+#[derive(Serialize)]
+struct BucketRow<'a> {
+    campaign_id: &'a CampaignId,
+    window_ms: i64,
+    counted_from: Timestamp,
+    starts_at: Timestamp,
+    counts_until: Timestamp,
+    attempts: i64,
+    answers: i64,
+}
+
+impl<'a> From<&'a BucketUpdate> for BucketRow<'a> {
+    fn from(update: &'a BucketUpdate) -> Self {
+        let bounded = |count: u64| i64::try_from(count).unwrap_or(MAX_COUNT).min(MAX_COUNT);
+        Self {
+            campaign_id: &update.campaign_id,
+            window_ms: window_ms(&update.state),
+            counted_from: update.state.counted_from,
+            starts_at: update.bucket.starts_at,
+            counts_until: update.bucket.counts_until,
+            attempts: bounded(update.bucket.counts.attempts),
+            answers: bounded(update.bucket.counts.answers),
+        }
+    }
+}
+
+fn window_ms(state: &GuardState) -> i64 {
+    i64::try_from(state.window().as_millis()).unwrap_or(i64::MAX)
+}
+
+fn texts(ids: &[CampaignId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+#[path = "store_test.rs"]
+mod tests;

@@ -17,7 +17,7 @@ use super::command_wire::{
 };
 use super::live_state::LiveStates;
 use crate::audit::{Action, Actor, Entry, Outcome};
-use crate::campaigns::answer_rate::RateStore;
+use crate::campaigns::answer_rate::AnswerRateStore;
 use crate::campaigns::model::{Campaign, Command, Order, Refusal, Status};
 use crate::campaigns::reconcile::{Conductor, Halt, report_on};
 use crate::campaigns::store::{AtArrival, CampaignStore, SettingsStore};
@@ -46,7 +46,7 @@ pub struct Campaigns {
     pub store: CampaignStore,
     pub conductor: Arc<Conductor>,
     pub live_states: LiveStates,
-    pub rates: RateStore,
+    pub answer_rates: AnswerRateStore,
     pub clock: Clock,
 }
 
@@ -252,7 +252,7 @@ impl Campaigns {
                 Ok(campaign)
             }
             (None, Ok(shown)) => {
-                let (_, counts) = self.rates.counts(id, now).await?;
+                let (_, counts) = self.answer_rates.counts(id, now).await?;
                 Ok(Campaign { counts, ..Campaign::only_seen(id.clone(), shown.state, shown.at) })
             }
             (None, Err(CxoneError::NotFound { .. })) => Err(Problem::not_found("campaign")),

@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::settings_request::{SettingsView, check_agents, read_carrier_limit};
 use crate::audit::Actor;
-use crate::campaigns::answer_rate::{Counts, DEFAULT_WINDOW};
 use crate::campaigns::model::{Campaign, Command, Failure, Hold, PauseReason, Report, Status, Trigger};
-use crate::campaigns::model::{CampaignSettings, CarrierLimit, RegulatoryWindowView, first_open, read_window};
+use crate::campaigns::model::{
+    CampaignSettings, CarrierLimit, Counts, DEFAULT_WINDOW, RegulatoryWindowView, first_open, read_window,
+};
 use crate::campaigns::store::AtArrival;
 use crate::cxone::CampaignState;
 use crate::http::{Faults, Member, Problem, Unknown};

@@ -15,9 +15,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::campaigns::answer_rate::AnswerRates;
-use crate::campaigns::answer_rate::Counts;
-use crate::campaigns::answer_rate::Happening;
+use crate::campaigns::answer_rate::{AnswerRateMonitor, DialerSample};
+use crate::campaigns::model::Counts;
 use crate::http::{
     Allowed, Faults, JsonBytes, Member, PathParam, Problem, ProblemKind, RequestInfo, Unknown, parse_json, required,
 };
@@ -73,7 +72,7 @@ struct Accepted {
 }
 
 /// The route.
-pub fn routes() -> OpenApiRouter<Arc<AnswerRates>> {
+pub fn routes() -> OpenApiRouter<Arc<AnswerRateMonitor>> {
     OpenApiRouter::new().routes(routes!(post_events))
 }
 
@@ -86,42 +85,42 @@ pub fn routes() -> OpenApiRouter<Arc<AnswerRates>> {
     security(("key" = ["events:write"])), request_body = Events<'static>, params(("campaignId" = String, Path)),
     responses((status = 202, body = Accepted), (status = 422), (status = 503, description = "Too many campaigns at once")))]
 async fn post_events(
-    State(rates): State<Arc<AnswerRates>>,
+    State(monitor): State<Arc<AnswerRateMonitor>>,
     _: Allowed<required::EventsWrite>,
     Extension(info): Extension<RequestInfo>,
     PathParam(campaign): PathParam<String>,
     JsonBytes(body): JsonBytes,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let id = CampaignId::parse(&campaign);
-    let happened = match read_fast(&body, info.arrived_at) {
-        Some(happened) if id.is_ok() => happened,
+    let samples = match read_fast(&body, info.arrived_at) {
+        Some(samples) if id.is_ok() => samples,
         _ => return Err(all_faults(&body, id.as_ref().err(), info.arrived_at)),
     };
     let id = id.map_err(|fault| Problem::fault("/campaignId", fault))?;
-    rates.count(&id, &happened).await?.map_err(|_| {
+    monitor.record(&id, &samples).await?.map_err(|_| {
         Problem::new(ProblemKind::Unavailable, "more campaigns are reported on than this replica watches")
             .retry_after(60)
     })?;
-    Ok((StatusCode::ACCEPTED, Json(Accepted { accepted: happened.len() })))
+    Ok((StatusCode::ACCEPTED, Json(Accepted { accepted: samples.len() })))
 }
 
 /// None where there is anything wrong with it.
-fn read_fast(body: &[u8], now: Timestamp) -> Option<Vec<Happening>> {
+fn read_fast(body: &[u8], now: Timestamp) -> Option<Vec<DialerSample>> {
     let events = serde_json::from_slice::<Events<'_>>(body).ok()?.events;
     if events.len() > MOST_EVENTS {
         return None;
     }
-    events.iter().map(|event| happening(event.r#type, event.timestamp.as_deref(), event.count, now).ok()).collect()
+    events.iter().map(|event| sample(event.r#type, event.timestamp.as_deref(), event.count, now).ok()).collect()
 }
 
-fn happening(kind: EventType, timestamp: Option<&str>, count: Option<u32>, now: Timestamp) -> Result<Happening, Fault> {
+fn sample(kind: EventType, timestamp: Option<&str>, count: Option<u32>, now: Timestamp) -> Result<DialerSample, Fault> {
     let at = timestamp.map_or(Ok(now), |text| instant(text, now))?;
     let count = u64::from(bounded(count.unwrap_or(1))?);
     let counts = match kind {
         EventType::Attempt => Counts { attempts: count, answers: 0 },
         EventType::Answer => Counts { attempts: 0, answers: count },
     };
-    Ok(Happening { at, counts })
+    Ok(DialerSample { at, counts })
 }
 
 fn bounded(count: u32) -> Result<u32, Fault> {
@@ -217,10 +216,10 @@ mod tests {
             {"type": "ANSWER", "timestamp": "2026-11-20T09:59:58-05:00", "count": 1_000_000},
             {"type": "ATTEMPT", "timestamp": "2026-11-20T15:00:05Z", "count": 0},
         ]});
-        let happened = read_fast(body.to_string().as_bytes(), now()).unwrap();
-        let counts = happened.iter().map(|happening| (happening.counts.attempts, happening.counts.answers));
+        let samples = read_fast(body.to_string().as_bytes(), now()).unwrap();
+        let counts = samples.iter().map(|sample| (sample.counts.attempts, sample.counts.answers));
         assert_eq!(counts.collect::<Vec<_>>(), [(1, 0), (0, 1_000_000), (0, 0)]);
-        assert_eq!(happened[1].at.to_string(), "2026-11-20T14:59:58Z");
+        assert_eq!(samples[1].at.to_string(), "2026-11-20T14:59:58Z");
         assert_eq!(read_fast(br#"{"events": []}"#, now()), Some(vec![]));
     }
 

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::campaigns::answer_rate::Guard;
 use crate::campaigns::model::{
-    BusinessHours, BusinessHoursView, CampaignSettings, CarrierLimit, RegulatoryWindowView, parse_weekday, read_window,
+    AnswerRateGuard, BusinessHours, BusinessHoursView, CampaignSettings, CarrierLimit, RegulatoryWindowView,
+    parse_weekday, read_window,
 };
 use crate::http::{Faults, Member, Problem, Unknown};
 use crate::types::{DailyWindow, Fault, PhoneNumber, Region, Zone, parse_time_of_day};
@@ -35,7 +35,7 @@ pub struct SettingsView {
     /// Whether Ringback pauses it when the window closes, and starts it when the window opens.
     enforce_regulatory_window: bool,
     /// When the answer rate pauses it; null: never.
-    answer_rate: Option<Guard>,
+    answer_rate: Option<AnswerRateGuard>,
     /// When callers may be called back; null: at any time.
     business_hours: Option<BusinessHoursView>,
     /// How long an agent is busy with a call; null: five minutes.
@@ -80,7 +80,7 @@ pub struct SettingsRequest {
     #[schema(value_type = Option<bool>, example = false)]
     enforce_regulatory_window: Member<bool>,
     #[serde(default)]
-    #[schema(value_type = Option<Guard>)]
+    #[schema(value_type = Option<AnswerRateGuard>)]
     answer_rate: Member<Value>,
     #[serde(default)]
     #[schema(value_type = Option<BusinessHoursView>)]
@@ -190,7 +190,7 @@ struct GuardRequest {
     unknown: Unknown,
 }
 
-fn read_guard(request: GuardRequest, faults: &mut Faults) -> Option<Guard> {
+fn read_guard(request: GuardRequest, faults: &mut Faults) -> Option<AnswerRateGuard> {
     let up_to_a_day = |ms: u32, shortest: u32| {
         if (shortest..=DAY_MS).contains(&ms) {
             return Ok(ms);
@@ -208,7 +208,7 @@ fn read_guard(request: GuardRequest, faults: &mut Faults) -> Option<Guard> {
     });
     let pause_for_ms = faults.required("pauseForMs", &request.pause_for_ms, |ms| up_to_a_day(*ms, SHORTEST_PAUSE_MS));
     faults.unknown(&request.unknown);
-    Some(Guard {
+    Some(AnswerRateGuard {
         enabled: enabled.unwrap_or(true),
         window_ms: window_ms?,
         min_answer_rate: min_answer_rate?,

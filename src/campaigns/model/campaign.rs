@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::answer_rate::Counts;
 use super::hold::{Hold, LONGEST_LEAD, PauseReason, Trigger};
 use super::last_sent::{Cause, LastSent};
 use super::regulatory_window::{RegulatoryWindowView, first_open};
 use super::report::Report;
 use super::settings::CampaignSettings;
 use crate::audit::{Action, Actor, Entry, Outcome};
-use crate::campaigns::answer_rate::Counts;
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, CxoneError};
 use crate::types::{CampaignId, DailyWindow};

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::answer_rate::Counts;
 use super::regulatory_window::{self, first_open};
 use crate::audit::Actor;
-use crate::campaigns::answer_rate::Counts;
 use crate::types::{DailyWindow, Fault};
 
 /// The hold of a closing window is placed at most so long before the close.

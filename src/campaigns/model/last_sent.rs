@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::hold::{PauseReason, Trigger};
 use crate::audit::Actor;
-use crate::campaigns::answer_rate::Counts;
+use crate::campaigns::model::Counts;
 use crate::cxone::{CampaignState, DialerCampaign};
 
 /// CXone may show the end of a pause rounded to a second.

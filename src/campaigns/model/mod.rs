@@ -1,6 +1,7 @@
 //! A campaign, its holds, its settings and its commands, and what follows from them. Pure: time and randomness are passed
 //! in.
 
+mod answer_rate;
 mod business_hours;
 mod campaign;
 mod command;
@@ -16,6 +17,7 @@ mod restrictions;
 mod schedule;
 mod settings;
 
+pub use answer_rate::{AnswerRateGuard, Counts, DEFAULT_WINDOW};
 pub use business_hours::{BusinessHours, BusinessHoursView, parse_weekday};
 pub use campaign::{Campaign, Changes, Failure, Pace};
 pub use command::{Command, Ending, Order, Refusal};

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::campaign::{Campaign, Changes, Pace};
 use super::hold::{Hold, PauseReason, Trigger};
 use crate::audit::Actor;
-use crate::campaigns::answer_rate::Counts;
+use crate::campaigns::model::Counts;
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, DialerCampaign};
 use crate::types::CampaignId;

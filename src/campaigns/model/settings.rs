@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use utoipa::ToSchema;
 
+use super::answer_rate::AnswerRateGuard;
 use super::business_hours::BusinessHours;
 use super::regulatory_window;
-use crate::campaigns::answer_rate::Guard;
 use crate::types::{DailyWindow, PhoneNumber};
 
 /// How long a call takes where operations have not said: five minutes.
@@ -41,7 +41,7 @@ pub struct CampaignSettings {
     /// Whether Ringback pauses it by itself when the window closes, and starts it when the window opens.
     pub enforce_regulatory_window: bool,
     /// When the answer rate pauses it.
-    pub answer_rate: Option<Guard>,
+    pub answer_rate: Option<AnswerRateGuard>,
     /// When callers may be called back; always, where absent.
     pub business_hours: Option<BusinessHours>,
     /// How long an agent is busy with a call, in seconds.

@@ -533,7 +533,7 @@ impl Run {
             regulatory_window: None,
             request_id: None,
             affected_callbacks: None,
-            counts: crate::campaigns::answer_rate::Counts::default(),
+            counts: crate::campaigns::model::Counts::default(),
             revision: 0,
         }
     }

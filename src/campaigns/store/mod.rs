@@ -11,8 +11,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::audit::Entry;
-use crate::campaigns::answer_rate::Counts;
-use crate::campaigns::model::{Campaign, CampaignSettings, Changes, Failure, Report};
+use crate::campaigns::model::{Campaign, CampaignSettings, Changes, Counts, Failure, Report};
 use crate::campaigns::reconcile::Book;
 use crate::cxone::CampaignState;
 use crate::db::{CreatedPosition, Db, Page, PageRequest, purge_in_steps};
@@ -308,7 +307,7 @@ impl CampaignStore {
                        least(coalesce(sum(b.answers), 0), 9e18)::bigint as answers
                    from answer_rate_buckets as b
                    where b.campaign_id = c.campaign_id and b.counts_until > clock_timestamp()
-                     and b.epoch = coalesce(c.counted_from, 'epoch')
+                     and b.counted_from = coalesce(c.counted_from, 'epoch')
                      and b.window_ms = coalesce((s.settings -> 'answerRate' ->> 'windowMs')::bigint, 300000)
                ) as lately
                where c.campaign_id = $1"#,
@@ -341,7 +340,7 @@ impl CampaignStore {
                        least(coalesce(sum(b.answers), 0), 9e18)::bigint as answers
                    from answer_rate_buckets as b
                    where b.campaign_id = c.campaign_id and b.counts_until > clock_timestamp()
-                     and b.epoch = coalesce(c.counted_from, 'epoch')
+                     and b.counted_from = coalesce(c.counted_from, 'epoch')
                      and b.window_ms = coalesce((s.settings -> 'answerRate' ->> 'windowMs')::bigint, 300000)
                ) as lately
                where $1::timestamptz is null or (c.created_at, c.campaign_id) < ($1, $2)

@@ -1,13 +1,13 @@
-//! Whole answers, and what became of one callback among others.
+//! Answers of the API, and rows of the database.
 
 use jiff::Timestamp;
 use reqwest::RequestBuilder;
 use reqwest::header::HeaderMap;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Database, World, caller, eventually, payload_with};
+use super::{Database, World, eventually};
 
-/// A whole answer.
+/// An answer with its headers.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -28,7 +28,7 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Status and slug of a problem that has all that a problem must have.
+    /// The status and slug of a problem. Checks that it has every required member.
     pub fn problem(&self) -> (u16, &str) {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         assert_eq!(self.body["status"], self.status, "{self:?}");
@@ -41,7 +41,7 @@ impl Answer {
 }
 
 impl Database {
-    /// As if the leases of a process that was killed were over.
+    /// Ends the leases of a process that was killed.
     pub async fn end_leases(&self) {
         let statement = "update callbacks set due_at = now() where due_at > now()";
         sqlx::raw_sql(statement).execute(&self.pool).await.unwrap();
@@ -52,7 +52,7 @@ impl Database {
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&self.pool).await.unwrap();
     }
 
-    /// Returns once a `from … where …` finds a row.
+    /// Returns when a `from … where …` finds a row.
     pub async fn when(&self, of: &str) {
         eventually(of, async || {
             let found = self.count(of).await;
@@ -61,7 +61,7 @@ impl Database {
         .await;
     }
 
-    /// How many rows a `from … where …` finds.
+    /// The number of rows that a `from … where …` finds.
     pub async fn count(&self, of: &str) -> i64 {
         let query = sqlx::AssertSqlSafe(format!("select count(*) {of}"));
         sqlx::query_scalar(query).fetch_one(&self.pool).await.unwrap()
@@ -69,22 +69,22 @@ impl Database {
 }
 
 impl World {
-    /// Posts with further headers, and reads the whole answer.
+    /// Posts with further headers, and returns the answer.
     pub async fn answer(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
         let request = self.request(reqwest::Method::POST, path).json(body);
         Answer::to(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
     }
 
-    /// Posts a callback without waiting for it; gives its id.
+    /// Posts a callback without waiting for it. Returns its id.
     pub async fn accept(&self, payload: &Value) -> String {
         let (status, callback) = self.ask_with(payload, &[("prefer", "respond-async")]).await;
         assert_eq!(status, 202, "{callback}");
         callback["id"].as_str().unwrap().to_owned()
     }
 
-    /// The callback once it has nothing left to do, without the waits between its attempts.
+    /// The callback in its final state, without the delays between its attempts.
     pub async fn settled_soon(&self, id: &str) -> Value {
-        // Only of what may be repeated at any time: an attempt may be running.
+        // Only those that may be retried at any time: an attempt may be running.
         let retry_now = format!(
             "update callbacks set due_at = now() where id = '{id}' and due_at > now() and failure_code is not null
              and (status = 'accepted' or confirmation_started_at is null)"
@@ -97,24 +97,19 @@ impl World {
         .await
     }
 
-    /// The contacts that CXone has of a campaign.
+    /// The contacts of a campaign in CXone.
     pub async fn contacts_of(&self, campaign: &str) -> Vec<Value> {
         let contacts = self.cxone.contacts().await;
         contacts.into_iter().filter(|made| made["contact"]["campaignId"] == campaign).collect()
     }
 
-    /// The texts that CXone has sent to a number.
+    /// The text messages that CXone has sent to a number.
     pub async fn messages_to(&self, number: &str) -> Vec<Value> {
         self.cxone.messages().await.into_iter().filter(|sent| sent["to"] == number).collect()
     }
 }
 
-/// An instant in an answer.
+/// A timestamp in an answer.
 pub fn instant(value: &Value) -> Timestamp {
     value.as_str().unwrap_or_else(|| panic!("no instant: {value}")).parse().unwrap()
-}
-
-/// The first payload from the n-th caller.
-pub fn payload_from(n: usize) -> Value {
-    payload_with(json!({"phoneNumber": caller(n)}))
 }

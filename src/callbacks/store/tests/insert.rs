@@ -16,7 +16,7 @@ fn for_same_number(callback: Callback) -> Callback {
 async fn a_callback_is_read_as_it_was_inserted(pool: PgPool) {
     let store = store(&pool);
     let callback = Callback { timezone: Some(Zone::parse("America/New_York").unwrap()), attempts: 1, ..accepted(0) };
-    assert_eq!(insert(&store, &[callback.clone()]).await, HashMap::from([(callback.id, Inserted::New)]));
+    assert_eq!(insert(&store, [&callback]).await, HashMap::from([(callback.id, Inserted::New)]));
     assert_eq!(stored(&store, callback.id).await, callback);
     assert_eq!(actions(&pool, callback.id).await, ["callback.accepted"]);
 }
@@ -25,7 +25,7 @@ async fn a_callback_is_read_as_it_was_inserted(pool: PgPool) {
 async fn an_open_callback_for_the_number_in_an_overlapping_window_is_a_duplicate(pool: PgPool) {
     let store = store(&pool);
     let first = in_window(0, "15:00:00", "17:00:00");
-    insert(&store, &[first.clone()]).await;
+    insert(&store, [&first]).await;
     let other_campaign = Callback { campaign_id: CampaignId::parse("other").unwrap(), ..accepted(1) };
     for (callback, expected, why) in [
         (in_window(1, "16:59:00", "18:00:00"), Inserted::Duplicate(first.id), "overlapping"),
@@ -33,7 +33,7 @@ async fn an_open_callback_for_the_number_in_an_overlapping_window_is_a_duplicate
         (Callback { id: Uuid::from_u128(100), ..other_campaign }, Inserted::New, "another campaign"),
     ] {
         let callback = for_same_number(callback);
-        assert_eq!(insert(&store, &[callback.clone()]).await[&callback.id], expected, "{why}");
+        assert_eq!(insert(&store, [&callback]).await[&callback.id], expected, "{why}");
     }
 }
 
@@ -43,7 +43,7 @@ async fn a_callback_that_has_ended_is_no_duplicate(pool: PgPool) {
     insert(&store, &[accepted(0)]).await;
     store.cancel(accepted(0).id, now(), entry(&accepted(0), Action::CallbackCancelled)).await.unwrap().unwrap();
     let second = for_same_number(accepted(1));
-    assert_eq!(insert(&store, &[second.clone()]).await[&second.id], Inserted::New);
+    assert_eq!(insert(&store, [&second]).await[&second.id], Inserted::New);
 }
 
 #[sqlx::test]
@@ -72,7 +72,7 @@ async fn of_duplicates_in_a_batch_the_first_is_stored(pool: PgPool) {
 async fn of_concurrent_inserts_for_one_number_one_is_stored(pool: PgPool) {
     let store = store(&pool);
     let callbacks: Vec<_> = (0..8).map(|n| for_same_number(accepted(n))).collect();
-    let results = join_all(callbacks.iter().map(|callback| insert(&store, std::slice::from_ref(callback)))).await;
+    let results = join_all(callbacks.iter().map(|callback| insert(&store, [callback]))).await;
     let results: HashMap<Uuid, Inserted> = results.into_iter().flatten().collect();
     let new: Vec<Uuid> = results.iter().filter(|(_, result)| **result == Inserted::New).map(|(id, _)| *id).collect();
     assert_eq!(new.len(), 1, "{results:?}");

@@ -59,8 +59,11 @@ fn entry(callback: &Callback, action: Action) -> Entry {
     callback.entry(id, now(), action, Outcome::Succeeded, Status::Accepted)
 }
 
-async fn insert(store: &CallbackStore, callbacks: &[Callback]) -> HashMap<Uuid, Inserted> {
-    let new = callbacks.iter().map(|callback| (callback, entry(callback, Action::CallbackAccepted)));
+async fn insert<'a>(
+    store: &CallbackStore,
+    callbacks: impl IntoIterator<Item = &'a Callback>,
+) -> HashMap<Uuid, Inserted> {
+    let new = callbacks.into_iter().map(|callback| (callback, entry(callback, Action::CallbackAccepted)));
     store.insert(new.collect()).await.unwrap()
 }
 
@@ -68,7 +71,7 @@ async fn insert(store: &CallbackStore, callbacks: &[Callback]) -> HashMap<Uuid, 
 async fn put(store: &CallbackStore, callbacks: &[Callback]) {
     for callback in callbacks {
         let new = Callback { status: Status::Accepted, due_at: Some(now()), ..callback.clone() };
-        assert_eq!(insert(store, &[new]).await[&callback.id], Inserted::New);
+        assert_eq!(insert(store, [&new]).await[&callback.id], Inserted::New);
         assert!(store.save(callback, None).await.unwrap());
     }
 }

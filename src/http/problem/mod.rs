@@ -1,0 +1,202 @@
+//! Every error response of the service: RFC 9457 `application/problem+json`.
+
+mod kind;
+
+use std::borrow::Cow;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+pub use self::kind::ProblemKind;
+use crate::db::is_transient;
+use crate::types::Fault;
+
+/// One fault in a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct FieldFault {
+    /// Where it is: a JSON Pointer into the body, or `/` and the name of a query parameter.
+    #[schema(example = "/phoneNumber")]
+    pub pointer: String,
+    /// A stable code for programs.
+    #[schema(example = "not-a-phone-number")]
+    #[schema(value_type = String)]
+    pub code: Cow<'static, str>,
+    /// What is expected, for people.
+    pub detail: String,
+}
+
+/// An error response before it is rendered. Rendering adds `instance` and `requestId`.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// What went wrong.
+    pub kind: ProblemKind,
+    status: StatusCode,
+    detail: String,
+    errors: Vec<FieldFault>,
+    extensions: Vec<(String, Value)>,
+    retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// A problem of this kind, with the detail of this occurrence.
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        let (status, detail) = (kind.status(), detail.into());
+        Self { kind, status, detail, errors: Vec::new(), extensions: Vec::new(), retry_after: None }
+    }
+
+    /// A problem of this kind with the request itself: a 422, even where the kind usually has another status.
+    pub fn unprocessable(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, ..Self::new(kind, detail) }
+    }
+
+    /// An invalid request, with all its faults.
+    pub fn invalid(errors: Vec<FieldFault>) -> Self {
+        let detail = match errors.as_slice() {
+            [one] => format!("{} {}", one.pointer, one.detail),
+            several => format!("{} faults; see errors", several.len()),
+        };
+        Self { errors, ..Self::new(ProblemKind::InvalidRequest, detail) }
+    }
+
+    /// An invalid request with one fault.
+    pub fn fault(pointer: impl Into<String>, fault: Fault) -> Self {
+        Self::invalid(vec![FieldFault { pointer: pointer.into(), code: fault.code.into(), detail: fault.detail }])
+    }
+
+    /// There is no such resource.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(ProblemKind::NotFound, format!("no such {what}"))
+    }
+
+    /// Whether the request was refused before anything was done, so that the same request may be accepted later.
+    pub fn leaves_nothing(&self) -> bool {
+        let refused = [ProblemKind::InvalidRequest, ProblemKind::CampaignHeld, ProblemKind::OutsideRegulatoryWindow];
+        self.status == StatusCode::UNPROCESSABLE_ENTITY && refused.contains(&self.kind)
+    }
+
+    /// The pointer and code of each fault.
+    pub fn fault_codes(&self) -> Vec<String> {
+        self.errors.iter().map(|fault| format!("{} {}", fault.pointer, fault.code)).collect()
+    }
+
+    /// Adds an extension member to the body.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
+        self.extensions.push((name.to_owned(), json!(value)));
+        self
+    }
+
+    /// Adds `Retry-After`, in seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The body, with `instance` and `requestId` where they are known.
+    pub fn body(&self, instance: Option<&str>, request_id: Option<&str>) -> Value {
+        let mut body = Map::new();
+        body.insert("type".into(), json!(format!("/problems/{}", self.kind.slug())));
+        body.insert("title".into(), json!(self.kind.title()));
+        body.insert("status".into(), json!(self.status.as_u16()));
+        body.insert("detail".into(), json!(self.detail));
+        let known = [("instance", instance), ("requestId", request_id)];
+        body.extend(known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))));
+        body.extend(self.extensions.clone());
+        if !self.errors.is_empty() {
+            body.insert("errors".into(), json!(self.errors));
+        }
+        Value::Object(body)
+    }
+
+    /// The whole response.
+    pub fn render(&self, instance: &str, request_id: &str) -> Response {
+        let body = self.body(Some(instance), Some(request_id)).to_string();
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.kind == ProblemKind::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ringback\""));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// Carries the problem to the outermost layer, which knows the request and renders it.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Postgres cannot be reached, or a query failed. The error is logged here, once, with its causes; the response has none of them.
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        let transient = is_transient(&error);
+        tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "a database query failed");
+        if transient {
+            return Self::new(ProblemKind::Unavailable, "the database cannot be reached").retry_after(2);
+        }
+        Self::new(ProblemKind::Internal, "a database query failed")
+    }
+}
+
+/// The shape of a problem in the OpenAPI document.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "documentation only: a problem is written by Problem::body")]
+pub struct ProblemSchema {
+    /// `/problems/<slug>`: a page that says what it means and what to do.
+    #[schema(example = "/problems/invalid-request")]
+    r#type: String,
+    title: String,
+    #[schema(example = 422)]
+    status: u16,
+    detail: String,
+    /// The path of the request.
+    instance: String,
+    #[serde(rename = "requestId")]
+    request_id: String,
+    /// Every fault of an invalid request.
+    errors: Option<Vec<FieldFault>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::VariantArray as _;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_title_an_advice_and_an_error_status() {
+        for kind in ProblemKind::VARIANTS {
+            assert!(!kind.title().is_empty() && !kind.advice().is_empty(), "{kind:?}");
+            assert!(kind.status().as_u16() >= 400, "{kind:?}");
+        }
+        assert_eq!(ProblemKind::IdempotencyKeyReused.slug(), "idempotency-key-reused");
+    }
+
+    #[test]
+    fn a_problem_has_every_member_of_the_contract() {
+        let problem = Problem::invalid(vec![FieldFault {
+            pointer: "/language".into(),
+            code: "unknown-language".into(),
+            detail: "must be a language tag".into(),
+        }]);
+        assert_eq!(
+            problem.body(Some("/v1/callbacks"), Some("r-1")),
+            json!({
+                "type": "/problems/invalid-request", "title": "The request is invalid", "status": 422,
+                "detail": "/language must be a language tag", "instance": "/v1/callbacks", "requestId": "r-1",
+                "errors": [{"pointer": "/language", "code": "unknown-language", "detail": "must be a language tag"}],
+            })
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! Signs an event and sends it to an endpoint.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+use super::address::{GuardedResolver, Reach};
+use super::endpoint::Claimed;
+use super::retry::Answered;
+use super::secret::{Seal, SecretError, SigningSecret};
+use crate::clock::Clock;
+use crate::types::parse_retry_after;
+
+/// The timeout of a delivery (Standard Webhooks suggests 15 to 30 s).
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// The most bytes that are read of a response …
+const MAX_READ: usize = 16 * 1024;
+/// … and the most that are stored.
+const MAX_STORED: usize = 1024;
+
+/// How webhooks are sent.
+#[derive(Clone, Debug)]
+pub struct WebhookSettings {
+    /// Which addresses are allowed.
+    pub reach: Reach,
+    /// Decrypts signing secrets. Without it, only the endpoint of the configuration receives events.
+    pub seal: Option<Seal>,
+    /// The URL and the secret of the endpoint of the configuration.
+    pub configured: Option<(String, SigningSecret)>,
+}
+
+/// The client for deliveries.
+pub struct Sender {
+    settings: WebhookSettings,
+    http: reqwest::Client,
+    clock: Clock,
+}
+
+/// The result of sending an event.
+pub struct Sent {
+    /// What decides the verdict.
+    pub answered: Answered,
+    /// The status of the response, even where its body was incomplete.
+    pub status: Option<u16>,
+    /// The beginning of the response's body.
+    pub body: Option<String>,
+    /// Why there is no complete response.
+    pub error: Option<String>,
+}
+
+impl Sender {
+    /// A client with these settings.
+    ///
+    /// # Errors
+    /// Where the machine's TLS cannot be set up.
+    pub fn new(settings: WebhookSettings, clock: Clock) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .dns_resolver(Arc::new(GuardedResolver(settings.reach)))
+            .user_agent(concat!("ringback/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { settings, http, clock })
+    }
+
+    /// The URL of the endpoint of the configuration.
+    pub fn configured_url(&self) -> Option<&str> {
+        self.settings.configured.as_ref().map(|(url, _)| url.as_str())
+    }
+
+    /// A signature by each secret that is valid.
+    pub fn signature(&self, claimed: &Claimed, at: Timestamp) -> Result<String, SecretError> {
+        let sign = |secret: &SigningSecret| secret.sign(claimed.event_id, at.as_second(), &claimed.body);
+        if claimed.is_configured {
+            let configured = self.settings.configured.as_ref().filter(|(url, _)| *url == claimed.url);
+            return configured.map_or(Err(SecretError::NoKey), |(_, secret)| sign(secret));
+        }
+        let seal = self.settings.seal.as_ref().ok_or(SecretError::NoKey)?;
+        let current = claimed.secrets.current.as_deref().ok_or(SecretError::NoKey)?;
+        let mut signatures = vec![sign(&seal.open(claimed.endpoint, current)?)?];
+        for (previous, _) in claimed.secrets.previous.iter().filter(|(_, until)| at < *until) {
+            signatures.push(sign(&seal.open(claimed.endpoint, previous)?)?);
+        }
+        Ok(signatures.join(" "))
+    }
+
+    /// Sends an event that was signed at `at`, and reads the response.
+    pub async fn send(&self, claimed: &Claimed, at: Timestamp, signature: String) -> Sent {
+        // Checked again: the settings may have changed since the endpoint was created.
+        let url = match self.settings.reach.parse(&claimed.url) {
+            Ok(url) => url,
+            Err(fault) => return Sent::failed(format!("the URL {}", fault.detail)),
+        };
+        let request = self
+            .http
+            .post(url)
+            .header("content-type", "application/json")
+            .header("webhook-id", claimed.event_id.to_string())
+            .header("webhook-timestamp", at.as_second().to_string())
+            .header("webhook-signature", signature)
+            .body(claimed.body.clone());
+        match request.send().await {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                let retry_after = retry_after(response.headers(), self.clock.now());
+                let (body, is_complete) = read(response).await;
+                let error = (!is_complete).then(|| "the answer broke off, or took longer than 15 seconds".to_owned());
+                let answered = Answered { status: is_complete.then_some(status), retry_after };
+                Sent { answered, status: Some(status), body, error }
+            }
+            Err(error) => Sent::failed(reason(&error)),
+        }
+    }
+}
+
+impl Sent {
+    fn failed(error: String) -> Self {
+        let answered = Answered { status: None, retry_after: None };
+        Self { answered, status: None, body: None, error: Some(error) }
+    }
+}
+
+/// Reads the beginning of a response. False where the response broke off before its end or the limit.
+async fn read(mut response: reqwest::Response) -> (Option<String>, bool) {
+    let mut body = Vec::new();
+    let is_complete = loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_READ => body.extend_from_slice(&chunk),
+            Ok(Some(_) | None) => break true,
+            Err(_) => break false,
+        }
+    };
+    body.truncate(MAX_STORED);
+    // Postgres stores no NUL in text.
+    let text: String = String::from_utf8_lossy(&body).chars().filter(|c| *c != '\0').collect();
+    ((!text.is_empty()).then_some(text), is_complete)
+}
+
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    parse_retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, now)
+}
+
+/// The innermost cause: the outer errors only repeat the URL.
+fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer within 15 seconds".into();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string().chars().take(200).collect()
+}
