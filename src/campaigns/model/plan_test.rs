@@ -5,15 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::answer_rate::Counts;
 use super::campaign::{Campaign, Timing};
 use super::changes::Changes;
 use super::hold::{Hold, PauseReason, Trigger};
 use crate::audit::{Action, Actor};
-<<<<<<< HEAD
 use crate::campaigns::model::Counts;
-=======
->>>>>>> cmp
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, DialerCampaign};
 use crate::types::CampaignId;
