@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::audit::{self, AuditStore};
-use crate::callbacks::{self, Attempts, CallbackStore, Callbacks, RiskMarker, Waiting, Worker};
+use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiting, Worker};
 use crate::campaigns::{
     self, AnswerRateMonitor, AnswerRateStore, CampaignStore, Campaigns, Conductor, CxoneDialer, LiveStates,
     SettingsRoutes, SettingsStore,
@@ -69,13 +69,13 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
     let store = Arc::new(CallbackStore::new(db.clone()));
     let campaigns = SettingsStore::new(db.clone());
     let waiting = Waiting::default();
-    let worker = Arc::new(Worker::new(Attempts {
+    let worker = Arc::new(Worker::new(CallbackQueue::new(Attempts {
         repository: CallbackStore::clone(&store),
         gateway: Arc::clone(&cxone),
         clock: clock.clone(),
         waiting: waiting.clone(),
         settings: settings.attempts.clone(),
-    }));
+    })));
     let campaign_store = CampaignStore::new(db.clone());
     let conductor = Arc::new(Conductor::new(
         campaign_store.clone(),

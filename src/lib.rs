@@ -6,9 +6,9 @@
 //!
 //! ```text
 //! main → cli → app → callbacks, campaigns, webhooks, audit, keys, cxone, http, db
-//! callbacks → campaigns (settings), webhooks, audit, cxone, http, db, types, clock
+//! callbacks → placement, campaigns (settings), webhooks, audit, cxone, http, db, types, clock
 //! campaigns → webhooks, audit, cxone, http, db, types, clock      webhooks → audit, http, db, types, clock
-//! keys, audit → http, db, types, clock      cxone → types, clock      http → db, types, clock
+//! placement → cxone, types                 keys, audit → http, db, types, clock      cxone → types, clock      http → db, types, clock
 //! simulator → nothing of the rest
 //! ```
 //!
@@ -19,6 +19,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod backoff;
 pub mod callbacks;
 pub mod campaigns;
 pub mod cli;
@@ -27,7 +28,9 @@ pub mod config;
 pub mod cxone;
 pub mod db;
 pub mod http;
+pub mod jobs;
 pub mod keys;
+pub mod placement;
 pub mod shutdown;
 pub mod simulator;
 pub mod telemetry;

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use reqwest::Client;
 use ringback::clock::Clock;
-use ringback::simulator::{Campaign, Settings, Simulator};
+use ringback::simulator::{Campaign, Settings, Simulator, router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -63,8 +63,8 @@ impl Cxone {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             urls.push(format!("http://{}", listener.local_addr()?));
             let listening = Listening { replica, seen: seen.clone(), clock: Clock::system() };
-            let router = simulator.router().layer(from_fn_with_state(listening, note));
-            tokio::spawn(axum::serve(listener, router).into_future());
+            let app = router(&simulator).layer(from_fn_with_state(listening, note));
+            tokio::spawn(axum::serve(listener, app).into_future());
         }
         Ok(Self { urls, seen, http: Client::new() })
     }

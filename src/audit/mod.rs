@@ -1,10 +1,12 @@
-//! The audit log: what happened, who did it, how it ended. Entries are written inside the statement that makes the
-//! change (`audit_record()` in the migrations) and never again.
+//! The audit log: what was done, by whom, and the result. Entries are written by the statement that makes the change
+//! (`audit_record()` in the migrations) and never changed.
 
+mod action;
 mod model;
 mod routes;
 mod store;
 
-pub use model::{Actor, Entry, Outcome};
+pub use action::Action;
+pub use model::{Actor, Entry, EntryEvent, Outcome};
 pub use routes::routes;
 pub use store::AuditStore;

@@ -1,4 +1,4 @@
-//! The words of the audit log.
+//! An entry of the audit log.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,17 +6,34 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::action::Action;
 use crate::http::Caller;
 
-/// Who did it.
+/// What kind of actor made a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum ActorType {
+    /// A caller of the API.
+    ApiKey,
+    /// A user of the command line.
+    Operator,
+    /// Ringback itself.
+    System,
+    /// Another user of CXone.
+    External,
+}
+
+/// Who made a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Actor {
-    /// `api_key`, `operator` (someone at the command line), `system` (Ringback itself) or `external` (not Ringback).
-    #[schema(example = "api_key")]
-    pub r#type: String,
-    /// The key's id, or the name of the part of Ringback.
+    /// `api_key`, `operator` (a user of the command line), `system` (Ringback itself) or `external` (not Ringback).
+    #[schema(value_type = String, example = "api_key")]
+    pub r#type: ActorType,
+    /// The key's id, or the name of a component of Ringback.
     pub id: String,
-    /// What people call it.
+    /// The display name.
     #[schema(example = "ivr")]
     pub name: String,
 }
@@ -24,53 +41,87 @@ pub struct Actor {
 impl Actor {
     /// A caller of the API.
     pub fn caller(caller: &Caller) -> Self {
-        Self { r#type: "api_key".into(), id: caller.key_id.to_string(), name: caller.name.clone() }
+        Self { r#type: ActorType::ApiKey, id: caller.key_id.to_string(), name: caller.name.clone() }
     }
 
-    /// Someone at the command line.
+    /// A user of the command line.
     pub fn operator() -> Self {
-        Self { r#type: "operator".into(), id: "cli".into(), name: "command line".into() }
+        Self { r#type: ActorType::Operator, id: "cli".into(), name: "command line".into() }
     }
 
-    /// Somebody in CXone, of whom nothing more is known than that it was not Ringback.
+    /// Another user of CXone. CXone does not say which.
     pub fn outside() -> Self {
-        Self { r#type: "external".into(), id: "cxone".into(), name: "someone in CXone".into() }
+        Self { r#type: ActorType::External, id: "cxone".into(), name: "someone in CXone".into() }
     }
 
-    /// A part of Ringback that acts by itself.
-    pub fn system(part: &str) -> Self {
-        Self { r#type: "system".into(), id: part.into(), name: "ringback".into() }
+    /// A component of Ringback that acts without a request.
+    pub fn system(component: &str) -> Self {
+        Self { r#type: ActorType::System, id: component.into(), name: "ringback".into() }
     }
 }
 
-/// How a step ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// The result of a step.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    ToSchema,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+    sqlx::Type,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Outcome {
-    /// As intended.
+    /// The change was made.
     Succeeded,
-    /// It did not come about.
+    /// The change was not made.
     Failed,
-    /// It was not allowed.
+    /// The change was not allowed.
     Refused,
-    /// It was so already.
+    /// Nothing had to be changed.
     Unchanged,
-    /// It stands, and is still to be carried out.
+    /// The change is stored, and is still to be carried out.
     Pending,
-    /// Nobody knows: CXone never answered.
+    /// CXone did not answer, so the result is unknown.
     Unknown,
 }
 
-impl Outcome {
-    /// As the log and its filter write it.
-    pub const ALL: [(Self, &'static str); 6] = [
-        (Self::Succeeded, "succeeded"),
-        (Self::Failed, "failed"),
-        (Self::Refused, "refused"),
-        (Self::Unchanged, "unchanged"),
-        (Self::Pending, "pending"),
-        (Self::Unknown, "unknown"),
-    ];
+/// The particulars of one action, serialised from a type of the slice that records it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Detail(Value);
+
+impl Detail {
+    /// From a plain struct. Its serialisation must not be able to fail: derived, with string keys only.
+    pub fn new(detail: &impl Serialize) -> Self {
+        Self(json!(detail))
+    }
+
+    /// No particulars.
+    pub fn none() -> Self {
+        Self(json!({}))
+    }
+
+    /// As it is stored.
+    pub(super) fn stored(detail: Value) -> Self {
+        Self(detail)
+    }
+}
+
+/// A webhook event that is stored together with its entry. `audit_record()` passes it to `webhook_enqueue()`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EntryEvent {
+    pub id: Uuid,
+    pub r#type: &'static str,
+    /// The JSON text that is signed and sent as it is.
+    pub body: String,
 }
 
 /// One entry of the log.
@@ -81,8 +132,8 @@ pub struct Entry {
     pub id: Uuid,
     pub timestamp: Timestamp,
     /// What was done, dotted.
-    #[schema(example = "callback.scheduled")]
-    pub action: String,
+    #[schema(value_type = String, example = "callback.scheduled")]
+    pub action: Action,
     pub actor: Actor,
     pub outcome: Outcome,
     pub campaign_id: Option<String>,
@@ -91,33 +142,33 @@ pub struct Entry {
     pub new_state: Option<String>,
     /// From the arrival of the command to the end of this step, in milliseconds.
     pub latency_ms: Option<i64>,
-    /// Attempts in the answer rate's window when the change was asked for.
+    /// Attempts in the answer rate's window when the change was requested.
     pub call_volume_before: Option<i64>,
     /// Attempts since CXone confirmed the change.
     pub call_volume_after: Option<i64>,
-    /// Answers by attempts, 0 to 1.
+    /// Answers divided by attempts, 0 to 1.
     pub answer_rate: Option<f64>,
     pub compliance_hold: Option<bool>,
     /// `MANUAL_PAUSE`, `MANUAL_RESUME`, `SCHEDULED_RESUME`, `SLIDING_WINDOW_THROTTLE` or `REGULATORY_WINDOW`.
     pub triggered_by: Option<String>,
-    /// The request that this goes back to.
+    /// The request that caused the step.
     pub request_id: Option<String>,
-    /// What else there is to say. Phone numbers appear masked.
+    /// The particulars of the action. Phone numbers are masked.
     #[schema(value_type = Object)]
-    pub detail: Value,
-    /// What receivers of webhooks are told of it, kept in the same commit; never shown.
+    pub detail: Detail,
+    /// The webhook event, committed with the entry; not part of the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(ignore)]
-    pub event: Option<Value>,
+    pub event: Option<EntryEvent>,
 }
 
 impl Entry {
-    /// An entry with only what every entry has.
-    pub fn new(id: Uuid, timestamp: Timestamp, action: &str, actor: Actor, outcome: Outcome) -> Self {
+    /// An entry with only the members that every entry has.
+    pub fn new(id: Uuid, timestamp: Timestamp, action: Action, actor: Actor, outcome: Outcome) -> Self {
         Self {
             id,
             timestamp,
-            action: action.into(),
+            action,
             actor,
             outcome,
             campaign_id: None,
@@ -131,12 +182,18 @@ impl Entry {
             compliance_hold: None,
             triggered_by: None,
             request_id: None,
-            detail: json!({}),
+            detail: Detail::none(),
             event: None,
         }
     }
 
-    /// What `audit_record()` takes.
+    /// With these particulars, see [`Detail::new`].
+    #[must_use]
+    pub fn with_detail(self, detail: &impl Serialize) -> Self {
+        Self { detail: Detail::new(detail), ..self }
+    }
+
+    /// The argument of `audit_record()`.
     pub fn into_json(self) -> Value {
         json!(self)
     }

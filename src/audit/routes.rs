@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use strum::VariantNames as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -60,9 +61,5 @@ fn bounded(text: &str) -> Result<String, Fault> {
 }
 
 fn parse_outcome(text: &str) -> Result<Outcome, Fault> {
-    let known = Outcome::ALL.into_iter().find(|(_, name)| *name == text);
-    known.map(|(outcome, _)| outcome).ok_or_else(|| {
-        let names = Outcome::ALL.map(|(_, name)| name).join(", ");
-        Fault::new("unknown-outcome", format!("must be one of {names}"))
-    })
+    text.parse().map_err(|_| Fault::new("unknown-outcome", format!("must be one of {}", Outcome::VARIANTS.join(", "))))
 }

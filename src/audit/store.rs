@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use uuid::Uuid;
 
-use super::model::{Actor, Entry, Outcome};
-use crate::db::{Db, Page, PageRequest, SequencePosition};
+use super::model::{Actor, ActorType, Detail, Entry, Outcome};
+use crate::db::{Db, Page, PageRequest, SequencePosition, decode};
 use crate::types::CampaignId;
 
 /// What a reader asks for. An absent part lets everything through.
@@ -34,10 +34,10 @@ struct Row {
     id: Uuid,
     timestamp: jiff_sqlx::Timestamp,
     action: String,
-    actor_type: String,
+    actor_type: ActorType,
     actor_id: String,
     actor_name: String,
-    outcome: String,
+    outcome: Outcome,
     campaign_id: Option<String>,
     callback_id: Option<Uuid>,
     previous_state: Option<String>,
@@ -52,15 +52,16 @@ struct Row {
     detail: serde_json::Value,
 }
 
-impl From<Row> for Entry {
-    fn from(row: Row) -> Self {
-        let outcome = Outcome::ALL.into_iter().find(|(_, text)| *text == row.outcome);
-        Self {
+impl TryFrom<Row> for Entry {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
             id: row.id,
             timestamp: row.timestamp.to_jiff(),
-            action: row.action,
+            action: decode(&row.action)?,
             actor: Actor { r#type: row.actor_type, id: row.actor_id, name: row.actor_name },
-            outcome: outcome.map_or(Outcome::Unknown, |(outcome, _)| outcome),
+            outcome: row.outcome,
             campaign_id: row.campaign_id,
             callback_id: row.callback_id,
             previous_state: row.previous_state,
@@ -72,9 +73,9 @@ impl From<Row> for Entry {
             compliance_hold: row.compliance_hold,
             triggered_by: row.triggered_by,
             request_id: row.request_id,
-            detail: row.detail,
+            detail: Detail::stored(row.detail),
             event: None,
-        }
+        })
     }
 }
 
@@ -93,11 +94,12 @@ impl AuditStore {
         filter: &Filter,
         page: &PageRequest<SequencePosition>,
     ) -> Result<Page<Entry>, sqlx::Error> {
-        let outcome = filter.outcome.and_then(|wanted| Outcome::ALL.into_iter().find(|(known, _)| *known == wanted));
+        let outcome: Option<&str> = filter.outcome.map(Into::into);
         let mut transaction = self.pool.begin_planned().await?;
         let rows = sqlx::query_as!(
             Row,
-            r#"select seq, id, "timestamp", action, actor_type, actor_id, actor_name, outcome, campaign_id, callback_id,
+            r#"select seq, id, "timestamp", action, actor_type as "actor_type: ActorType", actor_id, actor_name,
+                   outcome as "outcome: Outcome", campaign_id, callback_id,
                    previous_state, new_state, latency_ms, call_volume_before, call_volume_after, answer_rate,
                    compliance_hold, triggered_by, request_id, detail
                from audit_entries
@@ -115,7 +117,7 @@ impl AuditStore {
             filter.callback_id,
             filter.action.as_deref(),
             filter.actor.as_deref(),
-            outcome.map(|(_, text)| text),
+            outcome,
             filter.from.map(|at| at.to_sqlx()) as _,
             filter.to.map(|at| at.to_sqlx()) as _,
             page.after.as_ref().map(|seq| seq.0),
@@ -123,6 +125,6 @@ impl AuditStore {
         )
         .fetch_all(&mut transaction)
         .await?;
-        Ok(Page::new(rows, page.limit, |row| SequencePosition(row.seq)).map(Entry::from))
+        Page::new(rows, page.limit, |row| SequencePosition(row.seq)).try_map(Entry::try_from)
     }
 }

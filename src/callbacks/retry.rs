@@ -1,30 +1,34 @@
-//! What a failure of CXone's means for what was asked of it, and when it is asked again.
+//! What a CXone failure means for the request that failed, and when the next attempt is made.
 
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::cxone::CxoneError;
 
-/// The first wait after CXone was unavailable: from, and to.
-const FIRST_WAIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
-/// No wait is longer than this, but where CXone itself asks for it.
+/// The first wait after a failure is drawn from this …
+const SHORTEST_WAIT: Duration = Duration::from_secs(5);
+/// … to this; later ones to twice as much each time …
+const FIRST_WAIT: Duration = Duration::from_secs(30);
+/// … but to no more than this, unless CXone asks for a longer wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// So that those who were all told the same `Retry-After` do not all come back in the same moment.
+const BACKOFF: Backoff = Backoff::doubling(FIRST_WAIT, LONGEST_WAIT).jittered_from(SHORTEST_WAIT);
+/// Spreads the next attempts of callbacks that got the same `Retry-After`.
 const RETRY_AFTER_SPREAD: Duration = Duration::from_secs(1);
 
 /// What a failure means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It will never work.
+    /// The request fails again each time it is sent.
     Final,
-    /// It was not done; it may be tried again.
+    /// The request had no effect, and may be sent again.
     NotDone { wait: Duration },
-    /// It may have been done.
+    /// The request may have had its effect.
     Unknown { wait: Duration },
 }
 
-/// The verdict on a failure of the contact or of the SMS. The call's own retry is behind it already. `is_up` is false
-/// while CXone is not asked at all: nobody is put off then, for the backlog waits as a whole, and keeps its order.
+/// The verdict on a failure to create the contact or to send the SMS. The client has made its own retry already. `is_up` is
+/// false while no request is sent to CXone at all: the callback is not postponed then, so that the backlog keeps its order.
 pub fn verdict(error: &CxoneError, attempts: i32, is_up: bool, clock: &Clock) -> Verdict {
     let wait = || if is_up { backoff(attempts, clock) } else { Duration::ZERO };
     let wait_at_least = |asked_for: &Option<Duration>| match wait() {
@@ -37,7 +41,7 @@ pub fn verdict(error: &CxoneError, attempts: i32, is_up: bool, clock: &Clock) ->
         }
         CxoneError::Unavailable { retry_after, .. } => Verdict::NotDone { wait: wait_at_least(retry_after) },
         CxoneError::NotSentInTime | CxoneError::Superseded => Verdict::NotDone { wait: Duration::ZERO },
-        // The credentials can be corrected while the window lasts: no callback is lost to an expired secret.
+        // The credentials can be corrected within the window: an expired secret must not fail callbacks.
         CxoneError::Unauthorized { .. } => Verdict::NotDone { wait: wait() },
         CxoneError::ServerError { retry_after, .. } => Verdict::Unknown { wait: wait_at_least(retry_after) },
         CxoneError::OutcomeUnknown { .. } | CxoneError::UnexpectedAnswer { .. } => Verdict::Unknown { wait: wait() },
@@ -49,11 +53,9 @@ pub fn verdict(error: &CxoneError, attempts: i32, is_up: bool, clock: &Clock) ->
     }
 }
 
-/// Exponential, with full jitter above the shortest wait.
+/// The wait after an attempt, by the number of attempts so far.
 pub fn backoff(attempts: i32, clock: &Clock) -> Duration {
-    let (shortest, first) = FIRST_WAIT;
-    let doublings = u32::try_from(attempts.clamp(1, 10) - 1).unwrap_or(0);
-    clock.between(shortest, (first * 2_u32.pow(doublings)).min(LONGEST_WAIT))
+    BACKOFF.wait(attempts.max(1).unsigned_abs(), clock)
 }
 
 #[cfg(test)]
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_means_what_may_safely_follow_from_it() {
+    fn each_failure_has_its_verdict() {
         let clock = Clock::manual(|| Timestamp::UNIX_EPOCH, 1);
         for (error, meaning) in errors(Duration::from_secs(2)) {
             assert_eq!(name(verdict(&error, 1, true, &clock)), meaning, "{error:?}");
@@ -106,8 +108,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the random numbers are: the first wait is 5 to 30 s, none is longer than 5 minutes but where CXone asks
-        /// for it, `Retry-After` is always waited out, and nobody is put off while CXone is not asked at all.
+        /// Whatever the random numbers are: the first wait is 5 to 30 s, none is longer than 5 minutes unless CXone asks
+        /// for it, no attempt is made before `Retry-After`, and nothing is postponed while no request is sent to CXone.
         #[test]
         fn waits_are_bounded_and_jittered(seed in any::<u64>(), attempts in 1i32..1000, retry_after in 0u64..600) {
             let clock = Clock::manual(|| Timestamp::UNIX_EPOCH, seed);
@@ -120,8 +122,8 @@ mod tests {
                     }
                     CxoneError::NotSentInTime | CxoneError::Superseded => prop_assert_eq!(wait, Duration::ZERO),
                     _ => {
-                        let longest = if attempts == 1 { FIRST_WAIT.1 } else { LONGEST_WAIT };
-                        prop_assert!(wait >= FIRST_WAIT.0 && wait <= longest);
+                        let longest = if attempts == 1 { FIRST_WAIT } else { LONGEST_WAIT };
+                        prop_assert!(wait >= SHORTEST_WAIT && wait <= longest);
                         let down = verdict(&error, attempts, false, &clock);
                         prop_assert_eq!(self::wait(down), Some(Duration::ZERO));
                     }

@@ -3,10 +3,10 @@
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use jiff::{Span, SpanRelativeTo, Timestamp};
-use serde_json::json;
+use serde::Serialize;
 use uuid::Uuid;
 
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{self, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::config::DatabaseArgs;
 use crate::db::{self, SharedTime};
@@ -60,10 +60,7 @@ impl Keys {
             }
             Action::List => store.list().await?.iter().for_each(|key| println!("{}", line(key, clock.now()))),
             Action::Revoke { id } => {
-                let entry = Entry {
-                    detail: json!({ "keyId": id }),
-                    ..Entry::new(clock.new_id(), clock.now(), "key.revoked", Actor::operator(), Outcome::Succeeded)
-                };
+                let entry = entry(&clock, audit::Action::KeyRevoked, Actor::operator(), &RevokedDetail { key_id: id });
                 if !store.revoke(id, clock.now(), entry).await? {
                     bail!("no key {id} that is not revoked already; `ringback keys list` shows them");
                 }
@@ -87,13 +84,36 @@ pub async fn create(
     scopes.dedup();
     let secret = KeySecret::generate().context("the operating system gives no randomness")?;
     let key = NewKey { id: clock.new_id(), name, scopes, expires_at };
-    let names: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
-    let entry = Entry {
-        detail: json!({ "keyId": key.id, "name": key.name, "scopes": names, "expiresAt": key.expires_at }),
-        ..Entry::new(clock.new_id(), clock.now(), "key.created", actor, Outcome::Succeeded)
+    let detail = CreatedDetail {
+        key_id: key.id,
+        name: &key.name,
+        scopes: key.scopes.iter().map(|scope| scope.as_str()).collect(),
+        expires_at: key.expires_at,
     };
+    let entry = entry(clock, audit::Action::KeyCreated, actor, &detail);
     store.create(&key, &secret, clock.now(), entry).await?;
     Ok(secret)
+}
+
+/// The detail of a key that was created.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CreatedDetail<'a> {
+    key_id: Uuid,
+    name: &'a str,
+    scopes: Vec<&'static str>,
+    expires_at: Option<Timestamp>,
+}
+
+/// The detail of a key that was revoked.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RevokedDetail {
+    key_id: Uuid,
+}
+
+fn entry(clock: &Clock, action: audit::Action, actor: Actor, detail: &impl Serialize) -> Entry {
+    Entry::new(clock.new_id(), clock.now(), action, actor, Outcome::Succeeded).with_detail(detail)
 }
 
 fn line(key: &KeyRecord, now: Timestamp) -> String {

@@ -74,7 +74,7 @@ impl Budget {
                     return Err(CxoneError::OverBudget { retry_after: wait });
                 }
                 Ok(Decision::NotFor(wait)) => wait,
-                Err(error) if error.is_passing() && Instant::now() + RETRY_PAUSE < deadline => RETRY_PAUSE,
+                Err(error) if error.is_transient() && Instant::now() + RETRY_PAUSE < deadline => RETRY_PAUSE,
                 Err(error) => return Err(unknown(&error)),
             };
             tokio::time::sleep(wait).await;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::endpoint::Endpoint;
 use super::ledger::Ledger;
 use super::memory::{Draft, Granted, Memory};
+use crate::db::is_transient;
 
 /// For one statement, and for a connection to send it on.
 const STATEMENT_WITHIN: Duration = Duration::from_secs(1);
@@ -60,17 +61,12 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
-    /// Whether it may be over in a moment.
-    pub fn is_passing(&self) -> bool {
+    /// Whether another attempt may succeed.
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Late => true,
             Self::Unwritable(_) => false,
-            Self::Database(sqlx::Error::Database(error)) => error
-                .code()
-                .is_some_and(|code| ["08", "40", "53", "55P03", "57"].iter().any(|class| code.starts_with(class))),
-            Self::Database(error) => {
-                matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_))
-            }
+            Self::Database(error) => is_transient(error),
         }
     }
 }

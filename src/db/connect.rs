@@ -1,4 +1,4 @@
-//! How connections are opened, and the limits that the server itself keeps on them.
+//! Opens connections, with the limits that the server enforces on them, and runs migrations.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::Db;
 
-/// The schema, from its first version on.
+/// Every version of the schema.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Connections of one replica. Each is held for a statement or two, never across a call to CXone.
+/// The connections of one replica. Each is in use for a statement or two, never during a call to CXone.
 const CONNECTIONS: u32 = 24;
-/// Who waits longer than this for a connection is told to come back. A fifth of it is the longest pause between two
-/// tries to connect.
+/// A request that waits longer than this for a connection is answered with a 503. The longest pause between two
+/// attempts to connect is a fifth of it.
 const CONNECTION_WITHIN: Duration = Duration::from_millis(2500);
-/// A connection that was used within this time is taken to be alive …
-const ASK_AFTER_IDLE: Duration = Duration::from_secs(1);
-/// … one that was not is asked, and closed where it does not answer within this.
-const ALIVE_WITHIN: Duration = Duration::from_millis(500);
+/// A connection that was used within this time is assumed to work …
+const CHECK_AFTER_IDLE: Duration = Duration::from_secs(1);
+/// … any other is checked, and closed where it does not respond within this time.
+const RESPONDS_WITHIN: Duration = Duration::from_millis(500);
 
-/// What the server enforces on every connection, in milliseconds where no other unit is named.
+/// What the server enforces on every connection, in milliseconds unless another unit is named.
 const LIMITS: [(&str, &str); 8] = [
     ("statement_timeout", "5000"),
     ("lock_timeout", "2000"),
-    // A replica that is frozen in a transaction holds its locks for so long.
+    // The time for which a replica that freezes during a transaction holds its locks.
     ("idle_in_transaction_session_timeout", "1500"),
-    // A statement whose client is gone is stopped.
+    // Stops a statement whose client has disconnected.
     ("client_connection_check_interval", "1000"),
-    // In seconds; of no effect on a Unix socket.
+    // In seconds. They have no effect on a Unix socket.
     ("tcp_keepalives_idle", "10"),
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),
@@ -38,21 +38,21 @@ const LIMITS: [(&str, &str); 8] = [
 /// Opens the pool of connections to Postgres.
 ///
 /// # Errors
-/// Where Postgres cannot be reached.
+/// Where Postgres is unavailable.
 pub async fn connect(options: &PgConnectOptions) -> Result<Db, sqlx::Error> {
     let options = options.clone().application_name("ringback").options(LIMITS);
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(CONNECTION_WITHIN)
-        // By default each statement would cost a round trip more, to ask whether its connection still lives.
+        // The default costs each statement another round trip, to test its connection.
         .test_before_acquire(false)
         .before_acquire(|connection, about| {
             Box::pin(async move {
-                if about.idle_for <= ASK_AFTER_IDLE {
+                if about.idle_for <= CHECK_AFTER_IDLE {
                     return Ok(true);
                 }
-                let alive = tokio::time::timeout(ALIVE_WITHIN, connection.ping()).await;
-                alive.map_err(|_| super::error::unanswered())?.map(|()| true)
+                let response = tokio::time::timeout(RESPONDS_WITHIN, connection.ping()).await;
+                response.map_err(|_| super::error::no_response())?.map(|()| true)
             })
         })
         .connect_with(options)
@@ -60,11 +60,11 @@ pub async fn connect(options: &PgConnectOptions) -> Result<Db, sqlx::Error> {
     Ok(Db::new(pool))
 }
 
-/// Brings the schema up to date, on a connection of its own without the limits: replicas that do so at the same time wait
-/// for each other, and a change of a large table takes its time.
+/// Migrates the schema to the latest version, on a connection without limits: replicas that migrate at the same time wait
+/// for each other, and a change of a large table takes long.
 ///
 /// # Errors
-/// Where Postgres cannot be reached, a migration fails, or the database was made by a newer version.
+/// Where Postgres is unavailable, a migration fails, or a newer version migrated the database.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), sqlx::migrate::MigrateError> {
     let options = options.clone().application_name("ringback-migrate").options([
         ("statement_timeout", "0"),

@@ -1,4 +1,4 @@
-//! Statements on the pool, each watched over.
+//! Statements on the pool. The watchdog bounds each of them.
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
@@ -7,24 +7,24 @@ use sqlx::{Describe, Either, Error, Execute, Executor, PgConnection, Postgres, S
 use tokio::time::Instant;
 
 use super::Db;
-use super::held::Held;
-use super::watch::LONGEST;
+use super::pooled::Pooled;
+use super::watchdog::LONGEST;
 
 impl Db {
-    /// One piece of work on a connection of the pool.
+    /// Runs work on a connection of the pool.
     pub(super) async fn run<T>(
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut held: Option<Held> = None;
-        let on_connection = async { work(held.insert(self.acquire().await?).get()?).await };
-        match self.watch.over(Instant::now() + LONGEST, on_connection).await {
+        let mut pooled: Option<Pooled> = None;
+        let on_connection = async { work(pooled.insert(self.acquire().await?).get()?).await };
+        match self.watchdog.guard(Instant::now() + LONGEST, on_connection).await {
             Ok(done) => done,
-            Err(given_up) => {
-                if let Some(mut held) = held.take() {
-                    held.give_up();
+            Err(unresponsive) => {
+                if let Some(mut pooled) = pooled.take() {
+                    pooled.close();
                 }
-                Err(given_up.into())
+                Err(unresponsive.into())
             }
         }
     }
@@ -33,7 +33,7 @@ impl Db {
 impl<'p> Executor<'p> for &'_ Db {
     type Database = Postgres;
 
-    /// All rows are read before the first is handed on: whoever reads them slowly keeps no connection.
+    /// All rows are read before the first is returned, so that a slow reader holds no connection.
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, Error>>
     where
         'p: 'e,

@@ -1,47 +1,47 @@
-//! Postgres: connections whose every wait is bounded, and what their errors mean.
+//! Postgres: connections with bounded waits, the meaning of errors, transactions, pages and time.
 
-mod clock;
 mod connect;
 mod error;
 mod executor;
-mod held;
 mod page;
+mod pooled;
 mod purge;
 mod retry;
+mod shared_time;
 mod transaction;
-mod watch;
+mod watchdog;
 
 use std::sync::Arc;
 
 use sqlx::PgPool;
-use watch::Watch;
+use watchdog::Watchdog;
 
-pub use clock::SharedTime;
 pub use connect::{connect, migrate};
-pub use error::{is_conflict, is_transient};
+pub use error::{decode, is_transient};
 pub use page::{CreatedPosition, Page, PageRequest, SequencePosition, decode_cursor};
 pub use purge::purge_in_steps;
-pub use retry::{give_back, repeated};
+pub use retry::{release_in_background, retry};
+pub use shared_time::SharedTime;
 pub use transaction::Transaction;
 
-use held::Held;
+use pooled::Pooled;
 
-/// The pool of connections to Postgres. A statement on `&Db` ends within a bounded time, also where Postgres is frozen
-/// and answers nothing; a connection that does not respond is closed and never used again.
+/// The pool of connections to Postgres. A statement on `&Db` ends within a bounded time, even while Postgres is frozen. A
+/// connection that does not respond is closed and never used again.
 #[derive(Clone, Debug)]
 pub struct Db {
     pool: PgPool,
-    watch: Arc<Watch>,
+    watchdog: Arc<Watchdog>,
 }
 
 impl Db {
-    /// Over this pool.
+    /// Uses this pool.
     pub fn new(pool: PgPool) -> Self {
-        let watch = Arc::new(Watch::new(pool.connect_options()));
-        Self { pool, watch }
+        let watchdog = Arc::new(Watchdog::new(pool.connect_options()));
+        Self { pool, watchdog }
     }
 
-    /// The pool itself, whose waits only the server bounds.
+    /// The pool itself. Only the server bounds the waits of its connections.
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
@@ -49,28 +49,28 @@ impl Db {
     /// Begins a transaction. It is rolled back unless it is committed.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
+    /// Where Postgres is unavailable.
     pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
         Transaction::begin(self).await
     }
 
-    /// Begins a transaction whose queries are planned for their parameters. A generic plan for all filters of a list reads
-    /// the whole table; so does a plan that was made when the table was small.
+    /// Begins a transaction in which each query is planned for its parameters. A generic plan for a list with optional
+    /// filters reads the whole table, as does a plan that was made while the table was small.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
+    /// Where Postgres is unavailable.
     pub async fn begin_planned(&self) -> Result<Transaction, sqlx::Error> {
         let mut transaction = self.begin().await?;
         sqlx::query!("set local plan_cache_mode = force_custom_plan").execute(&mut transaction).await?;
         Ok(transaction)
     }
 
-    /// Closes all connections; those in use are given a moment.
+    /// Closes all connections, and waits up to 2 s for those in use.
     pub async fn close(&self) {
-        let _ = tokio::time::timeout(held::RETURN_WITHIN, self.pool.close()).await;
+        let _ = tokio::time::timeout(pooled::RETURN_WITHIN, self.pool.close()).await;
     }
 
-    async fn acquire(&self) -> Result<Held, sqlx::Error> {
-        self.pool.acquire().await.map(Held::new)
+    async fn acquire(&self) -> Result<Pooled, sqlx::Error> {
+        self.pool.acquire().await.map(Pooled::new)
     }
 }

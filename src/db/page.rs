@@ -55,6 +55,15 @@ impl<T> Page<T> {
         Self { data: rows, next_cursor }
     }
 
+    /// The same page with each row converted, or the first error.
+    ///
+    /// # Errors
+    /// Where a row cannot be converted.
+    pub fn try_map<U, E>(self, convert: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
+        let data = self.data.into_iter().map(convert).collect::<Result<_, E>>()?;
+        Ok(Page { data, next_cursor: self.next_cursor })
+    }
+
     /// The same page with each row converted.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         Page { data: self.data.into_iter().map(convert).collect(), next_cursor: self.next_cursor }

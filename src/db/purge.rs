@@ -1,14 +1,14 @@
-//! Deleting what is no longer kept, however much there is of it.
+//! Deletes old rows in steps, so that no statement takes long.
 
 use std::time::Duration;
 
-/// Others have their turn between two steps.
-const BREATH: Duration = Duration::from_millis(20);
+/// Lets other statements run between two steps.
+const PAUSE: Duration = Duration::from_millis(20);
 
-/// Repeats a step that deletes at most so many rows, until one finds less. Gives how many there were.
+/// Repeats a step that deletes at most `limit` rows, until one deletes fewer. Returns the number of deleted rows.
 ///
 /// # Errors
-/// What a step failed with; those before it stand.
+/// The failure of a step. The steps before it remain.
 pub async fn purge_in_steps<F: Future<Output = Result<u64, sqlx::Error>>>(
     limit: u64,
     step: impl Fn(i64) -> F,
@@ -21,7 +21,7 @@ pub async fn purge_in_steps<F: Future<Output = Result<u64, sqlx::Error>>>(
         if deleted < limit {
             return Ok(purged);
         }
-        tokio::time::sleep(BREATH).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn steps_are_repeated_until_one_finds_less_than_it_may_delete() {
+    async fn steps_are_repeated_until_one_deletes_fewer_than_the_limit() {
         for rows in [0, 1, 9, 10, 11, 35, 40] {
             let (left, steps) = (AtomicU64::new(rows), AtomicU64::new(0));
             let step = |limit: i64| {
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_step_that_fails_ends_it() {
+    async fn a_failed_step_ends_the_purge() {
         let failed = purge_in_steps(10, async |_| Err(sqlx::Error::PoolTimedOut)).await;
         assert!(failed.is_err());
     }

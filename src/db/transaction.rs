@@ -1,4 +1,4 @@
-//! Transactions whose whole life is bounded.
+//! Transactions of bounded length.
 
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, TryStreamExt as _};
@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use super::Db;
 use super::executor::rows_of;
-use super::held::Held;
-use super::watch::LONGEST;
+use super::pooled::Pooled;
+use super::watchdog::LONGEST;
 
-/// A transaction. It is rolled back unless it is committed; where Postgres answers nothing, its connection is closed. The
-/// server ends it where nobody asks it for anything for a moment.
+/// A transaction. It is rolled back unless it is committed. Where Postgres does not respond, its connection is closed. The
+/// server ends a transaction that is idle for 1.5 s.
 pub struct Transaction {
     db: Db,
-    held: Held,
+    pooled: Pooled,
     ends_at: Instant,
 }
 
@@ -28,9 +28,9 @@ impl std::fmt::Debug for Transaction {
 impl Transaction {
     pub(super) async fn begin(db: &Db) -> Result<Self, Error> {
         let ends_at = Instant::now() + LONGEST;
-        let held = db.watch.over(ends_at, db.acquire()).await??;
-        let mut transaction = Self { db: db.clone(), held, ends_at };
-        transaction.held.set_in_transaction(true);
+        let pooled = db.watchdog.guard(ends_at, db.acquire()).await??;
+        let mut transaction = Self { db: db.clone(), pooled, ends_at };
+        transaction.pooled.set_in_transaction(true);
         transaction.run(async |connection| sqlx::raw_sql("begin").execute(connection).await).await?;
         Ok(transaction)
     }
@@ -38,19 +38,19 @@ impl Transaction {
     /// Commits it. After an error it is unknown whether it was committed.
     ///
     /// # Errors
-    /// Where Postgres refuses or does not answer.
+    /// Where Postgres refuses or does not respond.
     pub async fn commit(mut self) -> Result<(), Error> {
         self.run(async |connection| sqlx::raw_sql("commit").execute(connection).await).await?;
-        self.held.set_in_transaction(false);
+        self.pooled.set_in_transaction(false);
         Ok(())
     }
 
     async fn run<T>(&mut self, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>) -> Result<T, Error> {
-        let Self { db, held, ends_at } = self;
-        let on_connection = async { work(held.get()?).await };
-        let done = db.watch.over(*ends_at, on_connection).await;
+        let Self { db, pooled, ends_at } = self;
+        let on_connection = async { work(pooled.get()?).await };
+        let done = db.watchdog.guard(*ends_at, on_connection).await;
         if done.is_err() {
-            held.give_up();
+            pooled.close();
         }
         done?
     }

@@ -14,6 +14,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tracing::Instrument as _;
 
+use super::idempotency::ResourceId;
 use super::problem::{Problem, ProblemKind};
 use crate::clock::Clock;
 use crate::trace::Traceparent;
@@ -44,6 +45,10 @@ pub struct RequestInfo {
     pub traceparent: Traceparent,
     /// When it arrived.
     pub arrived_at: jiff::Timestamp,
+    /// The id for the resource that a POST creates, unless an `Idempotency-Key` has one already.
+    pub resource: ResourceId,
+    /// The service's clock.
+    pub clock: Clock,
 }
 
 /// Puts the edge around all routes.
@@ -51,17 +56,17 @@ pub fn wrap(router: Router, clock: Clock) -> Router {
     router
         .fallback(async || Problem::new(ProblemKind::NotFound, "no such route"))
         .method_not_allowed_fallback(async || {
-            Problem::new(ProblemKind::MethodNotAllowed, "the route is there, the method is not")
+            Problem::new(ProblemKind::MethodNotAllowed, "method not allowed for this route")
         })
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(from_fn(refuse_large_bodies))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(within_deadline))
-        .layer(from_fn_with_state(clock, accompany))
+        .layer(from_fn_with_state(clock, request_context))
 }
 
 /// Gives a request its id and its trace, logs how it ended, and renders problems.
-async fn accompany(State(clock): State<Clock>, mut request: Request, next: Next) -> Response {
+async fn request_context(State(clock): State<Clock>, mut request: Request, next: Next) -> Response {
     let info = RequestInfo::of(&request, &clock);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
@@ -108,6 +113,8 @@ impl RequestInfo {
                 .and_then(|value| Traceparent::parse(value.to_str().ok()?))
                 .map_or_else(|| Traceparent::root(id), |parent| parent.child(id)),
             arrived_at: clock.now(),
+            resource: ResourceId { id: clock.new_id(), repeated: false },
+            clock: clock.clone(),
         }
     }
 }
@@ -174,7 +181,7 @@ async fn within_deadline(request: Request, next: Next) -> Response {
 pub(super) fn panicked(cause: Box<dyn Any + Send>) -> Response {
     let text = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
     tracing::error!(panic = text.unwrap_or("of no known kind"), "a request panicked");
-    Problem::new(ProblemKind::Internal, "the request could not be worked on").into_response()
+    Problem::new(ProblemKind::Internal, "internal error").into_response()
 }
 
 #[cfg(test)]

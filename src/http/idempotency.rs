@@ -20,10 +20,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::body::read_body;
 use super::caller::Caller;
 use super::edge::{RequestInfo, panicked, rendered};
 use super::idempotency_store::{Claim, Found, KeptAnswer, KeyedAnswers, LEASE};
-use super::input::read_body;
 use super::problem::{Problem, ProblemKind};
 use crate::clock::Clock;
 use crate::db::Db;

@@ -1,6 +1,8 @@
 //! The edge: what every route shares, and no route decides for itself.
 
+mod body;
 mod caller;
+mod context;
 mod edge;
 mod idempotency;
 mod idempotency_store;
@@ -9,14 +11,19 @@ mod openapi;
 mod operations;
 mod prefer;
 mod problem;
+mod query;
 mod scope;
+pub mod validation;
 
+pub use body::{JsonBody, JsonBytes, OptionalJsonBody, PathParam, parse_json};
 pub use caller::{Allowed, Caller};
+pub use context::{Authorized, RequestContext};
 pub use edge::{RequestInfo, wrap};
 pub use idempotency::{Idempotency, KeptBody, ResourceId, idempotent};
-pub use input::{Faults, JsonBody, JsonBytes, JsonType, Member, OptionalJsonBody, Query, Segment, Unknown, parse_json};
+pub use input::{Faults, JsonType, Member, Unknown};
 pub use openapi::{complete, describe};
 pub use operations::{Operations, docs};
 pub use prefer::preferred_wait;
 pub use problem::{FieldFault, Problem, ProblemKind, ProblemSchema};
+pub use query::Query;
 pub use scope::{RequiredScope, Scope, required};

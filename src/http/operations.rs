@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::input::Segment;
+use super::body::PathParam;
 use super::problem::{Problem, ProblemKind};
 use crate::db::Db;
 
@@ -109,7 +109,7 @@ async fn metrics(State(operations): State<Operations>) -> Response {
 #[utoipa::path(get, path = "/problems/{slug}", tag = "Operations",
     params(("slug" = String, Path, description = "The last part of a problem's `type`")),
     responses((status = 200, body = String, content_type = "text/html"), (status = 404)))]
-async fn problem_page(Segment(slug): Segment<String>) -> Result<Html<String>, Problem> {
+async fn problem_page(PathParam(slug): PathParam<String>) -> Result<Html<String>, Problem> {
     let kind = ProblemKind::ALL.into_iter().find(|kind| kind.slug() == slug);
     let kind = kind.ok_or_else(|| Problem::not_found("problem type"))?;
     Ok(Html(format!(

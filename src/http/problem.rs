@@ -1,5 +1,7 @@
 //! Every error that leaves the service: RFC 9457 `application/problem+json`, and the page behind each `type`.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -270,7 +272,8 @@ pub struct FieldFault {
     pub pointer: String,
     /// What it is, for programs.
     #[schema(example = "not-a-phone-number")]
-    pub code: &'static str,
+    #[schema(value_type = String)]
+    pub code: Cow<'static, str>,
     /// What would be right, for people.
     pub detail: String,
 }
@@ -310,7 +313,7 @@ impl Problem {
 
     /// Bad input with one fault.
     pub fn fault(pointer: impl Into<String>, fault: Fault) -> Self {
-        Self::invalid(vec![FieldFault { pointer: pointer.into(), code: fault.code, detail: fault.detail }])
+        Self::invalid(vec![FieldFault { pointer: pointer.into(), code: fault.code.into(), detail: fault.detail }])
     }
 
     /// Nothing under this id.
@@ -433,7 +436,7 @@ mod tests {
     fn a_problem_says_all_that_the_contract_asks_for() {
         let problem = Problem::invalid(vec![FieldFault {
             pointer: "/language".into(),
-            code: "unknown-language",
+            code: "unknown-language".into(),
             detail: "must be a language tag".into(),
         }]);
         assert_eq!(

@@ -11,20 +11,19 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Simulator;
-use super::answer::{Answer, Refusal};
-use super::campaigns::{CampaignState, with_revision};
-use super::faults::Fault;
 use super::fields::present;
-use super::forecast::Forecast;
+use super::model::Simulator;
+use super::model::campaign::{CampaignState, with_revision};
+use super::model::faults::Fault;
+use super::model::forecast::Forecast;
+use super::model::tokens::ExpiresIn;
+use super::refusal::{Answer, Refusal};
 use super::route::Route;
-use super::state::lock;
-use super::tokens::ExpiresIn;
 
 /// The routes under `/_control`.
 pub(super) fn router() -> Router<Simulator> {
     Router::new()
-        .route("/received", get(received).delete(forget_received))
+        .route("/received", get(received).delete(clear_received))
         .route("/counts", get(counts))
         .route("/contacts", get(contacts))
         .route("/messages", get(messages))
@@ -40,13 +39,13 @@ pub(super) fn router() -> Router<Simulator> {
         .route("/tokens/expire", post(expire_tokens))
         .route("/limits", put(put_limits))
         .route("/reset", post(reset))
-        // Its own, so that a mistyped control path is not recorded as a CXone request.
+        // A separate fallback, so that a mistyped control path is not logged as a CXone request.
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "not_found", "the control API has no such path"))
 }
 
-/// Reads a body whatever content type it claims, so that a bare `curl -d` works.
+/// Reads a body of any content type, so that a plain `curl -d` works.
 fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))
+    serde_json::from_slice(body).map_err(|error| Refusal::bad_request(error.to_string()))
 }
 
 #[derive(Deserialize)]
@@ -56,38 +55,38 @@ struct Filter {
 }
 
 async fn received(State(simulator): State<Simulator>, Query(filter): Query<Filter>) -> Json<Vec<Value>> {
-    let state = simulator.state();
-    Json(lock(&state.journal).list(filter.route, filter.campaign.as_deref(), &state.settings.client_secret))
+    let model = simulator.model();
+    Json(model.request_log.lock().list(filter.route, filter.campaign.as_deref(), &model.settings.client_secret))
 }
 
-async fn forget_received(State(simulator): State<Simulator>) -> StatusCode {
-    lock(&simulator.state().journal).clear();
+async fn clear_received(State(simulator): State<Simulator>) -> StatusCode {
+    simulator.model().request_log.lock().clear();
     StatusCode::NO_CONTENT
 }
 
 async fn counts(State(simulator): State<Simulator>) -> Json<Value> {
-    Json(lock(&simulator.state().journal).counts())
+    Json(simulator.model().request_log.lock().counts())
 }
 
 async fn contacts(State(simulator): State<Simulator>) -> Json<Vec<Value>> {
-    Json(lock(&simulator.state().contacts).iter().map(|made| json!(made)).collect())
+    Json(simulator.model().contacts.lock().iter().map(|contact| json!(contact)).collect())
 }
 
 async fn messages(State(simulator): State<Simulator>) -> Json<Vec<Value>> {
-    Json(lock(&simulator.state().messages).0.iter().map(|sent| json!(sent)).collect())
+    Json(simulator.model().messages.lock().iter().map(|message| json!(message)).collect())
 }
 
 async fn campaigns(State(simulator): State<Simulator>) -> Json<Vec<Value>> {
-    Json(lock(&simulator.state().campaigns).list())
+    Json(simulator.model().campaigns.lock().list())
 }
 
 #[derive(Deserialize)]
-struct OfCampaign {
+struct CampaignFilter {
     campaign: Option<String>,
 }
 
-async fn changes(State(simulator): State<Simulator>, Query(filter): Query<OfCampaign>) -> Json<Vec<Value>> {
-    Json(lock(&simulator.state().campaigns).changes(filter.campaign.as_deref()))
+async fn changes(State(simulator): State<Simulator>, Query(filter): Query<CampaignFilter>) -> Json<Vec<Value>> {
+    Json(simulator.model().campaigns.lock().changes(filter.campaign.as_deref()))
 }
 
 #[derive(Deserialize)]
@@ -98,11 +97,11 @@ struct Behaviour {
 
 async fn put_behaviour(State(simulator): State<Simulator>, body: Bytes) -> Result<StatusCode, Refusal> {
     let behaviour: Behaviour = parsed(&body)?;
-    lock(&simulator.state().campaigns).resume_themselves = behaviour.resumes_itself;
+    simulator.model().campaigns.lock().resume_themselves = behaviour.resumes_itself;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What is absent stays as it is.
+/// Absent members are not changed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CampaignChange {
@@ -117,7 +116,7 @@ struct CampaignChange {
 
 async fn put_campaign(State(simulator): State<Simulator>, Path(id): Path<String>, body: Bytes) -> Answer {
     let change: CampaignChange = parsed(&body)?;
-    let mut campaigns = lock(&simulator.state().campaigns);
+    let mut campaigns = simulator.model().campaigns.lock();
     let mut campaign = campaigns.current(&id).unwrap_or_default();
     campaign.state = change.state.unwrap_or(campaign.state);
     campaign.max_agents = change.max_agents.unwrap_or(campaign.max_agents);
@@ -134,34 +133,34 @@ async fn put_forecast(
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
     let forecast: Forecast = parsed(&body)?;
-    lock(&simulator.state().forecasts).insert(id, forecast);
+    simulator.model().forecasts.lock().insert(id, forecast);
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn delete_forecast(State(simulator): State<Simulator>, Path(id): Path<String>) -> StatusCode {
-    lock(&simulator.state().forecasts).remove(&id);
+    simulator.model().forecasts.lock().remove(&id);
     StatusCode::NO_CONTENT
 }
 
 async fn faults(State(simulator): State<Simulator>) -> Json<Vec<Value>> {
-    Json(lock(&simulator.state().faults).list())
+    Json(simulator.model().faults.lock().list())
 }
 
 async fn add_fault(State(simulator): State<Simulator>, body: Bytes) -> Answer {
     let fault: Fault = parsed(&body)?;
     fault.check()?;
-    let id = lock(&simulator.state().faults).add(fault);
+    let id = simulator.model().faults.lock().add(fault);
     Ok((StatusCode::CREATED, Json(json!({ "id": id }))))
 }
 
 async fn clear_faults(State(simulator): State<Simulator>) -> StatusCode {
-    lock(&simulator.state().faults).clear();
+    simulator.model().faults.lock().clear();
     StatusCode::NO_CONTENT
 }
 
 async fn remove_fault(State(simulator): State<Simulator>, Path(id): Path<u64>) -> Result<StatusCode, Refusal> {
-    if !lock(&simulator.state().faults).remove(id) {
-        return Err(Refusal::new(StatusCode::NOT_FOUND, "not_found", format!("there is no fault {id} any more")));
+    if !simulator.model().faults.lock().remove(id) {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "not_found", format!("there is no fault {id}")));
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -177,11 +176,11 @@ struct TokenChange {
 
 async fn put_tokens(State(simulator): State<Simulator>, body: Bytes) -> Result<StatusCode, Refusal> {
     let change: TokenChange = parsed(&body)?;
-    let mut tokens = lock(&simulator.state().tokens);
+    let mut tokens = simulator.model().tokens.lock();
     match change.lifetime_seconds {
         Some(Some(seconds)) => {
             let lifetime = Duration::try_from_secs_f64(seconds);
-            tokens.lifetime = lifetime.map_err(|error| Refusal::bad(format!("lifetimeSeconds: {error}")))?;
+            tokens.lifetime = lifetime.map_err(|error| Refusal::bad_request(format!("lifetimeSeconds: {error}")))?;
             tokens.expires_in = ExpiresIn::Lifetime;
         }
         Some(None) => tokens.expires_in = ExpiresIn::Omitted,
@@ -194,12 +193,12 @@ async fn put_tokens(State(simulator): State<Simulator>, body: Bytes) -> Result<S
 }
 
 async fn revoke_tokens(State(simulator): State<Simulator>) -> StatusCode {
-    lock(&simulator.state().tokens).revoke();
+    simulator.model().tokens.lock().revoke();
     StatusCode::NO_CONTENT
 }
 
 async fn expire_tokens(State(simulator): State<Simulator>) -> StatusCode {
-    lock(&simulator.state().tokens).expire();
+    simulator.model().tokens.lock().expire();
     StatusCode::NO_CONTENT
 }
 
@@ -212,24 +211,18 @@ struct LimitChange {
 }
 
 async fn put_limits(State(simulator): State<Simulator>, body: Bytes) -> Result<StatusCode, Refusal> {
-    let state = simulator.state();
+    let model = simulator.model();
     let change: LimitChange = parsed(&body)?;
     if let Some(limit) = change.requests_per_minute {
-        lock(&state.quota).limit = limit;
+        model.quota.lock().limit = limit;
     }
     if let Some(latency) = change.latency_ms {
-        *lock(&state.latency) = Duration::from_millis(latency);
+        *model.latency.lock() = Duration::from_millis(latency);
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn reset(State(simulator): State<Simulator>) -> StatusCode {
-    let state = simulator.state();
-    lock(&state.journal).clear();
-    lock(&state.faults).clear();
-    lock(&state.contacts).clear();
-    lock(&state.messages).0.clear();
-    lock(&state.quota).clear();
-    lock(&state.campaigns).forget_changes();
+    simulator.model().reset();
     StatusCode::NO_CONTENT
 }

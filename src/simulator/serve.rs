@@ -1,23 +1,31 @@
-//! Serving a simulator on a socket.
+//! Serves a simulator on a socket.
 
 use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::Simulator;
-use super::gate::broken_connection;
+use super::model::Simulator;
+use super::v2::broken_connection;
+use super::{control, v2};
 
-/// How long a stopping server waits for clients that are in the middle of sending a request.
+/// How long a stopping server waits for clients that are sending a request.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Serves `simulator` until `shutdown` is done. Connections whose request is still unanswered then are broken, so
-/// that a client on a `hang` fault delays nothing; dropping this future breaks them too.
+/// CXone's routes, and the control API under `/_control`. A `hang` fault ends when the client disconnects or the
+/// server stops; only [`serve`] stops it cleanly.
+pub fn router(simulator: &Simulator) -> Router {
+    v2::router(simulator).nest("/_control", control::router()).with_state(simulator.clone())
+}
+
+/// Serves `simulator` until `shutdown` completes. Connections whose request is still unanswered then are broken, so
+/// that a client that waits on a `hang` fault delays nothing; dropping this future breaks them, too.
 pub async fn serve(
     listener: TcpListener,
     simulator: Simulator,
@@ -25,7 +33,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let stop = CancellationToken::new();
     let _stopped_when_dropped = stop.clone().drop_guard();
-    let router = simulator.router().layer(from_fn_with_state(stop.clone(), until_stopped));
+    let router = router(&simulator).layer(from_fn_with_state(stop.clone(), until_stopped));
     let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let stopping = async {
         shutdown.await;

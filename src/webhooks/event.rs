@@ -1,118 +1,231 @@
-//! What receivers are told, made of the audit entry that says the same.
+//! The events that endpoints can subscribe to, and their bodies.
 
+use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Value, json};
-use utoipa::ToSchema;
+use strum::VariantArray as _;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+use uuid::Uuid;
 
-use crate::audit::Entry;
+use crate::audit::{Action, Entry, EntryEvent};
 use crate::types::Fault;
 
-/// What receivers can be told of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+/// The reason of a pause that the answer rate caused.
+const AUTO_THROTTLE: &str = "AUTO_THROTTLE";
+
+/// An event type. Its text is that of the audit action that it publishes.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    strum::AsRefStr,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[serde(into = "&'static str")]
 pub enum EventType {
-    #[serde(rename = "campaign.paused")]
+    #[strum(serialize = "campaign.paused")]
     CampaignPaused,
-    #[serde(rename = "campaign.resumed")]
+    #[strum(serialize = "campaign.resumed")]
     CampaignResumed,
-    #[serde(rename = "callback.scheduled")]
+    #[strum(serialize = "callback.scheduled")]
     CallbackScheduled,
-    #[serde(rename = "callback.confirmed")]
+    #[strum(serialize = "callback.confirmed")]
     CallbackConfirmed,
-    #[serde(rename = "callback.failed")]
+    #[strum(serialize = "callback.failed")]
     CallbackFailed,
-    #[serde(rename = "callback.expired")]
+    #[strum(serialize = "callback.expired")]
     CallbackExpired,
-    #[serde(rename = "callback.cancelled")]
+    #[strum(serialize = "callback.cancelled")]
     CallbackCancelled,
-    #[serde(rename = "callback.at_risk")]
+    #[strum(serialize = "callback.at_risk")]
     CallbackAtRisk,
 }
 
 impl EventType {
-    const ALL: [(Self, &'static str, &'static str); 8] = [
-        (Self::CampaignPaused, "campaign.paused", "CAMPAIGN_PAUSED"),
-        (Self::CampaignResumed, "campaign.resumed", "CAMPAIGN_RESUMED"),
-        (Self::CallbackScheduled, "callback.scheduled", "CALLBACK_SCHEDULED"),
-        (Self::CallbackConfirmed, "callback.confirmed", "CALLBACK_CONFIRMED"),
-        (Self::CallbackFailed, "callback.failed", "CALLBACK_FAILED"),
-        (Self::CallbackExpired, "callback.expired", "CALLBACK_EXPIRED"),
-        (Self::CallbackCancelled, "callback.cancelled", "CALLBACK_CANCELLED"),
-        (Self::CallbackAtRisk, "callback.at_risk", "CALLBACK_AT_RISK"),
-    ];
+    /// The event type that publishes this action, where there is one.
+    fn of(action: Action) -> Option<Self> {
+        action.as_str().parse().ok()
+    }
 
     /// # Errors
-    /// `unknown-event-type` for anything else.
+    /// `unknown-event-type` for any other text.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        Self::ALL.into_iter().find(|(_, name, _)| *name == text).map(|(known, _, _)| known).ok_or_else(|| {
-            let names = Self::ALL.map(|(_, name, _)| name).join(", ");
-            Fault::new("unknown-event-type", format!("must be one of {names}"))
+        text.parse().map_err(|_| {
+            let names: Vec<&str> = Self::VARIANTS.iter().map(AsRef::as_ref).collect();
+            Fault::new("unknown-event-type", format!("must be one of {}", names.join(", ")))
         })
     }
 
-    /// As it is written.
+    /// The text in the API.
     pub fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(known, _, _)| *known == self).map_or("", |(_, name, _)| name)
+        self.into()
+    }
+
+    /// The text of a body's `event` member: `CAMPAIGN_PAUSED` for `campaign.paused`.
+    fn constant(self) -> String {
+        self.as_str().replace('.', "_").to_uppercase()
     }
 }
 
-/// The entry, to be told of where it says something that receivers want to know. What is kept with an entry is sent as
-/// it is, byte by byte.
-#[must_use]
-pub fn announced(mut entry: Entry) -> Entry {
-    let known = EventType::ALL.iter().find(|(_, name, _)| *name == entry.action);
-    if let Some((_, name, word)) = known {
-        let body = if entry.callback_id.is_some() { callback_body(&entry, word) } else { campaign_body(&entry, word) };
-        entry.event = Some(json!({ "id": entry.id, "type": name, "body": body.to_string() }));
+impl PartialSchema for EventType {
+    fn schema() -> RefOr<Schema> {
+        let names = Self::VARIANTS.iter().map(|event| event.as_str());
+        ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(names)).into()
     }
-    entry
 }
 
-fn campaign_body(entry: &Entry, word: &str) -> Value {
-    let is_automatic = entry.detail["byAnswerRate"] == true;
-    let reason = if is_automatic { json!("AUTO_THROTTLE") } else { entry.detail["pauseReason"].clone() };
-    let variance = entry.call_volume_after.zip(entry.call_volume_before).map(|(after, before)| after - before);
-    json!({
-        "type": entry.action,
-        "timestamp": entry.timestamp,
-        "event": word,
-        "campaignId": entry.campaign_id,
-        "reason": reason,
-        "scheduledResumeTime": entry.detail["scheduledResumeTime"],
-        "previousState": entry.previous_state,
-        "newState": entry.new_state,
-        "auditId": entry.id,
-        "metadata": {
-            "latencyMs": entry.latency_ms, "volumeVariance": variance, "answerRate": entry.answer_rate,
-        },
-    })
+impl ToSchema for EventType {}
+
+/// What an event says beyond its audit entry.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Campaign(CampaignEvent),
+    Callback(CallbackEvent),
 }
 
-/// The phone number is masked, as in the entry; receivers know the callback by its id.
-fn callback_body(entry: &Entry, word: &str) -> Value {
-    json!({
-        "type": entry.action,
-        "timestamp": entry.timestamp,
-        "event": word,
-        "campaignId": entry.campaign_id,
-        "callbackId": entry.callback_id,
-        "previousState": entry.previous_state,
-        "newState": entry.new_state,
-        "dispatchTime": entry.detail["dispatchTime"],
-        "contactId": entry.detail["contactId"],
-        "failure": entry.detail["failure"],
-        "auditId": entry.id,
-        "metadata": { "latencyMs": entry.latency_ms },
-    })
+/// A change of a campaign's state that CXone has confirmed.
+#[derive(Clone, Copy, Debug)]
+pub struct CampaignEvent {
+    /// The pause reason as the API writes it; of a resume, that of the pause that it ends.
+    pub pause_reason: Option<&'static str>,
+    /// Whether the answer rate caused the pause.
+    pub by_answer_rate: bool,
+    pub scheduled_resume_time: Option<Timestamp>,
+}
+
+/// A change of a callback. It has no phone number: receivers know the callback by its id.
+#[derive(Clone, Debug)]
+pub struct CallbackEvent {
+    pub dispatch_time: Option<Timestamp>,
+    pub contact_id: Option<Uuid>,
+    pub failure: Option<EventFailure>,
+}
+
+/// Why a callback or its confirmation failed.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventFailure {
+    pub code: String,
+    pub detail: String,
+}
+
+impl Entry {
+    /// With this event, if endpoints can subscribe to the entry's action. The body repeats members of the entry, so they
+    /// must be complete.
+    #[must_use]
+    pub fn with_event(mut self, event: &Event) -> Self {
+        if let Some(event_type) = EventType::of(self.action) {
+            let body = match event {
+                Event::Campaign(event) => serde_json::json!(CampaignBody::new(&self, event_type, event)),
+                Event::Callback(event) => serde_json::json!(CallbackBody::new(&self, event_type, event)),
+            };
+            self.event = Some(EntryEvent { id: self.id, r#type: event_type.as_str(), body: body.to_string() });
+        }
+        self
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CampaignBody<'a> {
+    r#type: EventType,
+    timestamp: Timestamp,
+    event: String,
+    campaign_id: Option<&'a str>,
+    reason: Option<&'static str>,
+    scheduled_resume_time: Option<Timestamp>,
+    previous_state: Option<&'a str>,
+    new_state: Option<&'a str>,
+    audit_id: Uuid,
+    metadata: CampaignMetadata,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CampaignMetadata {
+    latency_ms: Option<i64>,
+    /// Attempts since the change less those before it.
+    volume_variance: Option<i64>,
+    answer_rate: Option<f64>,
+}
+
+impl<'a> CampaignBody<'a> {
+    fn new(entry: &'a Entry, event_type: EventType, event: &CampaignEvent) -> Self {
+        let volumes = entry.call_volume_after.zip(entry.call_volume_before);
+        Self {
+            r#type: event_type,
+            timestamp: entry.timestamp,
+            event: event_type.constant(),
+            campaign_id: entry.campaign_id.as_deref(),
+            reason: if event.by_answer_rate { Some(AUTO_THROTTLE) } else { event.pause_reason },
+            scheduled_resume_time: event.scheduled_resume_time,
+            previous_state: entry.previous_state.as_deref(),
+            new_state: entry.new_state.as_deref(),
+            audit_id: entry.id,
+            metadata: CampaignMetadata {
+                latency_ms: entry.latency_ms,
+                volume_variance: volumes.map(|(after, before)| after - before),
+                answer_rate: entry.answer_rate,
+            },
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CallbackBody<'a> {
+    r#type: EventType,
+    timestamp: Timestamp,
+    event: String,
+    campaign_id: Option<&'a str>,
+    callback_id: Option<Uuid>,
+    previous_state: Option<&'a str>,
+    new_state: Option<&'a str>,
+    dispatch_time: Option<Timestamp>,
+    contact_id: Option<Uuid>,
+    failure: Option<&'a EventFailure>,
+    audit_id: Uuid,
+    metadata: CallbackMetadata,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CallbackMetadata {
+    latency_ms: Option<i64>,
+}
+
+impl<'a> CallbackBody<'a> {
+    fn new(entry: &'a Entry, event_type: EventType, event: &'a CallbackEvent) -> Self {
+        Self {
+            r#type: event_type,
+            timestamp: entry.timestamp,
+            event: event_type.constant(),
+            campaign_id: entry.campaign_id.as_deref(),
+            callback_id: entry.callback_id,
+            previous_state: entry.previous_state.as_deref(),
+            new_state: entry.new_state.as_deref(),
+            dispatch_time: event.dispatch_time,
+            contact_id: event.contact_id,
+            failure: event.failure.as_ref(),
+            audit_id: entry.id,
+            metadata: CallbackMetadata { latency_ms: entry.latency_ms },
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
+    use serde_json::json;
 
     use super::*;
     use crate::audit::{Actor, Outcome};
 
-    fn entry(action: &str) -> Entry {
+    fn entry(action: Action) -> Entry {
         let now = "2026-11-20T15:00:00Z".parse().unwrap();
         Entry {
             campaign_id: Some("c".into()),
@@ -123,29 +236,50 @@ mod tests {
             call_volume_after: Some(0),
             answer_rate: Some(0.2),
             triggered_by: Some("SLIDING_WINDOW_THROTTLE".into()),
-            detail: json!({
-                "pauseReason": "CARRIER_THROTTLE", "scheduledResumeTime": "2026-11-20T16:00:00Z", "byAnswerRate": true,
-            }),
             ..Entry::new(Uuid::nil(), now, action, Actor::operator(), Outcome::Succeeded)
         }
     }
 
+    fn paused(by_answer_rate: bool) -> Event {
+        let scheduled_resume_time = Some("2026-11-20T16:00:00Z".parse().unwrap());
+        Event::Campaign(CampaignEvent { pause_reason: Some("CARRIER_THROTTLE"), by_answer_rate, scheduled_resume_time })
+    }
+
     #[test]
-    fn a_change_is_told_as_the_contract_says() {
-        let event = announced(entry("campaign.paused")).event.unwrap();
-        let body: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
-        assert_eq!(event["type"], "campaign.paused");
-        assert_eq!(
-            body,
-            json!({
-                "type": "campaign.paused", "timestamp": "2026-11-20T15:00:00Z", "event": "CAMPAIGN_PAUSED",
-                "campaignId": "c", "reason": "AUTO_THROTTLE", "scheduledResumeTime": "2026-11-20T16:00:00Z",
-                "previousState": "ACTIVE", "newState": "PAUSED", "auditId": Uuid::nil(),
-                "metadata": {"latencyMs": 41, "volumeVariance": -100, "answerRate": 0.2},
-            })
-        );
-        let by_hand = Entry { detail: json!({"pauseReason": "CARRIER_THROTTLE"}), ..entry("campaign.paused") };
-        assert!(announced(by_hand).event.unwrap()["body"].as_str().unwrap().contains(r#""reason":"CARRIER_THROTTLE""#));
-        assert_eq!(announced(entry("hold.placed")).event, None);
+    fn a_campaign_event_has_the_body_of_the_contract() {
+        let event = entry(Action::CampaignPaused).with_event(&paused(true)).event.unwrap();
+        assert_eq!((event.id, event.r#type), (Uuid::nil(), "campaign.paused"));
+        let expected = json!({
+            "type": "campaign.paused", "timestamp": "2026-11-20T15:00:00Z", "event": "CAMPAIGN_PAUSED",
+            "campaignId": "c", "reason": "AUTO_THROTTLE", "scheduledResumeTime": "2026-11-20T16:00:00Z",
+            "previousState": "ACTIVE", "newState": "PAUSED", "auditId": Uuid::nil(),
+            "metadata": {"latencyMs": 41, "volumeVariance": -100, "answerRate": 0.2},
+        });
+        assert_eq!(event.body, expected.to_string());
+
+        let manual = entry(Action::CampaignPaused).with_event(&paused(false)).event.unwrap();
+        assert!(manual.body.contains(r#""reason":"CARRIER_THROTTLE""#));
+    }
+
+    #[test]
+    fn a_callback_event_has_every_member_and_no_phone_number() {
+        let failure = Some(EventFailure { code: "no-forecast".into(), detail: "CXone has none".into() });
+        let event = Event::Callback(CallbackEvent { dispatch_time: None, contact_id: Some(Uuid::max()), failure });
+        let callback = Entry { callback_id: Some(Uuid::max()), ..entry(Action::CallbackFailed) };
+        let expected = json!({
+            "type": "callback.failed", "timestamp": "2026-11-20T15:00:00Z", "event": "CALLBACK_FAILED",
+            "campaignId": "c", "callbackId": Uuid::max(), "previousState": "ACTIVE", "newState": "PAUSED",
+            "dispatchTime": null, "contactId": Uuid::max(),
+            "failure": {"code": "no-forecast", "detail": "CXone has none"}, "auditId": Uuid::nil(),
+            "metadata": {"latencyMs": 41},
+        });
+        assert_eq!(callback.with_event(&event).event.unwrap().body, expected.to_string());
+    }
+
+    #[test]
+    fn only_actions_that_are_event_types_are_published() {
+        let published: Vec<_> = Action::VARIANTS.iter().filter_map(|action| EventType::of(*action)).collect();
+        assert_eq!(published.len(), EventType::VARIANTS.len());
+        assert_eq!(entry(Action::HoldPlaced).with_event(&paused(false)).event, None);
     }
 }

@@ -1,6 +1,7 @@
 //! Webhooks: every change is told to those who asked for it, signed, in order, at least once.
 
 mod address;
+mod detail;
 mod endpoint;
 mod event;
 mod retry;
@@ -11,7 +12,7 @@ mod store_configured;
 mod worker;
 
 pub use address::Reach;
-pub use event::announced;
+pub use event::{CallbackEvent, CampaignEvent, Event, EventFailure};
 pub use routes::{Webhooks, routes};
 pub use secret::{Seal, SigningSecret};
 pub use store::WebhookStore;

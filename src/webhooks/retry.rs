@@ -1,21 +1,28 @@
-//! When a delivery is tried again. Pure.
+//! When a delivery is attempted again. Pure.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::endpoint::Verdict;
+use crate::backoff::Schedule;
 use crate::clock::Clock;
 
-const MINUTE: u64 = 60;
-const HOUR: u64 = 60 * MINUTE;
+const fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(minutes * 60)
+}
 
-/// The waits after each failure, as Standard Webhooks suggests them; after the last of them a delivery is dead.
-const SCHEDULE: [u64; 9] = [5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR];
-/// Each wait is up to so much longer, in percent, so that what failed together does not come back together.
-const JITTER_PERCENT: u32 = 10;
+const fn hours(hours: u64) -> Duration {
+    minutes(hours * 60)
+}
+
+/// The waits after each failure, as Standard Webhooks suggests. After the last of them a delivery is dead.
+const WAITS: [Duration; 9] =
+    [Duration::from_secs(5), minutes(5), minutes(30), hours(2), hours(5), hours(10), hours(14), hours(20), hours(24)];
+/// The jitter, in percent, keeps deliveries that failed together from being repeated together.
+static SCHEDULE: Schedule = Schedule::new(&WAITS, 10);
 /// A receiver may ask for a longer wait, up to this.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * HOUR);
+const LONGEST_WAIT: Duration = hours(24);
 /// An endpoint that has done nothing but fail for so long is disabled.
 const FAILS_FOR: SignedDuration = SignedDuration::from_hours(5 * 24);
 
@@ -38,12 +45,8 @@ pub fn verdict(answered: Answered, attempts: u32, failing_since: Option<Timestam
     if failing_since.is_some_and(|since| now.duration_since(since) >= FAILS_FOR) {
         return Verdict::Disabled("it has done nothing but fail for five days");
     }
-    let Some(seconds) = usize::try_from(attempts).ok().and_then(|attempts| SCHEDULE.get(attempts)) else {
-        return Verdict::Dead;
-    };
-    let wait = Duration::from_secs(*seconds);
-    let jittered = clock.between(wait, wait + wait * JITTER_PERCENT / 100);
-    Verdict::Again(now + jittered.max(answered.retry_after.unwrap_or_default().min(LONGEST_WAIT)))
+    let Some(wait) = SCHEDULE.wait(attempts, clock) else { return Verdict::Dead };
+    Verdict::Again(now + wait.max(answered.retry_after.unwrap_or_default().min(LONGEST_WAIT)))
 }
 
 #[cfg(test)]
@@ -60,15 +63,15 @@ mod tests {
     #[test]
     fn waits_follow_the_schedule_and_then_a_delivery_is_dead() {
         let now: Timestamp = "2026-11-20T15:00:00Z".parse().unwrap();
-        let mut all = 0;
-        for (attempts, seconds) in (0..).zip(SCHEDULE) {
+        let mut total = 0;
+        for (attempts, seconds) in (0..).zip(WAITS.map(|wait| wait.as_secs())) {
             let Verdict::Again(at) = after(Some(500), attempts, None, None) else { panic!("attempt {attempts}") };
             let wait = at.duration_since(now).as_secs();
             assert!((i64::try_from(seconds).unwrap()..=i64::try_from(seconds + seconds / 10).unwrap()).contains(&wait));
-            all += seconds;
+            total += seconds;
         }
         assert_eq!(after(None, 9, None, None), Verdict::Dead);
-        assert!(all > 3 * 24 * HOUR, "it is tried for days");
+        assert!(total > hours(3 * 24).as_secs(), "a delivery is attempted for days");
     }
 
     #[test]

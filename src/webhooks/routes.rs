@@ -6,23 +6,24 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::address::Reach;
+use super::detail::{ChangedDetail, CreatedDetail, FailedRedeliveredDetail, RedeliveredDetail};
 use super::endpoint::{DeliveryStatus, Endpoint, SealedSecrets};
 use super::event::EventType;
 use super::secret::{Seal, SecretError, SigningSecret};
 use super::store::{Delivery, Redelivered, WebhookStore};
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::db::Page;
 use crate::http::{
-    Allowed, Caller, Faults, JsonBody, KeptBody, Member, Problem, ProblemKind, Query, RequestInfo, ResourceId, Segment,
-    Unknown, required,
+    Allowed, Caller, Faults, JsonBody, KeptBody, Member, PathParam, Problem, ProblemKind, Query, RequestInfo,
+    ResourceId, Unknown, required,
 };
 use crate::types::{Fault, parse_instant};
 
@@ -167,8 +168,8 @@ async fn post(
     let mut endpoint = request.read(webhooks.reach, resource.id, info.arrived_at)?;
     let secret = SigningSecret::new().map_err(|error| internal(&error))?;
     endpoint.secrets.current = Some(webhooks.sealed(endpoint.id, &secret)?);
-    let detail = json!({ "webhookId": endpoint.id, "url": endpoint.url });
-    let entry = webhooks.entry("webhook.created", &allowed.caller, &info, detail);
+    let detail = CreatedDetail { webhook_id: endpoint.id, url: &endpoint.url };
+    let entry = webhooks.entry(Action::WebhookCreated, &allowed.caller, &info, &detail);
     if webhooks.store.insert(&endpoint, entry).await? {
         return shown_once(StatusCode::CREATED, endpoint.into(), &secret);
     }
@@ -202,7 +203,7 @@ async fn list(
 async fn get(
     State(webhooks): State<Webhooks>,
     _: Allowed<required::WebhooksRead>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<Json<WebhookView>, Problem> {
     Ok(Json(webhooks.find(id).await?.into()))
 }
@@ -217,10 +218,10 @@ async fn delete(
     State(webhooks): State<Webhooks>,
     allowed: Allowed<required::WebhooksWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<StatusCode, Problem> {
     webhooks.find_own(id).await?;
-    let entry = webhooks.entry("webhook.deleted", &allowed.caller, &info, json!({ "webhookId": id }));
+    let entry = webhooks.entry(Action::WebhookDeleted, &allowed.caller, &info, &ChangedDetail { webhook_id: id });
     let deleted = webhooks.store.delete(id, info.arrived_at, entry).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("webhook")) }
 }
@@ -237,12 +238,12 @@ async fn rotate(
     State(webhooks): State<Webhooks>,
     allowed: Allowed<required::WebhooksWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<Response, Problem> {
     webhooks.find_own(id).await?;
     let secret = SigningSecret::new().map_err(|error| internal(&error))?;
     let sealed = webhooks.sealed(id, &secret)?;
-    let entry = webhooks.entry("webhook.secret_rotated", &allowed.caller, &info, json!({ "webhookId": id }));
+    let entry = webhooks.entry(Action::WebhookSecretRotated, &allowed.caller, &info, &ChangedDetail { webhook_id: id });
     let until = info.arrived_at + BOTH_SIGN_FOR;
     if !webhooks.store.rotate(id, &sealed, until, info.arrived_at, entry).await? {
         return Err(Problem::not_found("webhook"));
@@ -261,9 +262,9 @@ async fn enable(
     State(webhooks): State<Webhooks>,
     allowed: Allowed<required::WebhooksWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<Json<WebhookView>, Problem> {
-    let entry = webhooks.entry("webhook.enabled", &allowed.caller, &info, json!({ "webhookId": id }));
+    let entry = webhooks.entry(Action::WebhookEnabled, &allowed.caller, &info, &ChangedDetail { webhook_id: id });
     if !webhooks.store.enable(id, entry).await? {
         return Err(Problem::not_found("webhook"));
     }
@@ -281,7 +282,7 @@ async fn enable(
 async fn deliveries(
     State(webhooks): State<Webhooks>,
     _: Allowed<required::WebhooksRead>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
     mut query: Query,
 ) -> Result<Json<Page<DeliveryView>>, Problem> {
     let status = query.take("status", parse_status);
@@ -303,9 +304,10 @@ async fn redeliver(
     allowed: Allowed<required::WebhooksWrite>,
     Extension(info): Extension<RequestInfo>,
     Extension(resource): Extension<ResourceId>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    let entry = webhooks.entry("webhook.redelivered", &allowed.caller, &info, json!({ "deliveryId": id }));
+    let entry =
+        webhooks.entry(Action::WebhookRedelivered, &allowed.caller, &info, &RedeliveredDetail { delivery_id: id });
     match webhooks.store.redeliver(id, info.arrived_at, entry).await? {
         Redelivered::Again => Ok(StatusCode::ACCEPTED),
         // By an earlier run of this request.
@@ -348,7 +350,7 @@ async fn redeliver_failed(
     State(webhooks): State<Webhooks>,
     allowed: Allowed<required::WebhooksWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(id): Segment<Uuid>,
+    PathParam(id): PathParam<Uuid>,
     JsonBody(request): JsonBody<SinceRequest>,
 ) -> Result<(StatusCode, Json<RedeliveredView>), Problem> {
     let mut faults = Faults::new();
@@ -358,8 +360,8 @@ async fn redeliver_failed(
     if webhooks.find(id).await?.disabled.is_some() {
         return Err(Problem::new(ProblemKind::DeliveryPending, "the endpoint is disabled: enable it first"));
     }
-    let detail = json!({ "webhookId": id, "since": since });
-    let entry = webhooks.entry("webhook.redelivered", &allowed.caller, &info, detail);
+    let detail = FailedRedeliveredDetail { webhook_id: id, since };
+    let entry = webhooks.entry(Action::WebhookRedelivered, &allowed.caller, &info, &detail);
     let redelivered = webhooks.store.redeliver_failed(id, since, info.arrived_at, entry).await?;
     Ok((StatusCode::ACCEPTED, Json(RedeliveredView { redelivered })))
 }
@@ -429,11 +431,11 @@ impl Webhooks {
         opened.map_err(|error| internal(&error))
     }
 
-    fn entry(&self, action: &str, caller: &Caller, info: &RequestInfo, detail: Value) -> Entry {
+    fn entry(&self, action: Action, caller: &Caller, info: &RequestInfo, detail: &impl Serialize) -> Entry {
         Entry {
             request_id: Some(info.request_id.clone()),
-            detail,
             ..Entry::new(self.clock.new_id(), self.clock.now(), action, Actor::caller(caller), Outcome::Succeeded)
+                .with_detail(detail)
         }
     }
 }

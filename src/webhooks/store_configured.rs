@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use serde_json::{Value, json};
+use serde::Serialize;
 use uuid::Uuid;
 
+use super::detail::{ChangedDetail, CreatedDetail};
 use super::store::WebhookStore;
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::db::Transaction;
 
@@ -20,15 +21,15 @@ impl WebhookStore {
         let now = clock.now();
         let mut transaction = self.pool().begin().await?;
         for id in remove_others(&mut transaction, url, now).await? {
-            record(&mut transaction, "webhook.deleted", json!({ "webhookId": id }), clock).await?;
+            record(&mut transaction, Action::WebhookDeleted, &ChangedDetail { webhook_id: id }, clock).await?;
         }
         if let Some(url) = url {
             if let Some(id) = make(&mut transaction, clock.new_id(), url, now).await? {
-                let detail = json!({ "webhookId": id, "url": url });
-                record(&mut transaction, "webhook.created", detail, clock).await?;
+                let detail = CreatedDetail { webhook_id: id, url };
+                record(&mut transaction, Action::WebhookCreated, &detail, clock).await?;
             }
             if let Some(id) = enable(&mut transaction, url).await? {
-                record(&mut transaction, "webhook.enabled", json!({ "webhookId": id }), clock).await?;
+                record(&mut transaction, Action::WebhookEnabled, &ChangedDetail { webhook_id: id }, clock).await?;
             }
         }
         transaction.commit().await
@@ -90,8 +91,13 @@ async fn enable(transaction: &mut Transaction, url: &str) -> Result<Option<Uuid>
     .await
 }
 
-async fn record(transaction: &mut Transaction, action: &str, detail: Value, clock: &Clock) -> Result<(), sqlx::Error> {
+async fn record(
+    transaction: &mut Transaction,
+    action: Action,
+    detail: &impl Serialize,
+    clock: &Clock,
+) -> Result<(), sqlx::Error> {
     let by = Actor::system("configuration");
-    let entry = Entry { detail, ..Entry::new(clock.new_id(), clock.now(), action, by, Outcome::Succeeded) };
+    let entry = Entry::new(clock.new_id(), clock.now(), action, by, Outcome::Succeeded).with_detail(detail);
     sqlx::query!("select audit_record($1) as id", entry.into_json()).fetch_one(&mut *transaction).await.map(drop)
 }

@@ -12,13 +12,14 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::address::{GuardedResolver, Reach};
+use super::detail::DisabledDetail;
 use super::endpoint::{Attempt, Claimed, Verdict};
 use super::retry::{Answered, verdict};
 use super::secret::{Seal, SecretError, SigningSecret};
 use super::store::WebhookStore;
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
-use crate::db::{give_back, repeated};
+use crate::db::{release_in_background, retry};
 use crate::types::parse_retry_after;
 
 /// A receiver that has not answered by then has failed (Standard Webhooks suggests 15 to 30 s).
@@ -145,7 +146,7 @@ impl DeliveryWorker {
         let claimed = self.store.claim(now, lease_end, &self.saturated(), configured).await;
         if claimed.is_err() {
             let (store, clock) = (self.store.clone(), self.clock.clone());
-            give_back(move || {
+            release_in_background(move || {
                 let (store, now) = (store.clone(), clock.now());
                 async move { store.release_lost(lease_end, now).await }
             });
@@ -211,7 +212,7 @@ impl DeliveryWorker {
         if let Err(error) = written {
             tracing::error!(error = %error, "an attempt was not written down; it is made again");
             let (store, clock, claimed) = (self.store.clone(), self.clock.clone(), claimed.clone());
-            give_back(move || {
+            release_in_background(move || {
                 let (store, claimed, now) = (store.clone(), claimed.clone(), clock.now());
                 async move { store.release(&claimed, now).await }
             });
@@ -248,7 +249,7 @@ impl DeliveryWorker {
         };
         // A try whose answer was lost has settled it; the next finds nothing to do.
         let jitter = claimed.id.as_u64_pair().1;
-        if repeated(jitter, || self.store.settle(claimed, &attempt, &verdict, entry.clone())).await? {
+        if retry(jitter, || self.store.settle(claimed, &attempt, &verdict, entry.clone())).await? {
             count(claimed, &verdict);
         }
         Ok(())
@@ -257,10 +258,8 @@ impl DeliveryWorker {
     fn disabled_entry(&self, claimed: &Claimed, reason: &str) -> Entry {
         let by = Actor::system("webhooks");
         let (id, now) = (self.clock.new_id(), self.clock.now());
-        Entry {
-            detail: serde_json::json!({ "webhookId": claimed.endpoint, "reason": reason }),
-            ..Entry::new(id, now, "webhook.disabled", by, Outcome::Succeeded)
-        }
+        Entry::new(id, now, Action::WebhookDisabled, by, Outcome::Succeeded)
+            .with_detail(&DisabledDetail { webhook_id: claimed.endpoint, reason })
     }
 
     async fn send(&self, claimed: &Claimed, at: Timestamp, signature: String) -> (Answered, Excerpt, Option<String>) {

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use sqlx::PgExecutor;
 use tokio::time::Instant;
 
-use super::super::model::SkipReason;
-use super::super::ports::CallbackRepository;
 use super::{Callback, CallbackStore};
 use crate::audit::Entry;
+use crate::callbacks::attempt::CallbackRepository;
+use crate::callbacks::model::SkipReason;
 use crate::campaigns::PlacementRules;
 use crate::db::is_transient;
 use crate::types::CampaignId;

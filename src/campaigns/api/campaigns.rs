@@ -8,7 +8,7 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,7 +16,7 @@ use super::command_wire::{
     CampaignView, CommandView, Commanded, PauseRequest, Placing, ResumeRequest, parse_campaign_uuid,
 };
 use super::live_state::LiveStates;
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::campaigns::answer_rate::AnswerRateStore;
 use crate::campaigns::model::{Campaign, Command, Order, Refusal, Status};
 use crate::campaigns::reconcile::{Conductor, Halt, report_on};
@@ -25,8 +25,8 @@ use crate::clock::Clock;
 use crate::cxone::CxoneError;
 use crate::db::Page;
 use crate::http::{
-    Allowed, Caller, Faults, JsonBody, OptionalJsonBody, Problem, ProblemKind, Query, RequestInfo, ResourceId, Scope,
-    Segment, preferred_wait, required,
+    Allowed, Caller, Faults, JsonBody, OptionalJsonBody, PathParam, Problem, ProblemKind, Query, RequestInfo,
+    ResourceId, Scope, preferred_wait, required,
 };
 use crate::types::CampaignId;
 
@@ -73,7 +73,7 @@ async fn pause(
     allowed: Allowed<required::CampaignsWrite>,
     Extension(info): Extension<RequestInfo>,
     Extension(resource): Extension<ResourceId>,
-    Segment(path): Segment<String>,
+    PathParam(path): PathParam<String>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<PauseRequest>,
 ) -> Result<Response, Problem> {
@@ -85,7 +85,7 @@ async fn pause(
         now: info.arrived_at,
     };
     let read = request.read(faults, &path, &known, placing);
-    let pause = campaigns.understood(read, "campaign.pause_refused", &path, &info, &allowed.caller).await?;
+    let pause = campaigns.understood(read, Action::CampaignPauseRefused, &path, &info, &allowed.caller).await?;
     let order = order(Command::Pause(pause.hold), resource, known.revision, &info, &allowed.caller);
     campaigns.command(id, order, &headers, pause.resume_deferred_from).await
 }
@@ -108,13 +108,13 @@ async fn resume(
     allowed: Allowed<required::CampaignsWrite>,
     Extension(info): Extension<RequestInfo>,
     Extension(resource): Extension<ResourceId>,
-    Segment(path): Segment<String>,
+    PathParam(path): PathParam<String>,
     headers: HeaderMap,
     OptionalJsonBody(request): OptionalJsonBody<ResumeRequest>,
 ) -> Result<Response, Problem> {
     let Arrived { id, faults, known } = campaigns.arrived(&path).await?;
     let read = request.read(faults, &path, &known.settings);
-    let command = campaigns.understood(read, "campaign.resume_refused", &path, &info, &allowed.caller).await?;
+    let command = campaigns.understood(read, Action::CampaignResumeRefused, &path, &info, &allowed.caller).await?;
     let order = order(command, resource, known.revision, &info, &allowed.caller);
     campaigns.command(id, order, &headers, None).await
 }
@@ -130,7 +130,7 @@ async fn get(
     State(campaigns): State<Campaigns>,
     _: Allowed<required::CampaignsRead>,
     Extension(info): Extension<RequestInfo>,
-    Segment(path): Segment<String>,
+    PathParam(path): PathParam<String>,
 ) -> Result<Json<CampaignView>, Problem> {
     let id = CampaignId::parse(&path).map_err(|fault| Problem::fault("/campaignId", fault))?;
     let campaign = campaigns.live(&id, &info).await?;
@@ -191,7 +191,7 @@ impl Campaigns {
     async fn understood<T>(
         &self,
         read: Result<T, Problem>,
-        action: &str,
+        action: Action,
         path: &str,
         info: &RequestInfo,
         caller: &Caller,
@@ -202,8 +202,8 @@ impl Campaigns {
                 .record(Entry {
                     campaign_id: CampaignId::parse(path).ok().map(|id| id.to_string()),
                     request_id: Some(info.request_id.clone()),
-                    detail: json!({ "problem": problem.kind.slug(), "faults": problem.fault_codes() }),
                     ..Entry::new(self.clock.new_id(), now, action, Actor::caller(caller), Outcome::Refused)
+                        .with_detail(&FaultsDetail { problem: problem.kind.slug(), faults: problem.fault_codes() })
                 })
                 .await?;
         }
@@ -292,4 +292,12 @@ fn problem(halt: Halt) -> Problem {
         }
         Refusal::Throttled => Problem::new(ProblemKind::Internal, "only the guard is told so"),
     }
+}
+
+/// The detail of a command that could not be read.
+#[derive(Serialize)]
+struct FaultsDetail {
+    /// The slug of the problem that answered it.
+    problem: &'static str,
+    faults: Vec<String>,
 }

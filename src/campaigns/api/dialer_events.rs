@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use crate::campaigns::answer_rate::{AnswerRateMonitor, DialerSample};
 use crate::campaigns::model::Counts;
 use crate::http::{
-    Allowed, Faults, JsonBytes, Member, Problem, ProblemKind, RequestInfo, Segment, Unknown, parse_json, required,
+    Allowed, Faults, JsonBytes, Member, PathParam, Problem, ProblemKind, RequestInfo, Unknown, parse_json, required,
 };
 use crate::types::{CampaignId, Fault, parse_instant};
 
@@ -88,7 +88,7 @@ async fn post_events(
     State(monitor): State<Arc<AnswerRateMonitor>>,
     _: Allowed<required::EventsWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(campaign): Segment<String>,
+    PathParam(campaign): PathParam<String>,
     JsonBytes(body): JsonBytes,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let id = CampaignId::parse(&campaign);

@@ -6,17 +6,16 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::settings_request::{SettingsRequest, SettingsView};
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::campaigns::model::CampaignSettings;
 use crate::campaigns::reconcile::Conductor;
 use crate::campaigns::store::{Saved, SettingsStore};
 use crate::clock::Clock;
-use crate::http::{Allowed, JsonBody, Problem, ProblemKind, RequestInfo, Segment, required};
+use crate::http::{Allowed, JsonBody, PathParam, Problem, ProblemKind, RequestInfo, required};
 use crate::types::{CampaignId, Region};
 
 /// What the routes work with.
@@ -42,7 +41,7 @@ pub fn settings_routes() -> OpenApiRouter<SettingsRoutes> {
 async fn get_settings(
     State(campaigns): State<SettingsRoutes>,
     _: Allowed<required::CampaignsRead>,
-    Segment(campaign): Segment<String>,
+    PathParam(campaign): PathParam<String>,
 ) -> Result<Response, Problem> {
     let campaign = campaign_id(&campaign)?;
     let (settings, version) = campaigns.settings.with_version(&campaign).await?;
@@ -61,7 +60,7 @@ async fn put_settings(
     State(campaigns): State<SettingsRoutes>,
     allowed: Allowed<required::CampaignsWrite>,
     Extension(info): Extension<RequestInfo>,
-    Segment(campaign): Segment<String>,
+    PathParam(campaign): PathParam<String>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<SettingsRequest>,
 ) -> Result<Response, Problem> {
@@ -71,14 +70,14 @@ async fn put_settings(
     let entry = Entry {
         campaign_id: Some(campaign.to_string()),
         request_id: Some(info.request_id),
-        detail: json!({ "settings": settings.masked() }),
         ..Entry::new(
             campaigns.clock.new_id(),
             now,
-            "settings.updated",
+            Action::SettingsUpdated,
             Actor::caller(&allowed.caller),
             Outcome::Succeeded,
         )
+        .with_detail(&SettingsDetail { settings: settings.masked() })
     };
     match campaigns.settings.save(&campaign, &settings, expected_version(&headers), now, entry).await? {
         Saved::As(version) => {
@@ -108,4 +107,10 @@ fn expected_version(headers: &HeaderMap) -> Option<i64> {
         return None;
     }
     Some(tag.trim_matches('"').parse().unwrap_or(-1))
+}
+
+/// The detail of settings that were updated.
+#[derive(serde::Serialize)]
+struct SettingsDetail {
+    settings: serde_json::Value,
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::answer_rate::Counts;
@@ -14,7 +13,7 @@ use super::last_sent::{Cause, LastSent};
 use super::regulatory_window::{RegulatoryWindowView, first_open};
 use super::report::Report;
 use super::settings::CampaignSettings;
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, CxoneError};
 use crate::types::{CampaignId, DailyWindow};
@@ -242,11 +241,15 @@ impl Campaign {
             compliance_hold: Some(hold.compliance),
             triggered_by: Some(hold.triggered_by.as_str().into()),
             request_id: hold.request_id.clone(),
-            detail: json!({
-                "holdId": hold.id, "pauseReason": hold.reason, "endsAt": hold.ends_at, "maxAgents": hold.max_agents,
-                "affectedCallbacks": hold.affected_callbacks,
-            }),
-            ..self.entry("hold.placed", hold.placed_by.clone(), Outcome::Succeeded, clock)
+            ..self.entry(Action::HoldPlaced, hold.placed_by.clone(), Outcome::Succeeded, clock).with_detail(
+                &PlacedDetail {
+                    hold_id: hold.id,
+                    pause_reason: hold.reason,
+                    ends_at: hold.ends_at,
+                    max_agents: hold.max_agents,
+                    affected_callbacks: hold.affected_callbacks,
+                },
+            )
         });
         // What CXone refused of another pause, it may take of this one.
         self.sent.refusals = 0;
@@ -269,10 +272,14 @@ impl Campaign {
                 compliance_hold: Some(hold.compliance),
                 triggered_by: Some(hold.triggered_by.as_str().into()),
                 request_id: again.request_id.clone(),
-                detail: json!({
-                    "holdId": hold.id, "pauseReason": hold.reason, "endsAt": hold.ends_at, "previousEndsAt": before,
-                }),
-                ..self.entry("hold.extended", again.placed_by.clone(), Outcome::Succeeded, clock)
+                ..self.entry(Action::HoldExtended, again.placed_by.clone(), Outcome::Succeeded, clock).with_detail(
+                    &ExtendedDetail {
+                        hold_id: hold.id,
+                        pause_reason: hold.reason,
+                        ends_at: hold.ends_at,
+                        previous_ends_at: before,
+                    },
+                )
             });
         }
         changes.refreshed.push(hold);
@@ -301,11 +308,14 @@ impl Campaign {
                 compliance_hold: Some(hold.compliance),
                 triggered_by: Some(trigger.as_str().into()),
                 request_id: request_id.map(Into::into),
-                detail: json!({
-                    "holdId": hold.id, "pauseReason": hold.reason, "placedBy": hold.placed_by,
-                    "placedAt": hold.placed_at, "endsAt": hold.ends_at, "beforeItsTime": before_its_time,
-                }),
-                ..self.entry("hold.lifted", by.clone(), Outcome::Succeeded, clock)
+                ..self.entry(Action::HoldLifted, by.clone(), Outcome::Succeeded, clock).with_detail(&LiftedDetail {
+                    hold_id: hold.id,
+                    pause_reason: hold.reason,
+                    placed_by: &hold.placed_by,
+                    placed_at: hold.placed_at,
+                    ends_at: hold.ends_at,
+                    before_its_time,
+                })
             });
             changes.lifted.push(Lifted { id: hold.id, at: now, by: by.clone() });
         }
@@ -360,4 +370,37 @@ impl Campaign {
             command_id: None,
         }
     }
+}
+
+/// The detail of a hold that was placed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlacedDetail {
+    hold_id: Uuid,
+    pause_reason: PauseReason,
+    ends_at: Option<Timestamp>,
+    max_agents: Option<u32>,
+    affected_callbacks: Option<u32>,
+}
+
+/// The detail of a hold whose end was moved.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExtendedDetail {
+    hold_id: Uuid,
+    pause_reason: PauseReason,
+    ends_at: Option<Timestamp>,
+    previous_ends_at: Option<Timestamp>,
+}
+
+/// The detail of a hold that was lifted.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LiftedDetail<'a> {
+    hold_id: Uuid,
+    pause_reason: PauseReason,
+    placed_by: &'a Actor,
+    placed_at: Timestamp,
+    ends_at: Option<Timestamp>,
+    before_its_time: bool,
 }

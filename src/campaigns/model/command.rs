@@ -1,14 +1,14 @@
 //! Commands to a campaign, and when they are refused.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::campaign::{Campaign, Changes, Resume};
 use super::hold::{Hold, PauseReason, Trigger};
 use super::last_sent::Cause;
 use super::regulatory_window::first_open;
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, DialerCampaign};
 use crate::trace::Traceparent;
@@ -42,11 +42,15 @@ pub enum Command {
 }
 
 impl Command {
-    /// Its word in the audit log.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Pause(_) => "pause",
-            Self::Resume { .. } => "resume",
+    /// The audit action of a command that ended so.
+    fn action(&self, ending: Ending) -> Action {
+        match (self, ending) {
+            (Self::Pause(_), Ending::Unchanged) => Action::CampaignPauseUnchanged,
+            (Self::Pause(_), Ending::Pending) => Action::CampaignPausePending,
+            (Self::Pause(_), Ending::Refused) => Action::CampaignPauseRefused,
+            (Self::Resume { .. }, Ending::Unchanged) => Action::CampaignResumeUnchanged,
+            (Self::Resume { .. }, Ending::Pending) => Action::CampaignResumePending,
+            (Self::Resume { .. }, Ending::Refused) => Action::CampaignResumeRefused,
         }
     }
 
@@ -55,6 +59,24 @@ impl Command {
         match self {
             Self::Pause(hold) => hold.triggered_by,
             Self::Resume { .. } => Trigger::ManualResume,
+        }
+    }
+}
+
+/// The end of a command that did not change CXone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Unchanged,
+    Pending,
+    Refused,
+}
+
+impl Ending {
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Unchanged => Outcome::Unchanged,
+            Self::Pending => Outcome::Pending,
+            Self::Refused => Outcome::Refused,
         }
     }
 }
@@ -224,24 +246,21 @@ impl Campaign {
     }
 
     /// The entry for a command that did not change CXone.
-    pub fn order_entry(&self, order: &Order, ending: &str, outcome: Outcome, clock: &Clock) -> Entry {
+    pub fn order_entry(&self, order: &Order, ending: Ending, clock: &Clock) -> Entry {
         let state = self.seen.map(|(state, _)| state.as_str().to_owned());
         let holds: Vec<_> = self.in_force(clock.now()).map(|hold| hold.id).collect();
-        let mut detail = json!({ "holds": holds });
-        if let Some(affected) = order.affected_callbacks() {
-            detail["affectedCallbacks"] = json!(affected);
-        }
+        let detail = OrderDetail { holds, affected_callbacks: order.affected_callbacks() };
         Entry {
             previous_state: state.clone(),
             new_state: state,
             compliance_hold: Some(self.in_force(clock.now()).any(|hold| hold.compliance)),
-            ..order.entry(&self.id, ending, outcome, detail, clock)
+            ..order.entry(&self.id, ending, clock).with_detail(&detail)
         }
     }
 
     /// The entry for a command that CXone has not confirmed when it is answered. A command has one at most.
     pub fn pending_entry(&self, order: &Order, clock: &Clock) -> Entry {
-        Entry { id: order.id, ..self.order_entry(order, "pending", Outcome::Pending, clock) }
+        Entry { id: order.id, ..self.order_entry(order, Ending::Pending, clock) }
     }
 }
 
@@ -255,16 +274,25 @@ impl Order {
     }
 
     /// An entry about this command.
-    pub fn entry(&self, campaign: &CampaignId, ending: &str, outcome: Outcome, detail: Value, clock: &Clock) -> Entry {
+    pub fn entry(&self, campaign: &CampaignId, ending: Ending, clock: &Clock) -> Entry {
         let now = clock.now();
-        let action = format!("campaign.{}_{ending}", self.command.word());
+        let action = self.command.action(ending);
         Entry {
             campaign_id: Some(campaign.to_string()),
             latency_ms: Some(now.duration_since(self.arrived_at).as_millis().try_into().unwrap_or(i64::MAX)),
             triggered_by: Some(self.command.trigger().as_str().into()),
             request_id: self.request_id.clone(),
-            detail,
-            ..Entry::new(clock.new_id(), now, &action, self.by.clone(), outcome)
+            ..Entry::new(clock.new_id(), now, action, self.by.clone(), ending.outcome())
         }
     }
+}
+
+/// The detail of a command that did not change CXone.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderDetail {
+    /// The holds in force.
+    holds: Vec<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    affected_callbacks: Option<u32>,
 }

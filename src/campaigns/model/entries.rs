@@ -1,26 +1,29 @@
 //! What the audit log says of a campaign.
 
+use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::campaign::{Campaign, Changes, Confirmed, Resume};
+use super::hold::PauseReason;
 use super::last_sent::{Cause, SentPause};
-use crate::audit::{Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, DialerCampaign};
-use crate::webhooks::announced;
+use crate::webhooks::{CampaignEvent, Event};
 
 impl Changes {
     /// The entry of a change that CXone has confirmed, where there is one.
     pub fn applied(&self) -> Option<Uuid> {
-        let is_it = |entry: &&Entry| matches!(entry.action.as_str(), "campaign.paused" | "campaign.resumed");
+        let is_it = |entry: &&Entry| matches!(entry.action, Action::CampaignPaused | Action::CampaignResumed);
         self.entries.iter().rfind(is_it).map(|entry| entry.id)
     }
 }
 
 impl Campaign {
     /// An entry about this campaign.
-    pub fn entry(&self, action: &str, by: Actor, outcome: Outcome, clock: &Clock) -> Entry {
+    pub fn entry(&self, action: Action, by: Actor, outcome: Outcome, clock: &Clock) -> Entry {
         let now = clock.now();
         Entry {
             campaign_id: Some(self.id.to_string()),
@@ -51,20 +54,23 @@ impl Campaign {
     ) {
         let now = clock.now();
         let is_pause = state == CampaignState::Paused;
-        let action = if is_pause { "campaign.paused" } else { "campaign.resumed" };
+        let action = if is_pause { Action::CampaignPaused } else { Action::CampaignResumed };
         let holds: Vec<_> = self.in_force(now).map(|hold| hold.id).collect();
         let ends_throttle = !is_pause && pause.is_some_and(|pause| pause.cause.by_answer_rate);
-        let mut detail = json!({
-            "pauseReason": pause.and_then(|pause| pause.reason),
-            "scheduledResumeTime": pause.and_then(|pause| pause.until).filter(|_| is_pause),
-            "holds": holds,
-            "overrode": cause.overrode,
-            "byAnswerRate": cause.by_answer_rate || ends_throttle,
+        let detail = ChangeDetail {
+            pause_reason: pause.and_then(|pause| pause.reason),
+            scheduled_resume_time: pause.and_then(|pause| pause.until).filter(|_| is_pause),
+            holds,
+            overrode: &cause.overrode,
+            by_answer_rate: cause.by_answer_rate || ends_throttle,
+            affected_callbacks: cause.affected_callbacks,
+        };
+        let event = Event::Campaign(CampaignEvent {
+            pause_reason: detail.pause_reason.map(PauseReason::as_str),
+            by_answer_rate: detail.by_answer_rate,
+            scheduled_resume_time: detail.scheduled_resume_time,
         });
-        if let Some(affected) = cause.affected_callbacks {
-            detail["affectedCallbacks"] = json!(affected);
-        }
-        let entry = announced(Entry {
+        let entry = Entry {
             previous_state: Some(cause.previous.as_str().into()),
             new_state: Some(state.as_str().into()),
             latency_ms: Some(now.duration_since(cause.since).as_millis().try_into().unwrap_or(i64::MAX).max(0)),
@@ -74,9 +80,9 @@ impl Campaign {
             answer_rate: cause.counts.rate(),
             // It is confirmed only now.
             call_volume_after: Some(0),
-            detail,
-            ..self.entry(action, cause.by.clone(), Outcome::Succeeded, clock)
-        });
+            ..self.entry(action, cause.by.clone(), Outcome::Succeeded, clock).with_detail(&detail)
+        }
+        .with_event(&event);
         if let Some(command_id) = cause.command_id {
             let report = json!({ "status": "applied", "state": state, "audit_id": entry.id, "failure": null });
             changes.confirmed.push(Confirmed { command_id, report });
@@ -92,12 +98,14 @@ impl Campaign {
         changes: &mut Changes,
         clock: &Clock,
     ) {
-        let entry = self.entry("campaign.changed_outside", Actor::outside(), Outcome::Succeeded, clock);
+        let entry = self.entry(Action::CampaignChangedOutside, Actor::outside(), Outcome::Succeeded, clock);
         changes.entries.push(Entry {
             previous_state: before.map(|state| state.as_str().into()),
             new_state: Some(shown.state.as_str().into()),
-            detail: json!({ "pauseReason": shown.pause_reason, "scheduledResumeTime": shown.resume_at }),
-            ..entry
+            ..entry.with_detail(&ChangedOutsideDetail {
+                pause_reason: shown.pause_reason.as_deref(),
+                scheduled_resume_time: shown.resume_at,
+            })
         });
     }
 
@@ -108,7 +116,7 @@ impl Campaign {
             return;
         }
         let cause = resume.cause;
-        let entry = self.entry("campaign.resume_unchanged", cause.by.clone(), Outcome::Unchanged, clock);
+        let entry = self.entry(Action::CampaignResumeUnchanged, cause.by.clone(), Outcome::Unchanged, clock);
         let state = self.seen.map(|(state, _)| state);
         if let Some(command_id) = cause.command_id {
             let report = json!({ "status": "unchanged", "state": state, "audit_id": entry.id, "failure": null });
@@ -125,15 +133,42 @@ impl Campaign {
 
     /// An accepted resume that is not carried out any more, and why.
     pub(super) fn record_resume_dropped(&self, cause: &Cause, why: &str, changes: &mut Changes, clock: &Clock) {
-        let entry = self.entry("campaign.resume_dropped", cause.by.clone(), Outcome::Unchanged, clock);
+        let entry = self.entry(Action::CampaignResumeDropped, cause.by.clone(), Outcome::Unchanged, clock);
         let state = self.seen.map(|(state, _)| state.as_str().to_owned());
         changes.entries.push(Entry {
             previous_state: state.clone(),
             new_state: state,
             triggered_by: Some(cause.triggered_by.as_str().into()),
             request_id: cause.request_id.clone(),
-            detail: json!({ "reason": why }),
-            ..entry
+            ..entry.with_detail(&DroppedDetail { reason: why })
         });
     }
+}
+
+/// The detail of a change that CXone has confirmed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangeDetail<'a> {
+    pause_reason: Option<PauseReason>,
+    scheduled_resume_time: Option<Timestamp>,
+    /// The holds in force.
+    holds: Vec<Uuid>,
+    overrode: &'a [String],
+    by_answer_rate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    affected_callbacks: Option<u32>,
+}
+
+/// The detail of a change that was made in CXone, as CXone shows it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangedOutsideDetail<'a> {
+    pause_reason: Option<&'a str>,
+    scheduled_resume_time: Option<Timestamp>,
+}
+
+/// The detail of a resume that is not carried out.
+#[derive(Serialize)]
+struct DroppedDetail<'a> {
+    reason: &'a str,
 }

@@ -20,7 +20,7 @@ mod settings;
 pub use answer_rate::{AnswerRateGuard, Counts, DEFAULT_WINDOW};
 pub use business_hours::{BusinessHours, BusinessHoursView, parse_weekday};
 pub use campaign::{Campaign, Changes, Failure, Pace};
-pub use command::{Command, Order, Refusal};
+pub use command::{Command, Ending, Order, Refusal};
 pub use hold::{Hold, PauseReason, Trigger};
 pub use plan::{NotDone, Request};
 pub use regulatory_window::{RegulatoryWindowView, first_open, read_window};

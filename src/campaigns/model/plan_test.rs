@@ -51,6 +51,6 @@ fn a_pause_that_is_planned_later_carries_the_counts_of_when_it_was_asked_for() {
     let mut changes = Changes::default();
     campaign.confirmed(&request, &mut changes, &clock);
 
-    let paused = changes.entries.iter().find(|entry| entry.action == "campaign.paused").unwrap();
+    let paused = changes.entries.iter().find(|entry| entry.action == crate::audit::Action::CampaignPaused).unwrap();
     assert_eq!((paused.call_volume_before, paused.answer_rate), (Some(100), asked_for.rate()));
 }

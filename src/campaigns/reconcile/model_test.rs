@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::reconciler::{Book, Check, Commanded, Control, Dialer, Halt, Urgency};
 use crate::audit::{Actor, Entry};
 use crate::campaigns::model::{Campaign, Changes, Pace};
-use crate::campaigns::model::{Command, Order};
+use crate::campaigns::model::{Command, Ending, Order};
 use crate::campaigns::model::{Hold, PauseReason, Trigger};
 use crate::campaigns::model::{Report, Status};
 use crate::clock::Clock;
@@ -253,7 +253,7 @@ impl Book for Row {
             world.reports.insert(id, report);
         }
         for entry in changes.entries {
-            world.note(&entry.action);
+            world.note(entry.action.as_str());
         }
         Ok(true)
     }
@@ -264,7 +264,7 @@ impl Book for Row {
         if world.row.leased_by == Some(lease) {
             world.row.leased_by = None;
         }
-        world.note(&entry.map(|entry| entry.action).unwrap_or_default());
+        world.note(entry.map_or("", |entry| entry.action.as_str()));
         Ok(())
     }
 
@@ -628,9 +628,8 @@ async fn commanded(world: Shared, control: Arc<Control<Row, Line>>, order: Order
             let is_kept = |_: &Report, _: &Campaign| *kept.lock().unwrap() = true;
             let commanded = Commanded { order: &order, patience: Duration::ZERO, kept: &is_kept };
             match control.command(&id, lease, &commanded).await {
-                Err(Halt::Refused(refusal)) => {
-                    let outcome = crate::audit::Outcome::Refused;
-                    let entry = order.entry(&id, "refused", outcome, refusal.slug().into(), &control.clock);
+                Err(Halt::Refused(_)) => {
+                    let entry = order.entry(&id, Ending::Refused, &control.clock);
                     control.book.release(&id, lease, Some(entry)).await.unwrap();
                     return;
                 }

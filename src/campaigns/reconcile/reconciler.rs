@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::audit::{Entry, Outcome};
+use crate::audit::Entry;
 use crate::campaigns::model::{Campaign, Changes, Pace};
+use crate::campaigns::model::{Ending, Order, Refusal};
 use crate::campaigns::model::{NotDone, Request};
-use crate::campaigns::model::{Order, Refusal};
 use crate::campaigns::model::{Report, Status};
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, CxoneError, DialerCampaign};
@@ -184,7 +184,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
             }
             // The new end of a pause is sent after the answer.
             campaign.schedule(&pace, &self.clock);
-            let entry = campaign.order_entry(order, "unchanged", Outcome::Unchanged, &self.clock);
+            let entry = campaign.order_entry(order, Ending::Unchanged, &self.clock);
             let report = Report::of(campaign, previous, Status::Unchanged, now);
             let report = Report { audit_id: Some(entry.id), ..report };
             changes.entries.push(entry);
@@ -364,7 +364,7 @@ impl<B: Book, D: Dialer> Control<B, D> {
         let note = |campaign: &mut Campaign, changes: &mut Changes| {
             let entry = match report.status {
                 Status::Pending => campaign.pending_entry(order, &self.clock),
-                _ => campaign.order_entry(order, "unchanged", Outcome::Unchanged, &self.clock),
+                _ => campaign.order_entry(order, Ending::Unchanged, &self.clock),
             };
             let audit_id = entry.id;
             changes.entries.push(entry);

@@ -14,14 +14,14 @@ use uuid::Uuid;
 
 use super::gateway::CxoneDialer;
 use super::reconciler::{Book as _, Commanded, Control, Halt};
-use crate::audit::{Entry, Outcome};
+use crate::audit::Entry;
 use crate::campaigns::model::Campaign;
-use crate::campaigns::model::{Command, Order, Refusal};
+use crate::campaigns::model::{Command, Ending, Order, Refusal};
 use crate::campaigns::model::{Report, Status};
 use crate::campaigns::ports::ScheduledCallbacks;
 use crate::campaigns::store::CampaignStore;
 use crate::clock::Clock;
-use crate::db::give_back;
+use crate::db::release_in_background;
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
 
@@ -223,8 +223,8 @@ impl Conductor {
         if *refusal == Refusal::Throttled {
             return None;
         }
-        let detail = serde_json::json!({ "problem": refusal.slug() });
-        Some(order.entry(id, "refused", Outcome::Refused, detail, self.clock()))
+        let detail = RefusedDetail { problem: refusal.slug() };
+        Some(order.entry(id, Ending::Refused, self.clock()).with_detail(&detail))
     }
 
     /// Takes the lease of a campaign. False where someone else has it until the deadline.
@@ -250,7 +250,7 @@ impl Conductor {
     /// Ends a lease whose claim was not answered.
     fn end_lost_lease(&self, lease: Uuid) {
         let store = self.store().clone();
-        give_back(move || {
+        release_in_background(move || {
             let store = store.clone();
             async move { store.end_lease(lease).await }
         });
@@ -381,4 +381,11 @@ pub fn report_on(report: &Report) {
             tracing::warn!(reason, "CXone is not yet what the campaign's holds say");
         }
     }
+}
+
+/// The detail of a command that was refused.
+#[derive(serde::Serialize)]
+struct RefusedDetail {
+    /// The slug of the problem that answered it.
+    problem: &'static str,
 }

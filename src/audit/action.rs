@@ -1,0 +1,95 @@
+//! Every action that the audit log records.
+
+use serde::Serialize;
+
+/// What was done. The text is the slice's noun, a dot, and what happened to it.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    strum::AsRefStr,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[serde(into = "&'static str")]
+pub enum Action {
+    #[strum(serialize = "callback.accepted")]
+    CallbackAccepted,
+    #[strum(serialize = "callback.scheduled")]
+    CallbackScheduled,
+    #[strum(serialize = "callback.confirmed")]
+    CallbackConfirmed,
+    #[strum(serialize = "callback.confirmation_failed")]
+    CallbackConfirmationFailed,
+    #[strum(serialize = "callback.failed")]
+    CallbackFailed,
+    #[strum(serialize = "callback.expired")]
+    CallbackExpired,
+    #[strum(serialize = "callback.cancelled")]
+    CallbackCancelled,
+    #[strum(serialize = "callback.at_risk")]
+    CallbackAtRisk,
+    #[strum(serialize = "callback.no_longer_at_risk")]
+    CallbackNoLongerAtRisk,
+
+    #[strum(serialize = "campaign.paused")]
+    CampaignPaused,
+    #[strum(serialize = "campaign.resumed")]
+    CampaignResumed,
+    #[strum(serialize = "campaign.pause_refused")]
+    CampaignPauseRefused,
+    #[strum(serialize = "campaign.pause_pending")]
+    CampaignPausePending,
+    #[strum(serialize = "campaign.pause_unchanged")]
+    CampaignPauseUnchanged,
+    #[strum(serialize = "campaign.resume_refused")]
+    CampaignResumeRefused,
+    #[strum(serialize = "campaign.resume_pending")]
+    CampaignResumePending,
+    #[strum(serialize = "campaign.resume_unchanged")]
+    CampaignResumeUnchanged,
+    #[strum(serialize = "campaign.resume_dropped")]
+    CampaignResumeDropped,
+    #[strum(serialize = "campaign.changed_outside")]
+    CampaignChangedOutside,
+
+    #[strum(serialize = "hold.placed")]
+    HoldPlaced,
+    #[strum(serialize = "hold.extended")]
+    HoldExtended,
+    #[strum(serialize = "hold.lifted")]
+    HoldLifted,
+
+    #[strum(serialize = "settings.updated")]
+    SettingsUpdated,
+
+    #[strum(serialize = "webhook.created")]
+    WebhookCreated,
+    #[strum(serialize = "webhook.deleted")]
+    WebhookDeleted,
+    #[strum(serialize = "webhook.secret_rotated")]
+    WebhookSecretRotated,
+    #[strum(serialize = "webhook.enabled")]
+    WebhookEnabled,
+    #[strum(serialize = "webhook.disabled")]
+    WebhookDisabled,
+    #[strum(serialize = "webhook.redelivered")]
+    WebhookRedelivered,
+
+    #[strum(serialize = "key.created")]
+    KeyCreated,
+    #[strum(serialize = "key.revoked")]
+    KeyRevoked,
+}
+
+impl Action {
+    /// The text in the log and in the API.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}

@@ -1,0 +1,72 @@
+//! The parameters of a request's query.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+use super::validation::Faults;
+use crate::db::{PageRequest, decode_cursor};
+use crate::types::Fault;
+
+/// Rows of a page where the request does not say.
+const DEFAULT_LIMIT: i64 = 50;
+const MAX_LIMIT: i64 = 200;
+
+/// The parameters of a query. Each is taken by name; one that no handler takes is a fault.
+#[derive(Debug)]
+pub struct Query {
+    parameters: Vec<(String, String)>,
+    faults: Faults,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let axum::extract::Query(parameters) = axum::extract::Query::try_from_uri(&parts.uri)
+            .map_err(|_| Problem::fault("", Fault::new("malformed-query", "must be name=value pairs in UTF-8")))?;
+        Ok(Self { parameters, faults: Faults::new() })
+    }
+}
+
+impl Query {
+    /// Parses the parameter of this name; none where it is absent, empty or wrong.
+    pub fn take<M>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<M, Fault>) -> Option<M> {
+        let values: Vec<_> = self.parameters.extract_if(.., |(given, _)| given == name).collect();
+        match values.as_slice() {
+            [] => None,
+            [(_, value)] if value.is_empty() => None,
+            [(_, value)] => parse(value).map_err(|fault| self.faults.add(name, fault)).ok(),
+            _ => {
+                self.faults.add(name, Fault::new("repeated", "must be given once"));
+                None
+            }
+        }
+    }
+
+    /// The page that `limit` and `cursor` ask for.
+    pub fn page<P: DeserializeOwned>(&mut self) -> PageRequest<P> {
+        let limit = self.take("limit", parse_limit).unwrap_or(DEFAULT_LIMIT);
+        let after = self.take("cursor", |text| {
+            decode_cursor(text).ok_or_else(|| Fault::new("not-a-cursor", "must be the nextCursor of an earlier page"))
+        });
+        PageRequest { limit, after }
+    }
+
+    /// Ends reading the query.
+    ///
+    /// # Errors
+    /// A 422 with every fault. An unknown parameter is one: a misspelt filter must not list everything.
+    pub fn finish(mut self) -> Result<(), Problem> {
+        for (name, _) in &self.parameters {
+            self.faults.add(name, Fault::new("unknown-parameter", "is not a parameter of this list"));
+        }
+        self.faults.finish()
+    }
+}
+
+fn parse_limit(text: &str) -> Result<i64, Fault> {
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| Fault::new("out-of-range", format!("must be a whole number from 1 to {MAX_LIMIT}")))
+}
