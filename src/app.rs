@@ -13,7 +13,7 @@ use crate::audit::{self, AuditStore};
 use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiting, Worker};
 use crate::campaigns::{
     self, AnswerRateMonitor, AnswerRateStore, CampaignStore, Campaigns, Conductor, CxoneDialer, LiveStates,
-    SettingsRoutes, SettingsStore,
+    SettingsStore,
 };
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
@@ -99,13 +99,7 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
         store: campaign_store.clone(),
         conductor: Arc::clone(&conductor),
         live_states: LiveStates::new(Arc::clone(&cxone), clock.clone()),
-        answer_rates: rate_store.clone(),
-        clock: clock.clone(),
-    };
-    let setting_routes = SettingsRoutes {
-        settings: campaigns.clone(),
-        conductor: Arc::clone(&conductor),
-        clock: clock.clone(),
+        answer_rates: rate_store,
         region: settings.region,
     };
     let callbacks = Callbacks {
@@ -129,7 +123,6 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
     let v1 = OpenApiRouter::new()
         .merge(callbacks::routes().with_state(callbacks))
         .merge(campaigns::routes().with_state(campaign_routes))
-        .merge(campaigns::settings_routes().with_state(setting_routes))
         .merge(campaigns::event_routes().with_state(Arc::clone(&rates)))
         .merge(webhooks::routes().with_state(webhook_routes))
         .merge(audit::routes().with_state(AuditStore::new(db.clone())))
@@ -152,7 +145,6 @@ fn openapi() -> utoipa::openapi::OpenApi {
     let mut api = http::describe();
     api.merge(callbacks::routes().into_openapi());
     api.merge(campaigns::routes().into_openapi());
-    api.merge(campaigns::settings_routes().into_openapi());
     api.merge(campaigns::event_routes().into_openapi());
     api.merge(webhooks::routes().into_openapi());
     api.merge(audit::routes().into_openapi());

@@ -23,7 +23,7 @@ pub use campaign::{Campaign, Changes, Failure, Pace};
 pub use command::{Command, Ending, Order, Refusal};
 pub use hold::{Hold, PauseReason, Trigger};
 pub use plan::{NotDone, Request};
-pub use regulatory_window::{RegulatoryWindowView, first_open, read_window};
+pub use regulatory_window::{RegulatoryWindowView, first_open};
 pub use report::{Report, Status};
 pub use restrictions::{PlacementRefusal, PlacementRules, Restrictions};
 pub use settings::{CampaignSettings, CarrierLimit};
