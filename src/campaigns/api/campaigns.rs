@@ -72,7 +72,7 @@ async fn find(campaigns: &Campaigns, id: &CampaignId, context: &RequestContext) 
         }
         (None, Ok(live)) => {
             let (_, counts) = campaigns.answer_rates.counts(id, now).await?;
-            Ok(Campaign { counts, ..Campaign::only_seen(id.clone(), live.state, live.at) })
+            Ok(Campaign { counts, ..Campaign::from_cxone(id.clone(), live.state, live.at) })
         }
         (None, Err(CxoneError::NotFound { .. })) => Err(Problem::not_found("campaign")),
         (None, Err(error)) => {

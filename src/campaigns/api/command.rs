@@ -14,9 +14,9 @@ use validator::{ValidationError, ValidationErrors};
 use super::state::Campaigns;
 use super::views::HoldView;
 use crate::audit::{Action, Actor, Entry, Outcome};
-use crate::campaigns::model::{CampaignSettings, Command, Failure, Order, Refusal, Report, Status};
-use crate::campaigns::reconcile::{Halt, report_on};
-use crate::campaigns::store::AtArrival;
+use crate::campaigns::model::{CampaignSettings, Command, CommandKind, Failure, Refusal, Report, Status};
+use crate::campaigns::reconcile::{AttemptError, log_report};
+use crate::campaigns::store::CommandContext;
 use crate::cxone::CampaignState;
 use crate::http::validation::{Faults, Member};
 use crate::http::{Problem, ProblemKind, RequestContext, Scope, preferred_wait};
@@ -33,7 +33,7 @@ pub struct Arrival {
     /// The campaign of the path.
     pub id: Result<CampaignId, Fault>,
     /// What is known of the campaign.
-    pub known: AtArrival,
+    pub known: CommandContext,
     pub context: RequestContext,
 }
 
@@ -50,8 +50,8 @@ impl Arrival {
     pub async fn new(campaigns: &Campaigns, path: String, context: RequestContext) -> Result<Self, Problem> {
         let id = parse_campaign_uuid(&path);
         let known = match &id {
-            Ok(id) => campaigns.store.at_arrival(id).await?,
-            Err(_) => AtArrival::default(),
+            Ok(id) => campaigns.store.command_context(id).await?,
+            Err(_) => CommandContext::default(),
         };
         Ok(Self { path, id, known, context })
     }
@@ -100,13 +100,13 @@ impl Arrival {
     }
 
     /// The command with its context.
-    fn order(&self, command: Command) -> Order {
+    fn command(&self, kind: CommandKind) -> Command {
         let context = &self.context;
-        Order {
+        Command {
             id: context.resource.id,
             is_repeated: context.resource.repeated,
             revision: self.known.revision,
-            command,
+            kind,
             by: Actor::caller(&context.caller),
             request_id: Some(context.request_id.clone()),
             trace: context.traceparent.clone(),
@@ -120,15 +120,15 @@ impl Arrival {
         &self,
         campaigns: &Campaigns,
         id: &CampaignId,
-        command: Command,
+        kind: CommandKind,
         headers: &HeaderMap,
         resume_deferred_from: Option<Timestamp>,
     ) -> Result<Response, Problem> {
-        let order = campaigns.conductor.with_affected_callbacks(id, self.order(command)).await?;
-        let affected_callbacks = order.affected_callbacks();
+        let command = campaigns.worker.count_affected_callbacks(id, self.command(kind)).await?;
+        let affected_callbacks = command.affected_callbacks();
         let wait = preferred_wait(headers).unwrap_or(DEFAULT_WAIT);
-        let report = campaigns.conductor.command(id, order, wait).await.map_err(problem)?;
-        report_on(&report);
+        let report = campaigns.worker.execute(id, command, wait).await.map_err(problem)?;
+        log_report(&report);
         let latency = self.context.clock.now().duration_since(self.context.arrived_at);
         let view = CommandView {
             resume_deferred_from,
@@ -199,11 +199,11 @@ impl From<Report> for CommandView {
     }
 }
 
-fn problem(halt: Halt) -> Problem {
-    match halt {
-        Halt::Refused(refusal) => refusal_problem(refusal),
-        Halt::Database(error) => error.into(),
-        Halt::LeaseLost | Halt::Repeated(_) => {
+fn problem(error: AttemptError) -> Problem {
+    match error {
+        AttemptError::Refused(refusal) => refusal_problem(refusal),
+        AttemptError::Database(error) => error.into(),
+        AttemptError::LeaseLost | AttemptError::AlreadyExecuted(_) => {
             Problem::new(ProblemKind::Unavailable, "the command was interrupted; send it again")
                 .retry_after(RETRY_AFTER_SECONDS.into())
         }
@@ -212,8 +212,8 @@ fn problem(halt: Halt) -> Problem {
 
 fn refusal_problem(refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::Unknown => Problem::not_found("campaign in CXone"),
-        Refusal::NoSuchHold => Problem::not_found("hold of this campaign that is not lifted"),
+        Refusal::CampaignNotFound => Problem::not_found("campaign in CXone"),
+        Refusal::HoldNotFound => Problem::not_found("hold of this campaign that is not lifted"),
         Refusal::NotRunning(state) => {
             let detail = format!("the campaign is {} in CXone", state.as_str());
             Problem::new(ProblemKind::CampaignNotRunning, detail).with("state", state)
@@ -228,7 +228,9 @@ fn refusal_problem(refusal: Refusal) -> Problem {
             let detail = format!("the regulatory window is closed until {next_opening}");
             Problem::new(ProblemKind::OutsideRegulatoryWindow, detail).with("nextOpening", next_opening)
         }
-        Refusal::Throttled => Problem::new(ProblemKind::Internal, "only the answer rate guard is refused for this"),
+        Refusal::AlreadyThrottled => {
+            Problem::new(ProblemKind::Internal, "only the answer rate guard is refused for this")
+        }
     }
 }
 

@@ -13,9 +13,9 @@ use super::request_parts::{CarrierLimitRequest, RegulatoryWindowRequest, within_
 use super::state::Campaigns;
 use crate::audit::{Action, Actor};
 use crate::campaigns::model::{
-    CarrierLimit, Command, Counts, Hold, PauseReason, RegulatoryWindowView, Trigger, first_open,
+    CarrierLimit, CommandKind, Counts, Hold, PauseReason, RegulatoryWindowView, Trigger, first_open,
 };
-use crate::campaigns::store::AtArrival;
+use crate::campaigns::store::CommandContext;
 use crate::http::validation::{Member, Unknown, fault_at, typed};
 use crate::http::{Authorized, JsonBody, PathParam, Problem, RequestContext, required};
 use crate::types::{Fault, parse_instant};
@@ -127,7 +127,7 @@ impl PauseRequest {
     }
 
     /// The hold to place; `None` unless the request was validated.
-    fn into_pause(self, known: &AtArrival, context: &RequestContext) -> Option<Pause> {
+    fn into_pause(self, known: &CommandContext, context: &RequestContext) -> Option<Pause> {
         let compliance = self.is_compliance_hold();
         let requested_end = self.scheduled_resume_time.parsed().copied();
         let window = self.regulatory_window.value().and_then(RegulatoryWindowRequest::window);
@@ -179,7 +179,7 @@ pub async fn pause(
     let validated = request.validate_with_args(&arrival.rules());
     let id = arrival.check(&campaigns, Action::CampaignPauseRefused, validated).await?;
     let pause = request.into_pause(&arrival.known, &arrival.context).ok_or_else(incomplete)?;
-    let command = Command::Pause(Box::new(pause.hold));
+    let command = CommandKind::Pause(Box::new(pause.hold));
     arrival.execute(&campaigns, &id, command, &headers, pause.resume_deferred_from).await
 }
 

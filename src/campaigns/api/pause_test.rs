@@ -27,7 +27,7 @@ fn parse_with(settings: CampaignSettings, body: Value) -> Result<Pause, Vec<Stri
     if !faults.is_empty() {
         return Err(faults);
     }
-    let known = AtArrival { settings, ..AtArrival::default() };
+    let known = CommandContext { settings, ..CommandContext::default() };
     Ok(request.into_pause(&known, &context()).unwrap())
 }
 

@@ -12,7 +12,7 @@ use super::command::{Arrival, CommandRules, CommandView, campaign_of_path};
 use super::request_parts::within_carrier_limit;
 use super::state::Campaigns;
 use crate::audit::Action;
-use crate::campaigns::model::{Command, PauseReason};
+use crate::campaigns::model::{CommandKind, PauseReason};
 use crate::http::validation::{Member, Unknown, typed};
 use crate::http::{Authorized, OptionalJsonBody, PathParam, Problem, required};
 use crate::types::Fault;
@@ -70,8 +70,8 @@ fn hold_id(member: &Member<String, Uuid>) -> Result<(), ValidationError> {
 
 impl ResumeRequest {
     /// The command; call it after the validation.
-    fn into_command(self) -> Command {
-        Command::Resume {
+    fn into_command(self) -> CommandKind {
+        CommandKind::Resume {
             reason: self.pause_reason.into_parsed(),
             hold_id: self.hold_id.into_parsed(),
             max_agents: self.max_agents.into_value(),

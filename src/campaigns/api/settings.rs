@@ -193,7 +193,7 @@ pub async fn put_settings(
     };
     match campaigns.settings.save(&campaign, &settings, expected_version(&headers), now, entry).await? {
         Saved::As(version) => {
-            campaigns.conductor.wake();
+            campaigns.worker.wake();
             Ok(response(&settings, version))
         }
         Saved::Stale => {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::live_state::LiveStates;
 use crate::campaigns::answer_rate::AnswerRateStore;
-use crate::campaigns::reconcile::Conductor;
+use crate::campaigns::reconcile::CampaignWorker;
 use crate::campaigns::store::{CampaignStore, SettingsStore};
 use crate::types::Region;
 
@@ -11,7 +11,7 @@ use crate::types::Region;
 pub struct Campaigns {
     pub settings: SettingsStore,
     pub store: CampaignStore,
-    pub conductor: Arc<Conductor>,
+    pub worker: Arc<CampaignWorker>,
     pub live_states: LiveStates,
     pub answer_rates: AnswerRateStore,
     /// The region of phone numbers without a country code.
