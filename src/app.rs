@@ -13,8 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::audit::{self, AuditStore};
 use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiters, Worker};
 use crate::campaigns::{
-    self, AnswerRateMonitor, AnswerRateStore, CampaignStore, Campaigns, CampaignWorker, CxoneGateway, LiveStates,
-    SettingsRoutes, SettingsStore,
+    self, AnswerRateMonitor, AnswerRateStore, CampaignStore, CampaignWorker, Campaigns, CxoneGateway, LiveStates,
+    SettingsStore,
 };
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
@@ -129,8 +129,7 @@ impl Services {
     ) -> anyhow::Result<Router> {
         let v1 = OpenApiRouter::new()
             .merge(callbacks::routes().with_state(self.callbacks(settings, clock, stop)))
-            .merge(campaigns::routes().with_state(self.campaigns(clock)))
-            .merge(campaigns::settings_routes().with_state(self.campaign_settings(settings, clock)))
+            .merge(campaigns::routes().with_state(self.campaigns(settings, clock)))
             .merge(campaigns::event_routes().with_state(Arc::clone(&self.rate_monitor)))
             .merge(webhooks::routes().with_state(self.webhooks(settings, clock)))
             .merge(audit::routes().with_state(AuditStore::new(db.clone())))
@@ -153,22 +152,13 @@ impl Services {
         }
     }
 
-    fn campaigns(&self, clock: &Clock) -> Campaigns {
+    fn campaigns(&self, settings: &ServiceSettings, clock: &Clock) -> Campaigns {
         Campaigns {
             settings: self.settings_store.clone(),
             store: self.campaign_store.clone(),
             worker: Arc::clone(&self.campaign_worker),
             live_states: LiveStates::new(Arc::clone(&self.cxone), clock.clone()),
             answer_rates: self.rate_store.clone(),
-            clock: clock.clone(),
-        }
-    }
-
-    fn campaign_settings(&self, settings: &ServiceSettings, clock: &Clock) -> SettingsRoutes {
-        SettingsRoutes {
-            settings: self.settings_store.clone(),
-            worker: Arc::clone(&self.campaign_worker),
-            clock: clock.clone(),
             region: settings.region,
         }
     }

@@ -8,7 +8,7 @@ mod reconcile;
 mod store;
 
 pub use answer_rate::{AnswerRateMonitor, AnswerRateStore, Window};
-pub use api::{Campaigns, LiveStates, SettingsRoutes, event_routes, routes, settings_routes};
+pub use api::{Campaigns, LiveStates, event_routes, routes};
 pub use model::{BusinessHours, CampaignSettings, Counts, PlacementRefusal, PlacementRules, Restrictions};
 pub use ports::ScheduledCallbacks;
 pub use reconcile::{CampaignWorker, CxoneGateway};

@@ -61,10 +61,19 @@ impl DailyWindow {
     /// # Errors
     /// `daily-window-empty` when start and end are the same: that could mean all day or never.
     pub fn new(start: Time, end: Time, zone: Zone) -> Result<Self, Fault> {
+        Self::check(start, end)?;
+        Ok(Self { start, end, zone })
+    }
+
+    /// Checks the times of a window whose time zone may not be known.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn check(start: Time, end: Time) -> Result<(), Fault> {
         if start == end {
             return Err(Fault::new("daily-window-empty", "the window must not start and end at the same time of day"));
         }
-        Ok(Self { start, end, zone })
+        Ok(())
     }
 
     pub fn start(&self) -> Time {

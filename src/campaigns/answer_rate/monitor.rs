@@ -176,9 +176,9 @@ impl AnswerRateMonitor {
         let GuardTrip { campaign_id: id, guard, counts } = trip;
         tracing::warn!(campaign.id = %id, campaign.attempts = counts.attempts, campaign.answers = counts.answers,
             "the answer rate is too low; pausing the campaign");
-        let order = self.pause_order(guard.pause_for(), counts, now);
-        let outcome = match self.worker.count_affected_callbacks(&id, order).await {
-            Ok(order) => self.worker.execute(&id, order, PAUSE_WAIT).await,
+        let command = self.pause_command(guard.pause_for(), counts, now);
+        let outcome = match self.worker.count_affected_callbacks(&id, command).await {
+            Ok(command) => self.worker.execute(&id, command, PAUSE_WAIT).await,
             Err(error) => Err(error.into()),
         };
         let disabled_for = disabled_after(&outcome);
@@ -194,7 +194,7 @@ impl AnswerRateMonitor {
         self.counters.lock().placement_finished(&id, disabled_for, self.clock.now());
     }
 
-    fn pause_order(&self, pause_for: Duration, counts: Counts, now: Timestamp) -> Command {
+    fn pause_command(&self, pause_for: Duration, counts: Counts, now: Timestamp) -> Command {
         let by = Actor::system("answer-rate");
         let hold = Hold {
             id: self.clock.new_id(),

@@ -55,7 +55,7 @@ impl LiveStates {
     ///
     /// # Errors
     /// As CXone failed, or where it has not answered `within` that time.
-    pub async fn of(&self, id: &CampaignId, trace: &Traceparent, within: Duration) -> Result<LiveState, CxoneError> {
+    pub async fn get(&self, id: &CampaignId, trace: &Traceparent, within: Duration) -> Result<LiveState, CxoneError> {
         let (cxone, campaign, trace) = (Arc::clone(&self.cxone), id.clone(), trace.clone());
         let read = async move {
             let asker = Asker { class: Class::Look, trace: &trace };

@@ -1,13 +1,32 @@
-//! The HTTP routes of campaigns.
+//! The HTTP routes of campaigns: the request, the handler and the response of each.
 
+mod business_hours;
 mod campaigns;
-mod command_wire;
+mod command;
+mod dialer_event_rules;
 mod dialer_events;
 mod live_state;
+mod pause;
+mod request_parts;
+mod resume;
 mod settings;
-mod settings_request;
+mod settings_view;
+mod state;
+mod views;
 
-pub use campaigns::{Campaigns, routes};
-pub use dialer_events::routes as event_routes;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use dialer_events::event_routes;
 pub use live_state::LiveStates;
-pub use settings::{SettingsRoutes, settings_routes};
+pub use state::Campaigns;
+
+/// The routes, apart from [`event_routes`].
+pub fn routes() -> OpenApiRouter<Campaigns> {
+    OpenApiRouter::new()
+        .routes(routes!(campaigns::list))
+        .routes(routes!(campaigns::get))
+        .routes(routes!(pause::pause))
+        .routes(routes!(resume::resume))
+        .routes(routes!(settings::get_settings, settings::put_settings))
+}

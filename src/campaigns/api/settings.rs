@@ -1,98 +1,218 @@
-//! `/v1/campaigns/{campaignId}/settings`.
-
-use std::sync::Arc;
+//! `GET` and `PUT /v1/campaigns/{campaignId}/settings`.
 
 use axum::Json;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use validator::{Validate, ValidateArgs as _, ValidationError};
 
-use super::settings_request::{SettingsRequest, SettingsView};
+use super::business_hours::BusinessHoursRequest;
+use super::request_parts::{CarrierLimitRequest, RegulatoryWindowRequest, within_carrier_limit};
+use super::settings_view::SettingsView;
+use super::state::Campaigns;
 use crate::audit::{Action, Actor, Entry, Outcome};
-use crate::campaigns::model::CampaignSettings;
-use crate::campaigns::reconcile::CampaignWorker;
-use crate::campaigns::store::{Saved, SettingsStore};
-use crate::clock::Clock;
-use crate::http::{Allowed, JsonBody, PathParam, Problem, ProblemKind, RequestInfo, required};
-use crate::types::{CampaignId, Region};
+use crate::campaigns::model::{
+    AnswerRateGuard, BusinessHoursView, CampaignSettings, CarrierLimit, RegulatoryWindowView,
+};
+use crate::campaigns::store::Saved;
+use crate::http::validation::{JsonType, Member, Unknown, fault_at, typed, valid};
+use crate::http::{Authorized, JsonBody, PathParam, Problem, ProblemKind, required};
+use crate::types::{CampaignId, Fault, PhoneNumber, Region};
 
-/// What the routes work with.
-#[derive(Clone)]
-pub struct SettingsRoutes {
-    pub settings: SettingsStore,
-    pub worker: Arc<CampaignWorker>,
-    pub clock: Clock,
-    pub region: Region,
+const DAY_MS: u32 = 24 * 3600 * 1000;
+
+/// New settings of a campaign. They replace all settings; a member that is left out is unset
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = NewCampaignSettings)]
+#[validate(context = Region)]
+#[validate(schema(function = "agents_within_limit", skip_on_field_errors = false))]
+#[validate(schema(function = "an_enforced_window_is_given", skip_on_field_errors = false))]
+pub struct SettingsRequest {
+    /// At most `carrierLimit.maxAgents`.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, example = 25)]
+    #[validate(custom(function = "typed"))]
+    max_agents: Member<u32>,
+    #[serde(default)]
+    #[schema(value_type = Option<CarrierLimit>)]
+    #[validate(nested)]
+    carrier_limit: Member<CarrierLimitRequest>,
+    #[serde(default)]
+    #[schema(value_type = Option<RegulatoryWindowView>)]
+    #[validate(nested)]
+    regulatory_window: Member<RegulatoryWindowRequest>,
+    /// Requires a `regulatoryWindow`.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>, example = false)]
+    #[validate(custom(function = "typed"))]
+    enforce_regulatory_window: Member<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<AnswerRateGuard>)]
+    #[validate(nested)]
+    answer_rate: Member<AnswerRateRequest>,
+    #[serde(default)]
+    #[schema(value_type = Option<BusinessHoursView>)]
+    #[validate(nested)]
+    business_hours: Member<BusinessHoursRequest>,
+    /// 1 to 14400.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 14400, example = 300)]
+    #[validate(range(min = 1, max = 14_400))]
+    average_handle_time_seconds: Member<u32>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "+18005551234")]
+    #[validate(custom(function = "phone_number", use_context))]
+    sms_from: Member<String, PhoneNumber>,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    #[validate(nested)]
+    unknown: Unknown,
 }
 
-/// The routes.
-pub fn settings_routes() -> OpenApiRouter<SettingsRoutes> {
-    OpenApiRouter::new().routes(routes!(get_settings, put_settings))
+/// The answer rate guard, as it is sent. Replicas share their counts a few times a second, hence the shortest window.
+#[derive(Clone, Debug, Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
+struct AnswerRateRequest {
+    #[serde(default)]
+    #[validate(custom(function = "typed"))]
+    enabled: Member<bool>,
+    #[serde(default)]
+    #[validate(required, range(min = 1_000, max = DAY_MS))]
+    window_ms: Member<u32>,
+    #[serde(default)]
+    #[validate(required, range(min = 0.0, max = 1.0))]
+    min_answer_rate: Member<f64>,
+    #[serde(default)]
+    #[validate(required, range(min = 1))]
+    min_attempts: Member<u32>,
+    #[serde(default)]
+    #[validate(required, range(min = 100, max = DAY_MS))]
+    pause_for_ms: Member<u32>,
+    #[serde(flatten)]
+    #[validate(nested)]
+    unknown: Unknown,
 }
 
-/// See a campaign's settings
+impl JsonType for AnswerRateRequest {
+    const NAME: &'static str = "an object";
+}
+
+impl AnswerRateRequest {
+    /// The guard; call it after the validation.
+    fn guard(&self) -> Option<AnswerRateGuard> {
+        Some(AnswerRateGuard {
+            enabled: self.enabled.value().copied().unwrap_or(true),
+            window_ms: *self.window_ms.value()?,
+            min_answer_rate: *self.min_answer_rate.value()?,
+            min_attempts: *self.min_attempts.value()?,
+            pause_for_ms: *self.pause_for_ms.value()?,
+        })
+    }
+}
+
+fn agents_within_limit(request: &SettingsRequest) -> Result<(), ValidationError> {
+    let limit = request.carrier_limit.value().and_then(CarrierLimitRequest::limit);
+    within_carrier_limit(request.max_agents.value().copied(), limit)
+}
+
+fn an_enforced_window_is_given(request: &SettingsRequest) -> Result<(), ValidationError> {
+    if request.enforce_regulatory_window.value() == Some(&true) && request.regulatory_window.is_absent() {
+        let fault = Fault::new("needs-regulatory-window", "requires a regulatoryWindow");
+        return Err(fault_at("enforceRegulatoryWindow", fault));
+    }
+    Ok(())
+}
+
+fn phone_number(member: &Member<String, PhoneNumber>, region: &Region) -> Result<(), ValidationError> {
+    member.parse(|text| PhoneNumber::parse(text, region))
+}
+
+impl SettingsRequest {
+    /// The settings.
+    ///
+    /// # Errors
+    /// A 422 with every fault.
+    fn parse(self, region: &Region) -> Result<CampaignSettings, Problem> {
+        valid(self.validate_with_args(region))?;
+        Ok(CampaignSettings {
+            max_agents: self.max_agents.into_value(),
+            carrier_limit: self.carrier_limit.value().and_then(CarrierLimitRequest::limit),
+            regulatory_window: self.regulatory_window.value().and_then(RegulatoryWindowRequest::window),
+            enforce_regulatory_window: self.enforce_regulatory_window.into_value().unwrap_or_default(),
+            answer_rate: self.answer_rate.value().and_then(AnswerRateRequest::guard),
+            business_hours: self.business_hours.value().and_then(BusinessHoursRequest::hours),
+            average_handle_time_seconds: self.average_handle_time_seconds.into_value(),
+            sms_from: self.sms_from.into_parsed(),
+        })
+    }
+}
+
+/// Get the settings of a campaign
 ///
-/// A campaign for which nothing was set has the defaults, under the `ETag` `"0"`.
+/// A campaign whose settings were never set has the defaults, with the `ETag` `"0"`.
 #[utoipa::path(get, path = "/v1/campaigns/{campaignId}/settings", operation_id = "getCampaignSettings",
     tag = "Campaigns", security(("key" = ["campaigns:read"])), params(("campaignId" = String, Path)),
     responses((status = 200, body = SettingsView, headers(("ETag" = String))), (status = 422)))]
-async fn get_settings(
-    State(campaigns): State<SettingsRoutes>,
-    _: Allowed<required::CampaignsRead>,
+pub async fn get_settings(
+    State(campaigns): State<Campaigns>,
+    _: Authorized<required::CampaignsRead>,
     PathParam(campaign): PathParam<String>,
 ) -> Result<Response, Problem> {
     let campaign = campaign_id(&campaign)?;
     let (settings, version) = campaigns.settings.with_version(&campaign).await?;
-    Ok(answer(&settings, version))
+    Ok(response(&settings, version))
 }
 
-/// Set a campaign's settings
+/// Set the settings of a campaign
 ///
-/// In place of all that were set before. With `If-Match`, only where they are still those that were read.
+/// Replaces all settings. With `If-Match`, only if the current settings still have that `ETag`.
 #[utoipa::path(put, path = "/v1/campaigns/{campaignId}/settings", operation_id = "putCampaignSettings",
     tag = "Campaigns", security(("key" = ["campaigns:write"])), request_body = SettingsRequest,
-    params(("campaignId" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` that was read")),
+    params(("campaignId" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the settings to replace")),
     responses((status = 200, body = SettingsView, headers(("ETag" = String))),
         (status = 412, description = "`settings-changed`"), (status = 422)))]
-async fn put_settings(
-    State(campaigns): State<SettingsRoutes>,
-    allowed: Allowed<required::CampaignsWrite>,
-    Extension(info): Extension<RequestInfo>,
+pub async fn put_settings(
+    State(campaigns): State<Campaigns>,
+    Authorized(context, _): Authorized<required::CampaignsWrite>,
     PathParam(campaign): PathParam<String>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<SettingsRequest>,
 ) -> Result<Response, Problem> {
     let campaign = campaign_id(&campaign)?;
-    let settings = request.read(&campaigns.region)?;
-    let now = campaigns.clock.now();
+    let settings = request.parse(&campaigns.region)?;
+    let (id, now, actor) = (context.clock.new_id(), context.clock.now(), Actor::caller(&context.caller));
     let entry = Entry {
         campaign_id: Some(campaign.to_string()),
-        request_id: Some(info.request_id),
-        ..Entry::new(
-            campaigns.clock.new_id(),
-            now,
-            Action::SettingsUpdated,
-            Actor::caller(&allowed.caller),
-            Outcome::Succeeded,
-        )
-        .with_detail(&SettingsDetail { settings: settings.masked() })
+        request_id: Some(context.request_id),
+        ..Entry::new(id, now, Action::SettingsUpdated, actor, Outcome::Succeeded)
+            .with_detail(&SettingsDetail { settings: settings.masked() })
     };
     match campaigns.settings.save(&campaign, &settings, expected_version(&headers), now, entry).await? {
         Saved::As(version) => {
             campaigns.worker.wake();
-            Ok(answer(&settings, version))
+            Ok(response(&settings, version))
         }
-        Saved::Stale => Err(Problem::new(ProblemKind::SettingsChanged, "If-Match is not the ETag of the settings now")),
+        Saved::Stale => {
+            Err(Problem::new(ProblemKind::SettingsChanged, "If-Match is not the ETag of the current settings"))
+        }
     }
+}
+
+/// The detail of updated settings in the audit log.
+#[derive(Serialize)]
+struct SettingsDetail {
+    settings: Value,
 }
 
 fn campaign_id(text: &str) -> Result<CampaignId, Problem> {
     CampaignId::parse(text).map_err(|fault| Problem::fault("/campaignId", fault))
 }
 
-fn answer(settings: &CampaignSettings, version: i64) -> Response {
+fn response(settings: &CampaignSettings, version: i64) -> Response {
     let mut response = Json(SettingsView::from(settings)).into_response();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
         response.headers_mut().insert(header::ETAG, tag);
@@ -100,7 +220,8 @@ fn answer(settings: &CampaignSettings, version: i64) -> Response {
     response
 }
 
-/// The version that must be the current one; any, where absent or `*`. A tag that Ringback never gave matches none.
+/// The version that the current settings must have; any if `If-Match` is absent or `*`. A tag that is not one of ours
+/// matches no version. Read by hand, because `headers::IfMatch` only compares tags: the comparison is part of the update.
 fn expected_version(headers: &HeaderMap) -> Option<i64> {
     let tag = headers.get(header::IF_MATCH)?.to_str().unwrap_or_default().trim();
     if tag == "*" {
@@ -109,8 +230,6 @@ fn expected_version(headers: &HeaderMap) -> Option<i64> {
     Some(tag.trim_matches('"').parse().unwrap_or(-1))
 }
 
-/// The detail of settings that were updated.
-#[derive(serde::Serialize)]
-struct SettingsDetail {
-    settings: serde_json::Value,
-}
+#[cfg(test)]
+#[path = "settings_test.rs"]
+mod tests;

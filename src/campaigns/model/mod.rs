@@ -29,7 +29,7 @@ pub use command::{Command, CommandKind, Refusal};
 pub use hold::{Hold, PauseReason, Trigger};
 pub use observe::NotApplied;
 pub use plan::Request;
-pub use regulatory_window::{RegulatoryWindowView, first_open, read_window};
+pub use regulatory_window::{RegulatoryWindowView, first_open};
 pub use report::{Failure, Report, Status};
 pub use restrictions::{PlacementRefusal, PlacementRules, Restrictions};
 pub use settings::{CampaignSettings, CarrierLimit};

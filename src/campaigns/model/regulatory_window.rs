@@ -2,10 +2,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::http::{Faults, Member, Unknown};
 use crate::types::{DailyWindow, Fault, Zone, parse_time_of_day};
 
 /// The hours of every day in which a campaign may dial
@@ -63,33 +61,6 @@ pub fn first_open(windows: &[&DailyWindow], now: Timestamp) -> Timestamp {
         at = latest;
     }
     at
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WindowRequest {
-    #[serde(default)]
-    start_time: Member<String>,
-    #[serde(default)]
-    end_time: Member<String>,
-    #[serde(default)]
-    timezone: Member<String>,
-    #[serde(flatten)]
-    unknown: Unknown,
-}
-
-/// Reads a window that was sent as the member `name`.
-pub fn read_window(name: &str, member: &Member<Value>, faults: &mut Faults) -> Option<DailyWindow> {
-    faults.object(name, member, |request: WindowRequest, faults| {
-        let start = faults.required("startTime", &request.start_time, |text| parse_time_of_day(text));
-        let end = faults.required("endTime", &request.end_time, |text| parse_time_of_day(text));
-        let zone = faults.required("timezone", &request.timezone, |text| Zone::parse(text));
-        faults.unknown(&request.unknown);
-        // Also where the zone is wrong, so that an empty window is told with it.
-        let any_zone = zone.clone().or_else(|| Zone::parse("UTC").ok())?;
-        let window = DailyWindow::new(start?, end?, any_zone).map_err(|fault| faults.add("endTime", fault)).ok();
-        zone.and(window)
-    })
 }
 
 /// Keeps an optional window as a document.

@@ -236,15 +236,58 @@ impl<T: JsonType + Validate, P> Validate for Member<T, P> {
         match &self.given {
             Given::Absent => Ok(()),
             Given::Value(value) => value.validate(),
-            Given::WrongType => {
-                let mut error = ValidationError::new("wrong-type");
-                error.add_param("value".into(), &T::NAME);
-                let mut errors = ValidationErrors::new();
-                errors.add(WHOLE_OBJECT, error);
-                Err(errors)
-            }
+            Given::WrongType => Err(wrong_type::<T>()),
         }
     }
+}
+
+/// An element of an array of objects. Unlike a member, it is of the wrong type where it is null.
+#[derive(Clone, Debug)]
+pub struct Element<T>(Member<T>);
+
+impl<T> Element<T> {
+    /// The value as it was sent; none where it is of the wrong type.
+    pub fn value(&self) -> Option<&T> {
+        self.0.value()
+    }
+
+    /// Validates the value by `validate`, for rules with a context, which `nested` does not pass on.
+    ///
+    /// # Errors
+    /// Those of `validate`, or the wrong JSON type.
+    pub fn validate_with(
+        &self,
+        validate: impl FnOnce(&T) -> Result<(), ValidationErrors>,
+    ) -> Result<(), ValidationErrors>
+    where
+        T: JsonType,
+    {
+        self.value().map_or_else(|| Err(wrong_type::<T>()), validate)
+    }
+}
+
+impl<'de, T: JsonType> Deserialize<'de> for Element<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut member = Member::deserialize(deserializer)?;
+        if member.is_absent() {
+            member.given = Given::WrongType;
+        }
+        Ok(Self(member))
+    }
+}
+
+impl<T: JsonType + Validate> Validate for Element<T> {
+    fn validate(&self) -> Result<(), ValidationErrors> {
+        self.validate_with(T::validate)
+    }
+}
+
+fn wrong_type<T: JsonType>() -> ValidationErrors {
+    let mut error = ValidationError::new("wrong-type");
+    error.add_param("value".into(), &T::NAME);
+    let mut errors = ValidationErrors::new();
+    errors.add(WHOLE_OBJECT, error);
+    errors
 }
 
 /// The members that a request does not have. A request struct has one, named `unknown`, with `#[serde(flatten)]` and
