@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::audit::{self, AuditStore};
-use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiting, Worker};
+use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiters, Worker};
 use crate::campaigns::{
-    self, AnswerRateMonitor, AnswerRateStore, CampaignStore, Campaigns, Conductor, CxoneDialer, LiveStates,
+    self, AnswerRateMonitor, AnswerRateStore, CampaignStore, Campaigns, CampaignWorker, CxoneGateway, LiveStates,
     SettingsRoutes, SettingsStore,
 };
 use crate::clock::Clock;
@@ -72,9 +72,9 @@ struct Services {
     settings_store: SettingsStore,
     rate_store: AnswerRateStore,
     webhook_store: WebhookStore,
-    waiting: Waiting,
+    waiters: Waiters,
     callback_worker: Arc<Worker>,
-    campaign_worker: Arc<Conductor>,
+    campaign_worker: Arc<CampaignWorker>,
     delivery_worker: Arc<DeliveryWorker>,
     rate_monitor: Arc<AnswerRateMonitor>,
     idempotency: Idempotency,
@@ -87,17 +87,17 @@ impl Services {
         let campaign_store = CampaignStore::new(db.clone());
         let rate_store = AnswerRateStore::new(db.clone());
         let webhook_store = WebhookStore::new(db.clone());
-        let waiting = Waiting::default();
+        let waiters = Waiters::default();
         let callback_worker = Arc::new(Worker::new(CallbackQueue::new(Attempts {
             repository: CallbackStore::clone(&callback_store),
             gateway: Arc::clone(&cxone),
             clock: clock.clone(),
-            waiting: waiting.clone(),
+            waiters: waiters.clone(),
             settings: settings.attempts.clone(),
         })));
-        let campaign_worker = Arc::new(Conductor::new(
+        let campaign_worker = Arc::new(CampaignWorker::new(
             campaign_store.clone(),
-            CxoneDialer::new(Arc::clone(&cxone), settings.campaign_check),
+            CxoneGateway::new(Arc::clone(&cxone), settings.campaign_check),
             Arc::<CallbackStore>::clone(&callback_store),
             clock.clone(),
         ));
@@ -110,7 +110,7 @@ impl Services {
             settings_store: SettingsStore::new(db.clone()),
             rate_store,
             webhook_store,
-            waiting,
+            waiters,
             callback_worker,
             campaign_worker,
             delivery_worker: Arc::new(DeliveryWorker::new(deliveries)),
@@ -145,7 +145,7 @@ impl Services {
             store: Arc::clone(&self.callback_store),
             campaigns: self.settings_store.clone(),
             worker: Arc::clone(&self.callback_worker),
-            waiting: self.waiting.clone(),
+            waiters: self.waiters.clone(),
             clock: clock.clone(),
             region: settings.region,
             default_wait: settings.default_wait,
@@ -157,7 +157,7 @@ impl Services {
         Campaigns {
             settings: self.settings_store.clone(),
             store: self.campaign_store.clone(),
-            conductor: Arc::clone(&self.campaign_worker),
+            worker: Arc::clone(&self.campaign_worker),
             live_states: LiveStates::new(Arc::clone(&self.cxone), clock.clone()),
             answer_rates: self.rate_store.clone(),
             clock: clock.clone(),
@@ -167,7 +167,7 @@ impl Services {
     fn campaign_settings(&self, settings: &ServiceSettings, clock: &Clock) -> SettingsRoutes {
         SettingsRoutes {
             settings: self.settings_store.clone(),
-            conductor: Arc::clone(&self.campaign_worker),
+            worker: Arc::clone(&self.campaign_worker),
             clock: clock.clone(),
             region: settings.region,
         }

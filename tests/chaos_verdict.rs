@@ -14,7 +14,7 @@ use verdict::{Ack, Activation, Evidence, Intent, Kind, judge};
 #[path = "chaos_verdict/campaigns.rs"]
 mod campaigns;
 
-use campaigns::{campaign, changes, hold, log, told};
+use campaigns::{campaign, changes, hold, log, webhooks};
 
 const ID: &str = "0195d4c8-7b5e-7c3a-9f00-123456789abc";
 const OTHER: &str = "0195d4c8-7b5e-7c3a-9f00-123456789abd";
@@ -79,7 +79,7 @@ fn good() -> Evidence {
         pauses_sent: [(COMMANDED.to_owned(), 1)].into(),
         changes: changes(),
         log: log(),
-        told: told(),
+        webhooks: webhooks(),
     }
 }
 
@@ -100,7 +100,7 @@ fn assert_good(change: impl FnOnce(&mut Evidence)) {
     assert_eq!(judge(&evidence), []);
 }
 
-/// The run's only callback is this one, and CXone was never told of it.
+/// The run's only callback is this one, and CXone was never asked for it.
 fn only(evidence: &mut Evidence, callback: Value) {
     evidence.intents[0].acks = vec![ack(ID, 202)];
     evidence.callbacks = vec![callback];
@@ -108,7 +108,7 @@ fn only(evidence: &mut Evidence, callback: Value) {
 }
 
 #[test]
-fn a_run_in_which_everything_went_well_has_no_violations() {
+fn a_correct_run_has_no_violations() {
     assert_good(|_| {});
     assert_good(|evidence| only(evidence, callback_that_is("expired", json!({ "code": "window-passed" }))));
     assert_good(|evidence| {
@@ -129,7 +129,7 @@ fn a_run_in_which_everything_went_well_has_no_violations() {
 }
 
 #[test]
-fn what_was_acknowledged_and_does_not_exist_is_lost() {
+fn an_acknowledged_callback_that_does_not_exist_is_lost() {
     assert_found(Kind::Lost, "does not exist", |evidence| {
         only(evidence, callback());
         evidence.callbacks.clear();
@@ -137,7 +137,7 @@ fn what_was_acknowledged_and_does_not_exist_is_lost() {
 }
 
 #[test]
-fn what_never_ends_is_lost() {
+fn a_callback_that_never_reaches_a_final_state_is_lost() {
     assert_found(Kind::Lost, "a callback never reached a final state", |evidence| {
         let mut callback = callback_that_is("accepted", Value::Null);
         callback["nextAttemptAt"] = json!(at(60));
@@ -153,7 +153,7 @@ fn what_never_ends_is_lost() {
 }
 
 #[test]
-fn what_was_done_twice_is_duplicated() {
+fn a_repeated_contact_or_message_is_duplicated() {
     assert_found(Kind::Duplicated, "more than one text message", |evidence| evidence.messages.push(message(ID)));
 }
 
@@ -210,7 +210,7 @@ fn a_status_that_cxone_contradicts_is_wrong() {
 }
 
 #[test]
-fn a_contact_that_says_something_else_is_wrong() {
+fn a_contact_that_differs_from_its_callback_is_wrong() {
     assert_found(Kind::Wrong, "dispatchTime differs", |evidence| {
         evidence.contacts[0]["contact"]["scheduledStartDateTime"] = json!(at(1801));
     });
@@ -258,7 +258,7 @@ fn a_message_that_contradicts_its_callback_is_wrong() {
 }
 
 #[test]
-fn a_cancellation_that_did_not_hold_is_wrong() {
+fn a_cancelled_callback_that_is_scheduled_is_wrong() {
     assert_found(Kind::Wrong, "is not cancelled", |evidence| {
         (evidence.intents[0].cancelled, evidence.intents[0].cancel_sent) = (true, true);
     });

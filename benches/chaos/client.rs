@@ -1,4 +1,4 @@
-//! A client of the service that takes any replica, and tries again where it is not answered.
+//! A client of the service that uses any replica, and retries requests without an answer.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ pub struct Ask {
 pub struct Answer {
     pub status: u16,
     pub body: Value,
-    /// The request was sent before without an answer, or was told to come back.
+    /// The request was sent before without an answer, or was answered with a retryable error.
     pub is_repeat: bool,
 }
 

@@ -13,10 +13,10 @@ use super::verdict::history::is_left_paused;
 use super::verdict::{CampaignEnd, Change, Evidence, Kind, Violation};
 
 const LOOK_EVERY: Duration = Duration::from_secs(3);
-/// What CXone is told of a campaign is told within this, once nothing fails any more.
+/// Changes of campaigns reach CXone within this time after the last fault.
 const CAMPAIGNS_WITHIN: Duration = Duration::from_secs(60);
-/// And their webhooks, which are tried again after some time.
-const TOLD_WITHIN: Duration = Duration::from_secs(120);
+/// Their webhooks, which are retried with backoff, arrive within this time.
+const WEBHOOKS_WITHIN: Duration = Duration::from_secs(120);
 
 /// What had settled, or had not when the time was over.
 pub struct Settled {
@@ -94,7 +94,7 @@ pub async fn collect(
         let newest_first = client.read_all(&format!("/v1/audit?campaignId={}", campaign.id)).await?;
         log.extend(newest_first.into_iter().rev());
     }
-    let told = told(&log, receiver).await;
+    let webhooks = webhooks(&log, receiver).await;
     let (contacts, messages) = (cxone.contacts().await, cxone.messages().await);
     let kept = client.record.kept();
     Ok(Evidence {
@@ -110,21 +110,21 @@ pub async fn collect(
         activations: cxone.activations(),
         changes,
         log,
-        told,
+        webhooks,
     })
 }
 
 /// The webhooks of campaigns, once all of the log's changes have come, or the time for it is over.
-async fn told(log: &[Value], receiver: &Receiver) -> Vec<Value> {
+async fn webhooks(log: &[Value], receiver: &Receiver) -> Vec<Value> {
     let started_at = Instant::now();
     let is_change = |entry: &&Value| matches!(entry["action"].as_str(), Some("campaign.paused" | "campaign.resumed"));
     loop {
-        let told = receiver.of_campaigns();
-        let ids: HashSet<&str> = told.iter().filter_map(|event| event["auditId"].as_str()).collect();
+        let webhooks = receiver.of_campaigns();
+        let ids: HashSet<&str> = webhooks.iter().filter_map(|event| event["auditId"].as_str()).collect();
         let all_came =
             log.iter().filter(is_change).all(|entry| entry["id"].as_str().is_some_and(|id| ids.contains(id)));
-        if all_came || started_at.elapsed() > TOLD_WITHIN {
-            return told;
+        if all_came || started_at.elapsed() > WEBHOOKS_WITHIN {
+            return webhooks;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

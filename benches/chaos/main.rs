@@ -148,7 +148,7 @@ async fn start_replicas(cxone: &Cxone, launch: &Launch) -> anyhow::Result<Vec<Re
     Ok(replicas)
 }
 
-/// Until things have gone wrong for long enough, or often enough; or one of those that see to it has given up.
+/// Waits until the run has lasted long enough, or there were enough kills; or until one of the fault tasks has ended.
 async fn wait<R, P>(
     settings: &Settings,
     nemesis: &Nemesis,

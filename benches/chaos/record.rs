@@ -1,4 +1,4 @@
-//! What clients were told, kept apart from the service.
+//! The answers that clients got, recorded outside the service.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -18,7 +18,7 @@ const START_PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A request to a CXone that hangs ends after this.
 const CXONE_TIMEOUT_MS: &str = "3000";
-/// Others meddle with campaigns all the time here.
+/// Other users change campaigns all the time here.
 const CAMPAIGN_CHECK_MS: &str = "5000";
 /// Of nobody's.
 const WEBHOOK_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";

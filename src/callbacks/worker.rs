@@ -133,7 +133,7 @@ impl Queue for CallbackQueue {
     async fn work(&self, job: AttemptJob) -> Result<(), sqlx::Error> {
         let AttemptJob { mut callback, class } = job;
         match self.attempts.attempt(&mut callback, class).await {
-            Ok(()) => self.attempts.waiting.tell(&callback),
+            Ok(()) => self.attempts.waiters.notify(&callback),
             Err(AttemptError::ClaimLost) => {
                 tracing::info!("another replica claimed the callback, or it was cancelled");
             }
@@ -143,7 +143,7 @@ impl Queue for CallbackQueue {
     }
 
     async fn renew(&self, lease: &AttemptLease) -> Result<(), sqlx::Error> {
-        self.store().lease_until(lease.callback_id, lease.attempt, self.lease_end()).await
+        self.store().renew_lease(lease.callback_id, lease.attempt, self.lease_end()).await
     }
 
     async fn release(&self, lease: &AttemptLease) -> Result<(), sqlx::Error> {

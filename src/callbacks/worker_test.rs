@@ -10,8 +10,8 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::attempt::{AttemptSettings, Attempts, WithoutForecast};
-use super::model::{Callback, Confirmation, Status};
-use super::outcome::Waiting;
+use super::model::{Callback, FailureCode, Status, testing};
+use super::outcome::Waiters;
 use super::store::CallbackStore;
 use super::worker::{CallbackQueue, Worker};
 use crate::audit::{Action, Outcome};
@@ -19,8 +19,7 @@ use crate::clock::Clock;
 use crate::cxone::{AuthStyle, Cxone, Settings};
 use crate::db::Db;
 use crate::jobs::{Next, Queue as _, Step};
-use crate::trace::Traceparent;
-use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
+use crate::types::{PhoneNumber, TimeWindow, Zone};
 
 fn now() -> Timestamp {
     "2026-11-20T15:00:00Z".parse().unwrap()
@@ -30,33 +29,13 @@ fn clock() -> Clock {
     Clock::manual(now, 1)
 }
 
-/// A callback that is due, for a window of an hour that begins in so many hours.
-fn due(number: u16, begins_in_hours: i64) -> Callback {
-    let start = now() + SignedDuration::from_hours(begins_in_hours);
-    let id = Uuid::from_u128(0x0192_f0c4_1111_7000_8000_0000_0000_0000 + u128::from(number));
+/// A due callback whose window of one hour starts in this many hours.
+fn due(number: u16, starts_in_hours: i64) -> Callback {
+    let start = now() + SignedDuration::from_hours(starts_in_hours);
     Callback {
-        id,
-        status: Status::Accepted,
-        phone_number: PhoneNumber::from_stored(format!("+1202555{number:04}")).unwrap(),
-        campaign_id: CampaignId::parse("campaign").unwrap(),
         window: TimeWindow::parse(start, start + SignedDuration::from_hours(1)).unwrap(),
-        language: Language::parse("en-US").unwrap(),
-        timezone: None,
-        dispatch_time: None,
-        earlier_dispatch_time: None,
-        contact_id: None,
-        confirmation: Confirmation::Pending,
-        skip_reason: None,
-        confirmation_started_at: None,
-        sms_session_id: None,
-        at_risk: false,
-        failure: None,
-        attempts: 0,
-        due_at: Some(now()),
-        request_id: "request".into(),
-        trace: Traceparent::root(id),
         created_at: now() - SignedDuration::from_hours(12),
-        updated_at: now() - SignedDuration::from_hours(12),
+        ..testing::accepted(number, start, now())
     }
 }
 
@@ -84,7 +63,7 @@ fn queue(pool: &PgPool) -> CallbackQueue {
         repository: CallbackStore::new(Db::new(pool.clone())),
         gateway: Arc::new(Cxone::new(settings, pool.clone(), clock()).unwrap()),
         clock: clock(),
-        waiting: Waiting::default(),
+        waiters: Waiters::default(),
         settings: AttemptSettings {
             without_forecast: WithoutForecast::Reject,
             sms_from: PhoneNumber::from_stored("+12025550100".into()).unwrap(),
@@ -128,7 +107,9 @@ async fn a_callback_waits_for_its_next_attempt_where_cxone_does_not_respond(pool
 
     let stored = store.find(callback.id).await.unwrap().unwrap();
     assert_eq!((stored.status, stored.attempts, stored.dispatch_time), (Status::Accepted, 1, None));
-    assert!(stored.due_at.is_some() && stored.failure.is_some_and(|failure| failure.code == "cxone-unavailable"));
+    assert!(
+        stored.due_at.is_some() && stored.failure.is_some_and(|failure| failure.code == FailureCode::CxoneUnavailable)
+    );
 }
 
 #[sqlx::test]

@@ -1,4 +1,4 @@
-//! `ringback demo`: the main job before your eyes, on one machine.
+//! `ringback demo`: shows the service with sample traffic, on one machine.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -33,11 +33,11 @@ use crate::{app, db, shutdown};
 const CAMPAIGN: &str = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8";
 /// Campaigns that are paused and resumed have UUIDs.
 const DIALED_CAMPAIGN: &str = "0192f0c4-1111-7000-8000-000000000001";
-/// How long the campaign of the demo is held.
+/// How long the campaign is paused.
 const HOLD: Duration = Duration::from_secs(3);
-/// As long as a call to CXone takes on a good day, so that the steps can be seen.
+/// A realistic latency of CXone, so that the steps can be seen.
 const CXONE_LATENCY: Duration = Duration::from_millis(150);
-/// How often the progress of a callback is looked at.
+/// How often the progress of a callback is read.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Nothing in the demo takes this long unless something is broken.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
@@ -106,7 +106,7 @@ impl Demo {
         let mut ivr = Ivr { http: crate::tls::client(), base_url, key, webhooks };
 
         anstream::println!(
-            "\n{BOLD}Ringback{BOLD:#}  a caller's wish to be called back, kept; a campaign held, and let go on time\n"
+            "\n{BOLD}Ringback{BOLD:#}  callbacks scheduled and confirmed; a campaign paused and resumed on schedule\n"
         );
         let shown = stop.run_until_cancelled(ivr.show(&clock)).await;
         if let Some(shown) = shown {
@@ -132,11 +132,11 @@ async fn start_simulator(stop: CancellationToken) -> anyhow::Result<SocketAddr> 
     Ok(address)
 }
 
-/// A WFO system's receiver: takes every webhook, and hands on what the demo shows of it.
+/// A WFO system's receiver, which accepts every webhook and passes it to the demo.
 async fn start_receiver(stop: CancellationToken) -> anyhow::Result<(SocketAddr, UnboundedReceiver<Value>)> {
     let (sender, webhooks) = mpsc::unbounded_channel();
     let take = move |axum::Json(event): axum::Json<Value>| {
-        // Nobody listens any more once everything was shown.
+        // The receiver is closed when everything was shown.
         let _ = sender.send(event);
         std::future::ready(StatusCode::NO_CONTENT)
     };
@@ -220,10 +220,10 @@ impl Ivr {
         tokio::time::timeout(GIVE_UP_AFTER, campaign).await.context("the campaign was not resumed")?
     }
 
-    /// Pauses the dialed campaign for a moment, and shows that it goes on by itself.
+    /// Pauses the dialed campaign for a moment, and shows that it is resumed on schedule.
     async fn show_campaign(&mut self, clock: &Clock) -> anyhow::Result<()> {
         let path = format!("/v1/campaigns/{DIALED_CAMPAIGN}");
-        // What an earlier demo has left on this database.
+        // Holds that an earlier demo left in this database.
         let resume = self.http.post(format!("{}{path}/resume", self.base_url)).bearer_auth(&self.key);
         resume.json(&json!({ "force": true })).send().await?.error_for_status()?;
         let started_at = clock.now();
@@ -234,15 +234,15 @@ impl Ivr {
         });
         let request = self.http.post(format!("{}{path}/pause", self.base_url)).bearer_auth(&self.key);
         request.json(&pause).send().await?.error_for_status()?;
-        let (mut seen, mut told) = (0, 0);
+        let (mut seen, mut delivered) = (0, 0);
         loop {
             let query = format!("/v1/audit?campaignId={DIALED_CAMPAIGN}&from={started_at}");
             let log: Value = self.get(&query).await?.json().await?;
             let entries: Vec<&Value> = log["data"].as_array().into_iter().flatten().rev().collect();
             for entry in entries.iter().skip(seen) {
                 let elapsed = (clock.now() - started_at).total(jiff::Unit::Millisecond)?;
-                let (name, style, told) = campaign_step(entry);
-                anstream::println!("  {style}{name:<10}{style:#} {DIM}{elapsed:>5.0} ms{DIM:#}  {told}");
+                let (name, style, text) = campaign_step(entry);
+                anstream::println!("  {style}{name:<10}{style:#} {DIM}{elapsed:>5.0} ms{DIM:#}  {text}");
             }
             seen = entries.len();
             while let Ok(event) = self.webhooks.try_recv() {
@@ -253,10 +253,10 @@ impl Ivr {
                     anstream::println!(
                         "  {BOLD}webhook   {BOLD:#} {DIM}{elapsed:>5.0} ms{DIM:#}  {kind}, signed, taken"
                     );
-                    told += 1;
+                    delivered += 1;
                 }
             }
-            if told == 2 {
+            if delivered == 2 {
                 anstream::println!();
                 return Ok(());
             }
@@ -264,7 +264,7 @@ impl Ivr {
         }
     }
 
-    /// Prints each step of a callback as the audit log tells of it, until it has settled.
+    /// Prints the audit entries of a callback, until it has reached its final state.
     async fn follow(&self, id: &str, posted_at: std::time::Instant) -> anyhow::Result<()> {
         let mut seen = 0;
         loop {
@@ -272,8 +272,8 @@ impl Ivr {
             let entries: Vec<&Value> = log["data"].as_array().into_iter().flatten().rev().collect();
             for entry in entries.iter().skip(seen) {
                 let elapsed = posted_at.elapsed().as_millis();
-                let (name, style, told) = step(entry);
-                anstream::println!("  {style}{name:<10}{style:#} {DIM}{elapsed:>5} ms{DIM:#}  {told}");
+                let (name, style, text) = step(entry);
+                anstream::println!("  {style}{name:<10}{style:#} {DIM}{elapsed:>5} ms{DIM:#}  {text}");
             }
             seen = entries.len();
             let callback: Value = self.get(&format!("/v1/callbacks/{id}")).await?.json().await?;
@@ -380,7 +380,7 @@ fn step(entry: &Value) -> (String, Style, String) {
     let name = action.trim_start_matches("callback.").to_owned();
     let detail = |name: &str| entry["detail"][name].as_str().unwrap_or("").to_owned();
     match name.as_str() {
-        "accepted" => (name, BOLD, format!("kept for {}", detail("phoneNumber"))),
+        "accepted" => (name, BOLD, format!("stored for {}", detail("phoneNumber"))),
         "scheduled" => {
             let no_sms = if detail("confirmationSkipped").is_empty() { "" } else { "; no SMS: a fixed line" };
             (name, BOLD, format!("CXone calls at {}{no_sms}", detail("dispatchTime")))

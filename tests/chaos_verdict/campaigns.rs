@@ -63,7 +63,7 @@ fn webhook(audit_id: &str) -> Value {
 }
 
 /// One of them twice, as may happen.
-pub fn told() -> Vec<Value> {
+pub fn webhooks() -> Vec<Value> {
     [PAUSED, RESUMED, PAUSED].map(webhook).into()
 }
 
@@ -203,7 +203,7 @@ fn a_hold_that_nobody_lifted_is_lost_or_wrong() {
 }
 
 #[test]
-fn a_command_that_placed_two_holds_is_found() {
+fn a_command_that_placed_two_holds_is_duplicated() {
     assert_found(Kind::Duplicated, "more holds were placed than pauses were sent", |evidence| {
         let mut second = of_hold("hold.placed", "MANUAL_PAUSE", 120);
         second["detail"]["holdId"] = json!("another");
@@ -238,7 +238,7 @@ fn a_resume_that_was_never_carried_out_is_lost() {
         evidence.changes.push(change(By::Somebody, "PAUSED", 50));
         evidence.activations.clear();
         evidence.log.remove(2);
-        evidence.told.remove(1);
+        evidence.webhooks.remove(1);
         evidence.campaigns = vec![campaign("PAUSED", &[], 200)];
         evidence.resumes = vec![resume(Some(reason), 60)];
     };
@@ -257,25 +257,25 @@ fn a_resume_that_was_never_carried_out_is_lost() {
 fn a_change_that_lasts_and_is_not_in_the_log_is_lost() {
     assert_found(Kind::Lost, "the log does not have a change", |evidence| {
         evidence.log.remove(1);
-        evidence.told = vec![webhook(RESUMED)];
+        evidence.webhooks = vec![webhook(RESUMED)];
     });
     assert_found(Kind::Lost, "the log does not have a change", |evidence| {
         evidence.changes[2] = change(By::Schedule, "ACTIVE", 100);
         evidence.log.remove(2);
-        evidence.told = vec![webhook(PAUSED)];
+        evidence.webhooks = vec![webhook(PAUSED)];
         evidence.activations.clear();
     });
     // Too short to be seen, where something else came first.
     assert_good(|evidence| {
         evidence.log.remove(1);
-        evidence.told = vec![webhook(RESUMED)];
+        evidence.webhooks = vec![webhook(RESUMED)];
         evidence.changes.insert(2, change(By::Somebody, "ACTIVE", 30));
     });
 }
 
 #[test]
-fn each_change_is_told_in_order() {
-    assert_found(Kind::Lost, "never told", |evidence| evidence.told.truncate(1));
-    assert_found(Kind::Wrong, "out of order", |evidence| evidence.told = vec![webhook(RESUMED), webhook(PAUSED)]);
-    assert_found(Kind::Wrong, "the log does not have", |evidence| evidence.told.push(webhook("another")));
+fn each_change_is_delivered_in_order() {
+    assert_found(Kind::Lost, "was never delivered", |evidence| evidence.webhooks.truncate(1));
+    assert_found(Kind::Wrong, "out of order", |evidence| evidence.webhooks = vec![webhook(RESUMED), webhook(PAUSED)]);
+    assert_found(Kind::Wrong, "the log does not have", |evidence| evidence.webhooks.push(webhook("another")));
 }

@@ -144,7 +144,7 @@ async fn the_replica_that_loses_the_race_to_place_the_hold_keeps_monitoring() {
 }
 
 #[tokio::test]
-async fn counts_whose_commit_was_not_answered_are_added_once() {
+async fn counts_are_added_once_when_their_commit_is_not_answered() {
     let world = World::of_campaigns(&[]).await;
     let way = Proxy::to(&world.database).await;
     let replica = Service::at(&way.url, &world.cxone, &[]).await;
@@ -171,7 +171,7 @@ async fn counts_whose_commit_was_not_answered_are_added_once() {
 }
 
 #[tokio::test]
-async fn windows_are_a_second_at_least_and_counts_a_million_at_most() {
+async fn a_window_is_at_least_a_second_and_a_count_at_most_a_million() {
     let world = World::of_campaigns(&[]).await;
     let path = format!("/v1/campaigns/{DIALING}/settings");
     let put = async |settings: &Value| {
@@ -202,7 +202,7 @@ async fn windows_are_a_second_at_least_and_counts_a_million_at_most() {
 }
 
 #[tokio::test]
-async fn events_received_before_the_end_are_shared_also_those_of_the_last_request() {
+async fn events_are_shared_before_the_service_ends() {
     let mut world = World::of_campaigns(&[]).await;
     let way = Proxy::to(&world.database).await;
     let draining = Service::at(&way.url, &world.cxone, &[]).await;
@@ -264,7 +264,7 @@ async fn end_report(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn events_of_campaigns_without_an_answer_rate_leave_nothing_and_displace_nobody() {
+async fn events_of_campaigns_without_a_guard_are_not_kept() {
     let world = World::of_campaigns(&[]).await;
     let report_invented = async |from: u32, to: u32| {
         let reports = futures::stream::iter(from..to).map(|number| {
@@ -297,7 +297,7 @@ async fn events_of_campaigns_without_an_answer_rate_leave_nothing_and_displace_n
 }
 
 #[tokio::test]
-async fn a_campaign_is_watched_as_long_as_its_settings_have_an_answer_rate() {
+async fn a_campaign_is_monitored_while_its_settings_have_an_answer_rate() {
     let world = World::of_campaigns(&[]).await;
     let here = world.service.base_url.clone();
     let figures_when = async |what: &str, wanted: usize| {
@@ -343,7 +343,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_guard_that_postgres_failed_tries_again_soon() {
+async fn a_guard_retries_after_an_error_of_postgres() {
     let world = World::of_campaigns(&[]).await;
     let way = Proxy::to(&world.database).await;
     let replica = Service::at(&way.url, &world.cxone, &[]).await;

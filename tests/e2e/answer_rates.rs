@@ -29,7 +29,7 @@ async fn a_low_answer_rate_pauses_a_campaign_which_resumes_with_an_empty_window(
     world.set(&guard(json!({"pauseForMs": 2_500}))).await;
 
     world.report(&world.service.base_url, 100, 20).await;
-    let told = world.cxone.campaign_when(DIALING, "PAUSED").await;
+    let paused_campaign = world.cxone.campaign_when(DIALING, "PAUSED").await;
     let paused = world.entry_when("campaign.paused").await;
     world.cxone.campaign_when(DIALING, "ACTIVE").await;
     // What was before the pause does not pause it again: the window starts empty.
@@ -41,7 +41,7 @@ async fn a_low_answer_rate_pauses_a_campaign_which_resumes_with_an_empty_window(
     })
     .await;
 
-    assert_eq!(told["pauseReason"], "CARRIER_THROTTLE");
+    assert_eq!(paused_campaign["pauseReason"], "CARRIER_THROTTLE");
     let why = (&paused["triggeredBy"], &paused["answerRate"], &paused["callVolumeBefore"], &paused["callVolumeAfter"]);
     assert_eq!(why, (&json!("SLIDING_WINDOW_THROTTLE"), &json!(0.2), &json!(100), &json!(0)));
     assert_eq!((&paused["actor"]["type"], &paused["actor"]["id"]), (&json!("system"), &json!("answer-rate")));
@@ -104,7 +104,7 @@ async fn too_few_attempts_enough_answers_or_a_guard_that_is_off_never_pause_a_ca
 }
 
 #[tokio::test]
-async fn late_events_count_while_they_are_in_the_window_and_bad_ones_are_told_all_at_once() {
+async fn late_events_count_within_the_window_and_all_invalid_events_are_reported_together() {
     let world = World::of_campaigns(&[]).await;
     world.set(&guard(json!({"enabled": false, "windowMs": 300_000}))).await;
     let path = format!("/v1/campaigns/{DIALING}/events");

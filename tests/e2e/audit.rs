@@ -51,7 +51,7 @@ async fn a_callback_can_be_followed_from_the_post_to_its_text() {
 }
 
 #[tokio::test]
-async fn the_log_shows_what_its_filters_ask_for_and_pages_visit_each_entry_once() {
+async fn filters_select_audit_entries_and_pages_contain_each_entry_once() {
     let mut world = World::start().await;
     let other = create_key(&world.database, &["callbacks:write"]).await;
     join_all((0..5).map(async |n| world.ask(&payload_from(n)).await)).await;

@@ -80,7 +80,7 @@ fn short(row: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_bad_forecast_answer_places_nothing_and_is_asked_for_again() {
+async fn an_invalid_forecast_answer_places_nothing_and_is_requested_again() {
     let mut table = Table::start().await;
     let hour = |hour: &str, agents: Value, calls: Value| json!({"hour": hour, "availableAgents": agents, "expectedCalls": calls});
     let forecast = |hours: Value| json!({"forecast": hours});
@@ -139,7 +139,7 @@ async fn a_forecast_without_an_hour_of_the_window_is_no_forecast() {
 }
 
 #[tokio::test]
-async fn hours_out_of_order_and_hours_that_nobody_asked_for_misplace_nothing() {
+async fn forecast_hours_may_be_out_of_order_or_outside_the_requested_range() {
     let mut table = Table::start().await;
     let payload = table.row();
     let start: Timestamp = text(&payload, "requestedStart").parse().unwrap();
@@ -162,7 +162,7 @@ async fn hours_out_of_order_and_hours_that_nobody_asked_for_misplace_nothing() {
 }
 
 #[tokio::test]
-async fn a_bad_contact_answer_is_asked_again_under_the_same_id_and_makes_one_contact() {
+async fn an_invalid_contact_answer_is_retried_with_the_same_id_and_creates_one_contact() {
     let mut table = Table::start().await;
     let mut bodies = bad_bodies();
     bodies.extend([
@@ -190,7 +190,7 @@ async fn a_bad_contact_answer_is_asked_again_under_the_same_id_and_makes_one_con
 }
 
 #[tokio::test]
-async fn after_a_bad_message_answer_the_text_is_never_sent_again() {
+async fn after_an_invalid_message_answer_the_text_is_not_sent_again() {
     let mut table = Table::start().await;
     let mut bodies = bad_bodies();
     bodies.extend([
@@ -219,7 +219,7 @@ async fn after_a_bad_message_answer_the_text_is_never_sent_again() {
 }
 
 #[tokio::test]
-async fn an_answer_lost_after_the_work_was_done_doubles_nothing() {
+async fn an_answer_lost_after_the_call_took_effect_duplicates_nothing() {
     let mut table = Table::start().await;
     let lost = [
         json!({"kind": "drop"}),
@@ -248,7 +248,7 @@ async fn an_answer_lost_after_the_work_was_done_doubles_nothing() {
 }
 
 #[tokio::test]
-async fn a_contact_that_cxone_made_before_it_failed_keeps_the_time_that_cxone_has() {
+async fn a_contact_created_before_an_error_keeps_the_time_in_cxone() {
     for fault in [
         json!({"kind": "drop"}),
         json!({"kind": "status", "status": 500}),
@@ -334,7 +334,7 @@ async fn each_status_of_each_call_has_its_meaning() {
 }
 
 #[tokio::test]
-async fn whatever_retry_after_says_the_wait_is_neither_none_nor_for_ever() {
+async fn the_wait_after_any_retry_after_is_bounded() {
     let date = |at: Timestamp| at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let now = Timestamp::now();
     // What it says, and between how many and how many seconds the callback then waits, a second of spread included.
@@ -380,7 +380,7 @@ async fn whatever_retry_after_says_the_wait_is_neither_none_nor_for_ever() {
 }
 
 #[tokio::test]
-async fn a_failure_has_cxones_own_words_bounded_and_without_phone_numbers() {
+async fn a_failure_quotes_cxones_error_shortened_and_without_phone_numbers() {
     let mut table = Table::start().await;
     let long = "x".repeat(300_000);
     // CXone's answer, what of it operators see, and what nobody sees.

@@ -81,7 +81,7 @@ async fn while_cxone_is_down_a_post_is_accepted() {
 }
 
 #[tokio::test]
-async fn when_cxone_is_back_the_window_that_ends_first_goes_first() {
+async fn when_cxone_recovers_the_callback_whose_window_ends_first_is_first() {
     let world = world_with_an_open_breaker(json!({"route": "*", "kind": "drop"})).await;
     // 20 callbacks each with 4, 3, 2 and 1 hours left, in this order; those with 5 hours opened the breaker.
     let payloads = (0..80).map(|n: usize| payload_until(100 + n, 230 - 50 * i64::try_from(n / 20).unwrap()));
@@ -164,7 +164,7 @@ async fn callbacks_whose_window_passes_while_cxone_is_down_expire_and_say_why() 
 }
 
 #[tokio::test]
-async fn a_cxone_that_refuses_connections_loses_nothing_and_is_found_again() {
+async fn nothing_is_lost_while_cxone_refuses_connections() {
     let mut world = World::start().await;
     world.cxone.go_down().await;
 
@@ -184,7 +184,7 @@ async fn a_cxone_that_refuses_connections_loses_nothing_and_is_found_again() {
 }
 
 #[tokio::test]
-async fn a_cxone_that_never_answers_costs_no_more_than_the_bound() {
+async fn a_cxone_that_never_answers_uses_bounded_connections_and_memory() {
     let world = World::start().await;
     world.cxone.fault(json!({"route": "*", "kind": "hang"})).await;
 
@@ -206,7 +206,7 @@ async fn a_cxone_that_never_answers_costs_no_more_than_the_bound() {
 }
 
 #[tokio::test]
-async fn a_forecast_that_never_comes_holds_up_only_its_own_campaign() {
+async fn a_hanging_forecast_delays_only_its_own_campaign() {
     let world = World::start().await;
     world.cxone.add_campaign("silent");
     assert_eq!(world.ask(&payload_until(0, 120)).await.0, 201);

@@ -23,7 +23,7 @@ async fn arrivals(world: &World) -> Vec<Timestamp> {
 }
 
 #[tokio::test]
-async fn three_replicas_with_a_backlog_use_nine_tenths_of_the_quota_and_never_more_than_all_of_it() {
+async fn three_replicas_with_a_backlog_use_at_least_90_percent_of_the_quota_and_never_exceed_it() {
     let settings = [("CXONE_REQUESTS_PER_MINUTE", "60")];
     let world = World::with(&settings).await;
     let others = [
@@ -69,7 +69,7 @@ fn tally_statuses(counts: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn at_idle_all_requests_of_a_caller_go_out_at_once() {
+async fn without_load_all_requests_of_a_callback_are_sent_at_once() {
     let world = World::with(&[("CXONE_REQUESTS_PER_MINUTE", "100")]).await;
 
     for n in 0..5 {
@@ -85,7 +85,7 @@ async fn at_idle_all_requests_of_a_caller_go_out_at_once() {
 }
 
 #[tokio::test]
-async fn a_caller_who_waits_goes_before_the_backlog() {
+async fn a_waiting_caller_has_priority_over_the_backlog() {
     let world = World::with(&[("CXONE_REQUESTS_PER_MINUTE", "100")]).await;
     assert_eq!(world.ask(&payload_of(0)).await.0, 201);
     world.batch(&payloads(1..200)).await;
@@ -108,7 +108,7 @@ async fn a_caller_who_waits_goes_before_the_backlog() {
 }
 
 #[tokio::test]
-async fn a_429_makes_all_replicas_leave_its_endpoint_alone_until_retry_after_is_over() {
+async fn after_a_429_no_replica_calls_the_endpoint_before_retry_after() {
     // What CXone says, and for how long that is at least: a date has whole seconds, and two pass before the 429 comes.
     let in_six_seconds = || (Timestamp::now() + 6.seconds()).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     for (said, seconds) in [("seconds", 4), ("a date", 3), ("nothing", 2)] {
@@ -142,7 +142,7 @@ async fn a_429_makes_all_replicas_leave_its_endpoint_alone_until_retry_after_is_
 }
 
 #[tokio::test]
-async fn a_thousand_callbacks_of_one_afternoon_cost_two_requests_each_and_a_handful_of_forecasts() {
+async fn a_thousand_callbacks_cost_two_requests_each_and_few_forecasts() {
     let world = World::start().await;
     let noon = Timestamp::from_second((Timestamp::now().as_second() / 86_400 + 1) * 86_400 + 12 * 3_600).unwrap();
     let payloads: Vec<_> = (0..1_000)
@@ -168,7 +168,7 @@ async fn a_thousand_callbacks_of_one_afternoon_cost_two_requests_each_and_a_hand
 }
 
 #[tokio::test]
-async fn callers_who_miss_the_same_forecast_together_share_one_request() {
+async fn concurrent_callbacks_share_one_forecast_request() {
     let world = World::start().await;
     for (round, fault) in
         [json!({"kind": "latency", "latencyMs": 1000}), json!({"kind": "status", "status": 503, "latencyMs": 1000})]

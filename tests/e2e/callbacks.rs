@@ -37,7 +37,7 @@ fn afternoon(hours: &[Timestamp], n: usize) -> Value {
 }
 
 #[tokio::test]
-async fn a_callback_goes_from_the_post_to_its_text() {
+async fn a_callback_is_scheduled_and_confirmed_by_a_text() {
     let world = World::start().await;
 
     let (status, callback) = world.ask(&payload()).await;
@@ -65,7 +65,7 @@ async fn a_callback_goes_from_the_post_to_its_text() {
 }
 
 #[tokio::test]
-async fn what_ivrs_send_goes_through_and_is_e164_on_the_way_out() {
+async fn national_phone_numbers_are_accepted_and_returned_as_e164() {
     let world = World::start().await;
     for (sent, e164) in [
         ("2025550123", "+12025550123"),
@@ -80,7 +80,7 @@ async fn what_ivrs_send_goes_through_and_is_e164_on_the_way_out() {
 }
 
 #[tokio::test]
-async fn a_caller_that_does_not_wait_is_told_where_to_look() {
+async fn an_async_request_returns_the_location_of_the_callback() {
     let world = World::start().await;
 
     let request = world.request(Method::POST, "/v1/callbacks").header("prefer", "respond-async").json(&payload());
@@ -147,7 +147,7 @@ async fn two_replicas_that_place_at_once_fill_the_hours_with_the_most_room_first
 }
 
 #[tokio::test]
-async fn a_second_open_callback_of_a_caller_is_refused_however_many_come_at_once() {
+async fn only_one_of_many_concurrent_callbacks_of_a_caller_is_accepted() {
     let world = World::start().await;
     let asked = payload();
 

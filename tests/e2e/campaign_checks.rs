@@ -65,7 +65,7 @@ async fn assert_all_quiet(world: &World) {
 }
 
 #[tokio::test]
-async fn a_thousand_held_campaigns_are_checked_in_turn_while_commands_proceed() {
+async fn a_thousand_held_campaigns_are_checked_in_turn_without_delaying_commands() {
     let often = ("CAMPAIGN_CHECK_MS", "1000");
     let mut world = World::with(&[QUOTA]).await;
     world.key = create_key(&world.database, &SCOPES).await;

@@ -136,7 +136,7 @@ async fn concurrent_reads_of_a_campaign_are_one_request() {
 }
 
 #[tokio::test]
-async fn how_slow_each_endpoint_was_of_late_is_known() {
+async fn recent_latency_is_measured_for_each_endpoint() {
     let (database, cxone) = (Database::create().await, Cxone::start().await);
     let client = client_of(&cxone, &database, 1000).await;
     let (id, trace) = (CampaignId::parse(DIALING).unwrap(), Traceparent::root(Uuid::now_v7()));

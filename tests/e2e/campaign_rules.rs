@@ -86,7 +86,7 @@ async fn no_answer_of_cxone_lifts_a_hold() {
 }
 
 #[tokio::test]
-async fn a_hold_that_was_accepted_in_an_outage_stays_where_cxone_then_knows_no_such_campaign() {
+async fn a_hold_accepted_in_an_outage_stays_when_cxone_then_answers_404() {
     let world = World::of_campaigns(&CHECKS).await;
     world.cxone.fault(json!({"route": "campaignRead", "kind": "status", "status": 503})).await;
     let path = format!("/v1/campaigns/{UNKNOWN}/pause");
@@ -104,7 +104,7 @@ async fn a_hold_that_was_accepted_in_an_outage_stays_where_cxone_then_knows_no_s
 }
 
 #[tokio::test]
-async fn only_the_first_command_on_an_unknown_campaign_leaves_nothing_behind_on_a_404() {
+async fn a_404_removes_the_hold_of_the_first_command_on_an_unknown_campaign_only() {
     let world = World::of_campaigns(&CHECKS).await;
     for (verb, body) in [("pause", compliance()), ("resume", json!({}))] {
         let path = format!("/v1/campaigns/{UNKNOWN}/{verb}");
@@ -205,7 +205,7 @@ async fn a_status_that_cxone_does_not_document_keeps_the_hold_and_is_tried_again
 }
 
 #[tokio::test]
-async fn a_resume_restores_the_agents_of_before_the_pause() {
+async fn a_resume_restores_the_max_agents_from_before_the_pause() {
     let world = World::of_campaigns(&CHECKS).await;
     let none = json!({"maxAgents": 0});
     let agents = async || world.cxone.campaign(DIALING).await["maxAgents"].as_u64().unwrap();
@@ -242,7 +242,7 @@ async fn a_resume_restores_the_agents_of_before_the_pause() {
 }
 
 #[tokio::test]
-async fn an_accepted_resume_is_carried_out_after_a_hold_that_came_meanwhile() {
+async fn an_accepted_resume_is_carried_out_after_a_later_hold() {
     let world = World::of_campaigns(&CHECKS).await;
     world.with_resume_in_an_outage().await;
     let (status, held) = world.command("pause", &pause_with(json!({"scheduledResumeTime": in_ms(4_000)}))).await;
@@ -259,7 +259,7 @@ async fn an_accepted_resume_is_carried_out_after_a_hold_that_came_meanwhile() {
 }
 
 #[tokio::test]
-async fn an_accepted_resume_is_carried_out_after_an_inactive_spell() {
+async fn an_accepted_resume_is_carried_out_after_the_campaign_was_inactive() {
     let world = World::of_campaigns(&CHECKS).await;
     world.with_resume_in_an_outage().await;
     world.cxone.change_campaign(DIALING, json!({"state": "INACTIVE"})).await;
@@ -275,7 +275,7 @@ async fn an_accepted_resume_is_carried_out_after_an_inactive_spell() {
 }
 
 #[tokio::test]
-async fn an_accepted_resume_is_carried_out_after_the_close_of_an_enforced_window() {
+async fn an_accepted_resume_is_carried_out_after_an_enforced_window_was_closed() {
     let world = World::of_campaigns(&CHECKS).await;
     world.with_resume_in_an_outage().await;
     world.set(&json!({"regulatoryWindow": window(120, 240), "enforceRegulatoryWindow": true})).await;
@@ -291,7 +291,7 @@ async fn an_accepted_resume_is_carried_out_after_the_close_of_an_enforced_window
 }
 
 #[tokio::test]
-async fn a_command_that_comes_again_under_its_key_does_not_recreate_a_lifted_hold() {
+async fn a_command_repeated_with_its_key_does_not_recreate_a_lifted_hold() {
     let world = World::of_campaigns(&[]).await;
     // It was carried out, and its answer was not kept: the service had crashed in between.
     let lose_answers = "update idempotency_keys set answer_status = null, answer_headers = null, answer_body = null,
@@ -324,7 +324,7 @@ async fn a_command_that_comes_again_under_its_key_does_not_recreate_a_lifted_hol
 }
 
 #[tokio::test]
-async fn a_change_that_cxone_never_takes_is_tried_less_and_less_often() {
+async fn a_change_that_cxone_never_applies_is_retried_with_backoff() {
     let world = World::of_campaigns(&[]).await;
     world.cxone.fault(json!({"route": "campaignUpdate", "kind": "status", "status": 403})).await;
     let (status, _) = world.command("pause", &pause()).await;

@@ -122,10 +122,13 @@ async fn waiting_for_token(world: &World, before: u64) {
 
 #[tokio::test]
 async fn before_a_change_is_sent_the_lease_and_the_holds_are_verified_again() {
-    tokio::join!(a_hold_keeps_back_a_start_that_waits(), a_lost_lease_keeps_back_a_pause_that_waits());
+    tokio::join!(
+        a_new_hold_prevents_a_start_that_waits_for_the_quota(),
+        a_lost_lease_prevents_a_pause_that_waits_for_the_quota()
+    );
 }
 
-async fn a_hold_keeps_back_a_start_that_waits() {
+async fn a_new_hold_prevents_a_start_that_waits_for_the_quota() {
     let world = World::of_campaigns(&[]).await;
     let other = Service::start(&world.database, &world.cxone, &[]).await;
     world.command("pause", &pause()).await;
@@ -152,7 +155,7 @@ async fn a_hold_keeps_back_a_start_that_waits() {
 }
 
 /// The replica stands still until another has done its work; the hold is in force all the time.
-async fn a_lost_lease_keeps_back_a_pause_that_waits() {
+async fn a_lost_lease_prevents_a_pause_that_waits_for_the_quota() {
     // The wait for the token is not given up meanwhile.
     let world = World::of_campaigns(&[("CXONE_TIMEOUT_MS", "30000"), NO_CHECKS]).await;
     let other = Service::start(&world.database, &world.cxone, &[NO_CHECKS]).await;
@@ -242,7 +245,7 @@ async fn the_pause_for_a_closing_window_is_confirmed_before_the_close() {
 }
 
 #[tokio::test]
-async fn a_start_by_cxone_itself_at_a_holds_end_is_our_resume() {
+async fn a_start_by_cxone_at_the_end_of_a_hold_is_recorded_as_a_scheduled_resume() {
     // Also where nobody was there at the hold's end.
     tokio::join!(started_by_cxone(true), started_by_cxone(false));
 }
@@ -256,8 +259,8 @@ async fn started_by_cxone(is_running: bool) {
 
     let (status, answer) = world.command("pause", &pause_with(json!({"scheduledResumeTime": end}))).await;
     // One that is cut off is sent again.
-    let is_told = |deliveries: &[Value]| deliveries.first().is_some_and(|first| first["status"] == "succeeded");
-    world.deliveries_when(&hook, is_told).await;
+    let is_delivered = |deliveries: &[Value]| deliveries.first().is_some_and(|first| first["status"] == "succeeded");
+    world.deliveries_when(&hook, is_delivered).await;
     if !is_running {
         world.service.signal("KILL").await;
         world.cxone.campaign_when(DIALING, "ACTIVE").await;
@@ -265,7 +268,7 @@ async fn started_by_cxone(is_running: bool) {
         world.service = Service::start(&world.database, &world.cxone, &settings).await;
     }
     let resumed = world.entry_when("campaign.resumed").await;
-    let told = receiver.received_when(2).await;
+    let events = receiver.received_when(2).await;
     eventually("the agents of before the pause", async || {
         let agents = world.cxone.campaign(DIALING).await["maxAgents"].clone();
         if agents == 10 { Ok(()) } else { Err(agents.to_string()) }
@@ -273,7 +276,7 @@ async fn started_by_cxone(is_running: bool) {
     .await;
     // What comes after it shows that there is no other.
     let (_, paused) = world.command("pause", &pause()).await;
-    let told_after = receiver.received_when(3).await;
+    let events_after = receiver.received_when(3).await;
 
     assert_eq!((status, &answer["status"]), (200, &json!("applied")), "{answer}");
     let starts: Vec<Value> = world.cxone.changes(DIALING).await;
@@ -283,9 +286,9 @@ async fn started_by_cxone(is_running: bool) {
     assert!(is_running || starts[0]["by"] == "schedule", "{starts:?}");
     assert_eq!((&resumed["triggeredBy"], &resumed["actor"]["type"]), (&json!("SCHEDULED_RESUME"), &json!("system")));
     assert_eq!((&resumed["previousState"], &resumed["newState"]), (&json!("PAUSED"), &json!("ACTIVE")));
-    assert_eq!(told[1].event()["type"], "campaign.resumed");
-    assert_eq!((&told[1].event()["auditId"], told_after.len()), (&resumed["id"], 3));
-    assert_eq!(told_after[2].event()["auditId"], paused["auditId"]);
+    assert_eq!(events[1].event()["type"], "campaign.resumed");
+    assert_eq!((&events[1].event()["auditId"], events_after.len()), (&resumed["id"], 3));
+    assert_eq!(events_after[2].event()["auditId"], paused["auditId"]);
     assert_eq!(world.entries("campaign.resumed").await.len(), 1);
     assert_eq!(world.entries("campaign.changed_outside").await, Vec::<Value>::new());
     assert_eq!(world.get(&format!("/v1/campaigns/{DIALING}")).await["holds"].as_array().unwrap().len(), 1);

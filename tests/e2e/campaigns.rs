@@ -10,15 +10,15 @@ use crate::support::{
 const UNKNOWN: &str = "0192f0c4-1111-7000-8000-00000000dead";
 
 #[tokio::test]
-async fn a_pause_takes_one_read_and_one_write_and_says_all_of_it_in_the_audit_log() {
+async fn a_pause_needs_one_read_and_one_write_and_is_audited_in_full() {
     let world = World::of_campaigns(&[]).await;
     let until = minutes_from_now(30);
 
     let (status, answer) = world.command("pause", &pause_with(json!({"scheduledResumeTime": until}))).await;
 
     assert_eq!(status, 200, "{answer}");
-    let told = (&answer["status"], &answer["previousState"], &answer["newState"]);
-    assert_eq!(told, (&json!("applied"), &json!("ACTIVE"), &json!("PAUSED")));
+    let shown = (&answer["status"], &answer["previousState"], &answer["newState"]);
+    assert_eq!(shown, (&json!("applied"), &json!("ACTIVE"), &json!("PAUSED")));
     assert_eq!((&answer["campaignId"], &answer["resumeDeferredFrom"]), (&json!(DIALING), &Value::Null));
     assert_eq!(answer["scheduledResumeTime"], until);
     assert_eq!(answer["holds"][0]["pauseReason"], "CARRIER_THROTTLE");
@@ -43,7 +43,7 @@ async fn a_pause_takes_one_read_and_one_write_and_says_all_of_it_in_the_audit_lo
 }
 
 #[tokio::test]
-async fn a_campaign_that_is_paused_already_is_not_told_again_and_a_resume_starts_it_whoever_paused_it() {
+async fn a_paused_campaign_is_not_updated_again_and_a_resume_starts_it_whoever_paused_it() {
     let world = World::of_campaigns(&[]).await;
     world.cxone.change_campaign(DIALING, json!({"state": "PAUSED"})).await;
 
@@ -73,7 +73,7 @@ async fn a_campaign_that_is_paused_already_is_not_told_again_and_a_resume_starts
 }
 
 #[tokio::test]
-async fn a_resume_without_a_body_lifts_all_and_one_with_a_reason_only_its_own() {
+async fn a_resume_without_a_reason_lifts_all_holds_and_one_with_a_reason_only_those() {
     let world = World::of_campaigns(&[]).await;
     world.command("pause", &pause()).await;
     world.command("pause", &pause_with(json!({"pauseReason": "AGENT_CAPACITY"}))).await;
@@ -91,7 +91,7 @@ async fn a_resume_without_a_body_lifts_all_and_one_with_a_reason_only_its_own() 
 }
 
 #[tokio::test]
-async fn what_is_not_running_or_not_known_is_refused_and_leaves_no_hold_behind() {
+async fn a_pause_of_an_inactive_or_unknown_campaign_is_refused_and_leaves_no_hold() {
     let world = World::of_campaigns(&[]).await;
     let path = |id: &str| format!("/v1/campaigns/{id}/pause");
 
@@ -124,7 +124,7 @@ async fn what_is_not_running_or_not_known_is_refused_and_leaves_no_hold_behind()
 }
 
 #[tokio::test]
-async fn every_fault_of_a_command_is_told_at_once_and_the_refusal_is_audited() {
+async fn all_errors_of_a_command_are_reported_together_and_the_refusal_is_audited() {
     let world = World::of_campaigns(&[]).await;
     let bad = json!({
         "campaignId": UNKNOWN, "pauseReason": "TIRED", "complianceHold": true, "maxAgents": -1,
@@ -168,7 +168,7 @@ async fn every_fault_of_a_command_is_told_at_once_and_the_refusal_is_audited() {
 }
 
 #[tokio::test]
-async fn settings_stand_in_for_what_a_pause_leaves_out() {
+async fn members_left_out_of_a_pause_come_from_the_settings() {
     let world = World::of_campaigns(&[]).await;
     let bare = json!({"pauseReason": "SCHEDULED"});
     let (without, problem) = world.command("pause", &bare).await;
@@ -191,7 +191,7 @@ async fn settings_stand_in_for_what_a_pause_leaves_out() {
 }
 
 #[tokio::test]
-async fn a_compliance_hold_and_a_closed_window_give_way_only_to_someone_who_may_override() {
+async fn a_compliance_hold_and_a_closed_window_yield_only_to_the_override_scope() {
     let mut world = World::of_campaigns(&[]).await;
     let compliance = json!({
         "pauseReason": "COMPLIANCE_HOLD", "complianceHold": true, "scheduledResumeTime": minutes_from_now(60),
@@ -248,19 +248,19 @@ async fn a_campaign_is_shown_with_its_live_state_and_listed_with_the_last_one() 
 
     let shown = world.get(&format!("/v1/campaigns/{DIALING}")).await;
     let listed = world.get("/v1/campaigns?limit=1").await;
-    let never_told_of = world.get(&format!("/v1/campaigns/{INACTIVE_CAMPAIGN}")).await;
+    let never_paused = world.get(&format!("/v1/campaigns/{INACTIVE_CAMPAIGN}")).await;
 
     assert_eq!((&shown["state"], &shown["pending"]), (&json!("PAUSED"), &json!(false)));
     assert_eq!(shown["settings"]["averageHandleTimeSeconds"], 100);
     assert_eq!(shown["nextResume"], shown["holds"][0]["scheduledResumeTime"]);
     assert_eq!(shown["holds"][0]["placedBy"]["name"], "test");
     assert_eq!((&listed["data"][0]["campaignId"], &listed["nextCursor"]), (&json!(DIALING), &Value::Null));
-    assert_eq!((&never_told_of["state"], &never_told_of["holds"]), (&json!("INACTIVE"), &json!([])));
+    assert_eq!((&never_paused["state"], &never_paused["holds"]), (&json!("INACTIVE"), &json!([])));
     world.end().await;
 }
 
 #[tokio::test]
-async fn a_command_that_is_sent_again_under_its_key_is_carried_out_once() {
+async fn a_command_repeated_with_its_key_is_carried_out_once() {
     let world = World::of_campaigns(&[]).await;
     let send = async || {
         let request = world.request(Method::POST, &format!("/v1/campaigns/{DIALING}/pause"));

@@ -118,7 +118,7 @@ async fn every_refusal_has_an_audit_entry_with_the_normalized_campaign_id() {
 }
 
 #[tokio::test]
-async fn a_resume_that_is_dropped_or_needs_nothing_has_an_audit_entry() {
+async fn a_superseded_or_unnecessary_resume_has_an_audit_entry() {
     let world = World::of_campaigns(&[("CAMPAIGN_CHECK_MS", "300")]).await;
     // While the start after the hold's end does not come through, somebody else pauses the campaign.
     let (paused, _) = world.command("pause", &pause_with(json!({"scheduledResumeTime": in_ms(1_500)}))).await;

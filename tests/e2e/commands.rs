@@ -13,7 +13,7 @@ async fn run(command: &mut Command) -> (Option<i32>, String, String) {
 }
 
 #[tokio::test]
-async fn a_bad_setting_ends_with_status_2_and_one_line_that_names_it() {
+async fn an_invalid_setting_ends_with_status_2_and_one_line_that_names_it() {
     let database = "postgres://nobody@localhost/nothing";
     for (name, value) in [
         ("DATABASE_URL", ""),
@@ -44,7 +44,7 @@ async fn a_bad_setting_ends_with_status_2_and_one_line_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_secret_may_be_in_a_file() {
+async fn a_secret_can_be_read_from_a_file() {
     let (database, cxone) = (Database::create().await, Cxone::start().await);
     let file = std::env::temp_dir().join(format!("ringback-secret-{}", std::process::id()));
     std::fs::write(&file, format!("{}\n", Settings::default().client_secret)).unwrap();
@@ -58,7 +58,7 @@ async fn a_secret_may_be_in_a_file() {
 }
 
 #[tokio::test]
-async fn keys_are_made_listed_and_revoked() {
+async fn keys_can_be_created_listed_and_revoked() {
     let world = World::start().await;
     let keys = |arguments: &[&str]| {
         let mut command = Command::new(BINARY);
@@ -91,7 +91,7 @@ async fn keys_are_made_listed_and_revoked() {
 }
 
 #[tokio::test]
-async fn openapi_prints_what_is_committed_and_migrate_can_be_repeated() {
+async fn openapi_prints_the_committed_document_and_migrate_can_be_repeated() {
     let committed = include_str!("../../openapi/ringback.json");
     let database = Database::create().await;
     let migrate = || {

@@ -21,12 +21,12 @@ async fn entries(world: &World) -> Vec<Value> {
     log["data"].as_array().unwrap().iter().rev().cloned().collect()
 }
 
-fn told(entry: &Value) -> (&str, &Value) {
+fn action_and_detail(entry: &Value) -> (&str, &Value) {
     (entry["action"].as_str().unwrap(), &entry["detail"])
 }
 
 #[tokio::test]
-async fn an_endpoint_made_replaced_or_removed_by_configuration_is_in_the_audit_log() {
+async fn changes_of_the_configured_endpoint_are_audited() {
     let world = World::of_webhooks(&[]).await;
     let (first, second) = (Receiver::start(&[]).await, Receiver::start(&[]).await);
     assert!(entries(&world).await.is_empty());
@@ -35,7 +35,7 @@ async fn an_endpoint_made_replaced_or_removed_by_configuration_is_in_the_audit_l
     let made = entries(&world).await;
     let first_id = &world.get("/v1/webhooks").await["data"][0]["id"];
     assert_eq!(made.len(), 1);
-    assert_eq!(told(&made[0]), ("webhook.created", &json!({"webhookId": first_id, "url": first.url})));
+    assert_eq!(action_and_detail(&made[0]), ("webhook.created", &json!({"webhookId": first_id, "url": first.url})));
     let by = json!({"type": "system", "id": "configuration", "name": "ringback"});
     assert_eq!((&made[0]["actor"], &made[0]["outcome"]), (&by, &json!("succeeded")));
     assert!(!made[0].to_string().contains(SECRET));
@@ -47,8 +47,11 @@ async fn an_endpoint_made_replaced_or_removed_by_configuration_is_in_the_audit_l
     let replaced = entries(&world).await;
     let second_id = &world.get("/v1/webhooks").await["data"][0]["id"];
     assert_eq!(replaced.len(), 3, "{replaced:?}");
-    assert_eq!(told(&replaced[1]), ("webhook.deleted", &json!({"webhookId": first_id})));
-    assert_eq!(told(&replaced[2]), ("webhook.created", &json!({"webhookId": second_id, "url": second.url})));
+    assert_eq!(action_and_detail(&replaced[1]), ("webhook.deleted", &json!({"webhookId": first_id})));
+    assert_eq!(
+        action_and_detail(&replaced[2]),
+        ("webhook.created", &json!({"webhookId": second_id, "url": second.url}))
+    );
     one.kill().await;
     other.kill().await;
 
@@ -59,8 +62,8 @@ async fn an_endpoint_made_replaced_or_removed_by_configuration_is_in_the_audit_l
     replica(&world, Some(&second.url)).await.kill().await;
     let last = entries(&world).await;
     assert_eq!(last.len(), 6, "{last:?}");
-    assert_eq!(told(&last[3]), ("webhook.enabled", &json!({"webhookId": second_id})));
-    assert_eq!(told(&last[4]), ("webhook.deleted", &json!({"webhookId": second_id})));
-    assert_eq!(told(&last[5]), ("webhook.created", &json!({"webhookId": second_id, "url": second.url})));
+    assert_eq!(action_and_detail(&last[3]), ("webhook.enabled", &json!({"webhookId": second_id})));
+    assert_eq!(action_and_detail(&last[4]), ("webhook.deleted", &json!({"webhookId": second_id})));
+    assert_eq!(action_and_detail(&last[5]), ("webhook.created", &json!({"webhookId": second_id, "url": second.url})));
     world.end().await;
 }

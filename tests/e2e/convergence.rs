@@ -9,7 +9,7 @@ use crate::support::{DIALING, Service, World, create_key, eventually, in_ms, pau
 const PAUSE: &str = "/v1/campaigns/0192f0c4-1111-7000-8000-000000000001/pause";
 
 #[tokio::test]
-async fn a_pause_that_cxone_does_not_take_stands_and_is_kept_at_until_it_does() {
+async fn a_pause_that_cxone_rejects_keeps_its_hold_and_is_retried_until_applied() {
     let world = World::of_campaigns(&[]).await;
     world.cxone.fault(json!({"route": "campaignUpdate", "kind": "status", "status": 503})).await;
 
@@ -32,7 +32,7 @@ async fn a_pause_that_cxone_does_not_take_stands_and_is_kept_at_until_it_does() 
 }
 
 #[tokio::test]
-async fn a_pause_is_kept_while_cxone_answers_nothing_at_all() {
+async fn a_pause_is_kept_while_cxone_hangs() {
     let world = World::of_campaigns(&[("CXONE_TIMEOUT_MS", "2000")]).await;
     world.cxone.fault(json!({"route": "*", "kind": "hang"})).await;
 
@@ -49,7 +49,7 @@ async fn a_pause_is_kept_while_cxone_answers_nothing_at_all() {
 }
 
 #[tokio::test]
-async fn a_write_that_was_never_answered_is_looked_at_and_known_as_ours() {
+async fn an_unanswered_update_is_verified_by_a_read_and_recorded_as_applied() {
     let world = World::of_campaigns(&[("CXONE_TIMEOUT_MS", "500")]).await;
     world.cxone.fault(json!({"route": "campaignUpdate", "kind": "hang", "afterWork": true, "times": 1})).await;
     let end = in_ms(6_000);
@@ -65,7 +65,7 @@ async fn a_write_that_was_never_answered_is_looked_at_and_known_as_ours() {
 }
 
 #[tokio::test]
-async fn somebody_who_changes_the_campaign_meanwhile_is_met_with_another_read() {
+async fn a_conflict_with_another_user_is_resolved_by_another_read() {
     let world = World::of_campaigns(&[]).await;
     world.cxone.fault(json!({"route": "campaignUpdate", "kind": "status", "status": 409, "times": 3})).await;
 
@@ -93,7 +93,7 @@ async fn a_missing_scope_in_cxone_is_named_and_the_hold_stands() {
 }
 
 #[tokio::test]
-async fn a_held_campaign_that_somebody_starts_is_paused_again_and_the_log_says_that_it_was_not_us() {
+async fn a_held_campaign_started_by_another_user_is_paused_again_and_both_are_audited() {
     let world = World::of_campaigns(&[("CAMPAIGN_CHECK_MS", "500")]).await;
     world.command("pause", &pause()).await;
     world.cxone.change_campaign(DIALING, json!({"state": "ACTIVE", "pauseReason": null})).await;
@@ -109,7 +109,7 @@ async fn a_held_campaign_that_somebody_starts_is_paused_again_and_the_log_says_t
 }
 
 #[tokio::test]
-async fn commands_for_one_campaign_are_one_after_the_other_in_all_replicas() {
+async fn commands_of_one_campaign_are_serialized_across_replicas() {
     let world = World::of_campaigns(&[]).await;
     let second = Service::start(&world.database, &world.cxone, &[]).await;
     world.cxone.fault(json!({"route": "*", "kind": "latency", "latencyMs": 40})).await;
@@ -154,7 +154,7 @@ async fn a_command_does_not_wait_for_another_campaigns_command() {
 }
 
 #[tokio::test]
-async fn a_pause_that_dies_with_its_replica_is_carried_out_by_another() {
+async fn a_pause_of_a_killed_replica_is_carried_out_by_another() {
     let mut world = World::of_campaigns(&[]).await;
     world.cxone.fault(json!({"route": "campaignUpdate", "kind": "hang", "times": 1})).await;
     let body = pause();
@@ -176,12 +176,12 @@ async fn a_pause_that_dies_with_its_replica_is_carried_out_by_another() {
 }
 
 #[tokio::test]
-async fn a_pause_goes_out_at_once_when_callbacks_have_just_used_up_what_they_may() {
+async fn a_pause_is_sent_when_callbacks_have_used_up_their_share_of_the_quota() {
     let mut world = World::of_campaigns(&[("CXONE_REQUESTS_PER_MINUTE", "40")]).await;
     let control = world.key.clone();
     world.key = create_key(&world.database, &["callbacks:write", "callbacks:read"]).await;
-    let wishes: Vec<Value> = (0..40).map(payload_from).collect();
-    let answers = futures::future::join_all(wishes.iter().map(|wish| world.ask(wish))).await;
+    let payloads: Vec<Value> = (0..40).map(payload_from).collect();
+    let answers = futures::future::join_all(payloads.iter().map(|new_callback| world.ask(new_callback))).await;
     let put_off = answers.iter().filter(|(status, _)| *status == 202).count();
 
     world.key = control;
@@ -194,7 +194,7 @@ async fn a_pause_goes_out_at_once_when_callbacks_have_just_used_up_what_they_may
 }
 
 #[tokio::test]
-async fn a_pause_that_comes_while_a_resume_is_on_its_way_outlives_it() {
+async fn a_pause_during_a_resume_wins() {
     let world = World::of_campaigns(&[]).await;
     world.command("pause", &pause()).await;
     world.cxone.fault(json!({"route": "campaignRead", "kind": "latency", "latencyMs": 1500, "times": 1})).await;
@@ -223,7 +223,7 @@ async fn a_pause_that_comes_while_a_resume_is_on_its_way_outlives_it() {
 }
 
 #[tokio::test]
-async fn commands_that_do_not_wait_are_all_kept_also_where_nothing_was_known_of_the_campaign() {
+async fn async_commands_are_all_kept_also_for_a_campaign_seen_for_the_first_time() {
     let world = World::of_campaigns(&[]).await;
     world.cxone.fault(json!({"route": "*", "kind": "latency", "latencyMs": 200})).await;
 

@@ -20,7 +20,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn killed_right_after_its_answer_a_callback_is_still_called() {
+async fn after_a_kill_right_after_the_answer_the_callback_is_still_scheduled() {
     let world = World::start().await;
     world.cxone.fault(json!({"route": "*", "kind": "hang"})).await;
 
@@ -37,7 +37,7 @@ async fn killed_right_after_its_answer_a_callback_is_still_called() {
 }
 
 #[tokio::test]
-async fn killed_while_the_contact_is_made_a_callback_has_one_contact_and_one_text() {
+async fn after_a_kill_during_the_contact_request_there_is_one_contact_and_one_text() {
     let world = World::start().await;
     world.cxone.fault(json!({"route": "contact", "kind": "hang", "afterWork": true, "times": 1})).await;
 
@@ -55,7 +55,7 @@ async fn killed_while_the_contact_is_made_a_callback_has_one_contact_and_one_tex
 }
 
 #[tokio::test]
-async fn killed_between_the_contact_and_the_text_a_callback_has_one_contact_and_at_most_one_text() {
+async fn after_a_kill_between_contact_and_text_there_is_one_contact_and_at_most_one_text() {
     let world = World::start().await;
     world.cxone.fault(json!({"route": "message", "kind": "hang", "afterWork": true})).await;
 
@@ -75,7 +75,7 @@ async fn killed_between_the_contact_and_the_text_a_callback_has_one_contact_and_
 }
 
 #[tokio::test]
-async fn a_batch_that_was_answered_survives_a_crash_whole() {
+async fn an_acknowledged_batch_survives_a_crash_completely() {
     let world = World::start().await;
     world.cxone.fault(json!({"route": "*", "kind": "hang"})).await;
     let callbacks: Vec<_> =
@@ -97,7 +97,7 @@ async fn a_batch_that_was_answered_survives_a_crash_whole() {
 }
 
 #[tokio::test]
-async fn a_request_that_crashed_is_taken_on_under_its_idempotency_key() {
+async fn a_crashed_request_can_be_repeated_with_its_idempotency_key() {
     let world = World::start().await;
     world.cxone.fault(json!({"route": "*", "kind": "hang"})).await;
     let body = payload();

@@ -25,7 +25,7 @@ fn once(route: &str, mut fault: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_contact_exists_only_where_cxone_confirms_this_one() {
+async fn a_409_confirms_a_contact_only_if_it_names_its_id() {
     let world = World::start().await;
     let another = "01936b5e-84aa-720d-83ca-60abacb44d8c";
     let conflicts = [
@@ -63,7 +63,7 @@ async fn a_contact_exists_only_where_cxone_confirms_this_one() {
 }
 
 #[tokio::test]
-async fn after_a_failing_token_endpoint_nothing_is_unknown_and_the_callback_can_be_cancelled() {
+async fn a_failed_token_request_leaves_no_unknown_outcome_and_the_callback_can_be_cancelled() {
     for fault in [
         json!({"kind": "status", "status": 500}),
         json!({"kind": "status", "status": 504}),
@@ -91,7 +91,7 @@ async fn after_a_failing_token_endpoint_nothing_is_unknown_and_the_callback_can_
 }
 
 #[tokio::test]
-async fn statuses_408_421_425_and_unlisted_ones_are_passing() {
+async fn statuses_408_421_425_and_unlisted_ones_are_retried() {
     let world = World::start().await;
     let mut asked = 0;
     for status in [402, 405, 408, 410, 418, 421, 425, 431, 451] {
@@ -164,7 +164,7 @@ async fn while_contacts_or_messages_fail_a_pause_reaches_cxone() {
 }
 
 #[tokio::test]
-async fn a_failing_endpoint_is_named_and_the_others_go_on() {
+async fn a_failing_endpoint_is_named_and_others_continue() {
     let world = World::with(&[("CXONE_TIMEOUT_MS", "1000")]).await;
     assert_eq!(world.ask(&payload_from(0)).await.0, 201);
     world.cxone.fault(json!({"route": "contact", "kind": "drop"})).await;
@@ -284,7 +284,7 @@ impl Wanted {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_in_time_is_not_sent() {
+async fn a_request_that_cannot_be_sent_in_time_is_not_sent() {
     let (database, cxone) = (Database::create().await, Cxone::start().await);
     let client = client_of(&cxone, &database, 1000).await;
     let wanted = Wanted::new();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{World, create_key, faults, payload, payload_with};
 
 #[tokio::test]
-async fn a_route_is_closed_without_a_key_that_has_its_scope() {
+async fn a_route_needs_a_key_with_its_scope() {
     let mut world = World::start().await;
     let ask = async |key: &str| {
         let request = world.http.get(format!("{}/v1/audit", world.service.base_url)).header("authorization", key);
@@ -36,7 +36,7 @@ async fn a_route_is_closed_without_a_key_that_has_its_scope() {
 }
 
 #[tokio::test]
-async fn every_error_is_a_problem_that_names_its_request() {
+async fn every_error_is_a_problem_with_its_request_id() {
     let world = World::start().await;
     let url = |path: &str| format!("{}{path}", world.service.base_url);
     let post = |body: Vec<u8>, kind: &str| {
@@ -78,7 +78,7 @@ async fn every_error_is_a_problem_that_names_its_request() {
 }
 
 #[tokio::test]
-async fn bad_input_is_told_with_every_fault_at_once() {
+async fn all_errors_of_invalid_input_are_reported_together() {
     let world = World::start().await;
     let bad = payload_with(json!({
         "phoneNumber": 12_025_550_198_u64, "requestedEnd": payload()["requestedStart"], "campaignId": "",
@@ -91,19 +91,19 @@ async fn bad_input_is_told_with_every_fault_at_once() {
     assert_eq!(
         faults(&problem),
         [
+            "/campaignId not-a-campaign-id",
+            "/colour unknown-member",
+            "/language not-a-language",
             "/phoneNumber wrong-type",
             "/requestedEnd window-backwards",
-            "/campaignId not-a-campaign-id",
-            "/language not-a-language",
             "/timezone not-a-time-zone",
-            "/colour unknown-member",
         ]
     );
     world.end().await;
 }
 
 #[tokio::test]
-async fn the_same_request_under_its_key_is_answered_as_the_first_time() {
+async fn a_request_repeated_with_its_key_gets_the_first_answer() {
     let world = World::start().await;
     let body = payload();
     let send = async |key: &str, body: &Value| {
@@ -134,7 +134,7 @@ async fn the_same_request_under_its_key_is_answered_as_the_first_time() {
 }
 
 #[tokio::test]
-async fn two_at_once_under_one_key_are_one_and_a_caller_that_hung_up_finds_its_answer() {
+async fn concurrent_requests_with_one_key_are_one_and_a_disconnected_client_can_get_its_answer() {
     let world = World::start().await;
     world.cxone.fault(json!({"route": "contact", "kind": "latency", "latencyMs": 1500, "times": 1})).await;
     let body = payload();
@@ -157,7 +157,7 @@ async fn two_at_once_under_one_key_are_one_and_a_caller_that_hung_up_finds_its_a
 }
 
 #[tokio::test]
-async fn pages_visit_every_callback_once_newest_first() {
+async fn pages_contain_every_callback_once_newest_first() {
     let world = World::start().await;
     world.cxone.fault(json!({"route": "*", "kind": "hang"})).await;
     let numbers = (100..200).map(|n| payload_with(json!({"phoneNumber": format!("+12025550{n}")}))).collect::<Vec<_>>();
@@ -183,7 +183,7 @@ async fn pages_visit_every_callback_once_newest_first() {
 }
 
 #[tokio::test]
-async fn operations_need_no_key_and_the_trace_is_carried_on() {
+async fn operational_routes_need_no_key_and_the_trace_is_propagated() {
     let world = World::start().await;
     let url = |path: &str| format!("{}{path}", world.service.base_url);
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";

@@ -12,7 +12,7 @@ async fn retry_now(world: &World) {
 }
 
 #[tokio::test]
-async fn what_cxone_refuses_is_a_422_with_its_own_words_and_a_failed_callback() {
+async fn a_callback_refused_by_cxone_is_a_422_with_cxones_error_and_fails() {
     let world = World::start().await;
     let cases = [
         (json!({"campaignId": INACTIVE_CAMPAIGN}), None, "cxone-rejected", "inactive"),
@@ -66,7 +66,7 @@ async fn without_a_forecast_a_callback_fails_or_is_placed_at_its_windows_start_a
 }
 
 #[tokio::test]
-async fn a_429_on_any_route_is_waited_out_and_nothing_is_doubled() {
+async fn after_a_429_on_any_route_the_callback_is_retried_without_duplicates() {
     for route in ["token", "forecast", "contact", "message"] {
         let world = World::start().await;
         let fault = json!({"route": route, "kind": "status", "status": 429, "retryAfter": "1", "times": 1});
@@ -81,7 +81,7 @@ async fn a_429_on_any_route_is_waited_out_and_nothing_is_doubled() {
 }
 
 #[tokio::test]
-async fn a_5xx_is_tried_again_later_and_meanwhile_said() {
+async fn a_5xx_is_retried_later_and_shown_as_the_failure() {
     let world = World::start().await;
     for (index, (route, status)) in [("forecast", 503), ("contact", 500), ("message", 503)].into_iter().enumerate() {
         world.cxone.fault(json!({"route": route, "kind": "status", "status": status, "times": 1})).await;
@@ -104,7 +104,7 @@ async fn a_5xx_is_tried_again_later_and_meanwhile_said() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_replaced_once_and_nobody_notices() {
+async fn a_revoked_token_is_replaced_once_without_an_error() {
     let world = World::start().await;
     world.ask(&payload()).await;
     world.cxone.control(Method::POST, "tokens/revoke", None).await;
@@ -117,7 +117,7 @@ async fn a_revoked_token_is_replaced_once_and_nobody_notices() {
 }
 
 #[tokio::test]
-async fn a_contact_that_was_never_answered_is_sent_again_under_its_id_and_is_one() {
+async fn an_unanswered_contact_is_sent_again_with_its_id_and_created_once() {
     let world = World::with(&[("CXONE_TIMEOUT_MS", "2000")]).await;
     for kind in ["hang", "drop"] {
         world.cxone.control(Method::POST, "reset", None).await;
@@ -141,7 +141,7 @@ async fn a_contact_that_was_never_answered_is_sent_again_under_its_id_and_is_one
 }
 
 #[tokio::test]
-async fn a_text_that_was_never_answered_is_unknown_and_never_sent_again() {
+async fn an_unanswered_text_is_unknown_and_not_sent_again() {
     let world = World::with(&[("CXONE_TIMEOUT_MS", "2000")]).await;
     for (kind, number) in [("hang", "+12025550123"), ("drop", "+12025550124")] {
         world.cxone.fault(json!({"route": "message", "kind": kind, "afterWork": true, "times": 1})).await;
@@ -159,7 +159,7 @@ async fn a_text_that_was_never_answered_is_unknown_and_never_sent_again() {
 }
 
 #[tokio::test]
-async fn a_text_that_cxone_refuses_fails_and_the_callback_stands() {
+async fn a_refused_text_fails_and_the_callback_stays_scheduled() {
     let world = World::start().await;
     world.cxone.fault(json!({"route": "message", "kind": "status", "status": 422})).await;
 
@@ -225,7 +225,7 @@ async fn a_thousand_callbacks_posted_at_once_are_all_kept_while_cxone_hangs() {
 }
 
 #[tokio::test]
-async fn no_log_line_holds_a_phone_number_or_a_secret() {
+async fn no_log_line_contains_a_phone_number_or_a_secret() {
     let world = World::with(&[("RUST_LOG", "debug")]).await;
     world
         .cxone

@@ -1,4 +1,4 @@
-//! Which holds there are: what makes one, what makes the same one again, what lifts it, and what is told of it.
+//! Which holds there are: what makes one, what makes the same one again, what lifts it, and what its events say.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -40,7 +40,7 @@ async fn a_compliance_hold_reason_implies_a_compliance_hold() {
 }
 
 #[tokio::test]
-async fn the_same_pause_from_the_same_key_refreshes_its_hold() {
+async fn the_same_pause_from_the_same_api_key_extends_its_hold() {
     let mut world = World::of_campaigns(&[]).await;
     let until = |end: &str| pause_with(json!({"scheduledResumeTime": end}));
     let [earlier, end, later] = [20, 30, 40].map(minutes_from_now);
@@ -52,7 +52,7 @@ async fn the_same_pause_from_the_same_key_refreshes_its_hold() {
     }
     let (_, of_earlier) = world.command("pause", &until(&earlier)).await;
     let (_, of_later) = world.command("pause", &until(&later)).await;
-    let told = eventually("CXone to be told of the later end", async || {
+    let events = eventually("the later end in CXone", async || {
         let campaign = world.cxone.campaign(DIALING).await;
         if campaign["scheduledResumeTime"] == later { Ok(campaign) } else { Err(campaign.to_string()) }
     })
@@ -64,7 +64,7 @@ async fn the_same_pause_from_the_same_key_refreshes_its_hold() {
     assert_eq!((holds(&of_later).len(), &of_later["holds"][0]["id"]), (1, &first["holds"][0]["id"]));
     let ends = [&of_later["status"], &of_later["scheduledResumeTime"], &of_later["holds"][0]["scheduledResumeTime"]];
     assert_eq!(ends, [&json!("unchanged"), &json!(later), &json!(later)]);
-    assert_eq!(told["state"], "PAUSED");
+    assert_eq!(events["state"], "PAUSED");
     let (ids, placed_by): (Vec<_>, Vec<_>) =
         holds(&of_another).iter().map(|hold| (hold["id"].to_string(), hold["placedBy"]["id"].to_string())).unzip();
     assert_eq!(ids.len(), 2, "another key places its own: {of_another}");
@@ -77,7 +77,7 @@ async fn the_same_pause_from_the_same_key_refreshes_its_hold() {
 }
 
 #[tokio::test]
-async fn a_resume_on_its_way_does_not_lift_a_hold_that_was_refreshed_meanwhile() {
+async fn a_running_resume_does_not_lift_a_hold_extended_in_between() {
     let world = World::of_campaigns(&[]).await;
     let other = Service::start(&world.database, &world.cxone, &[]).await;
     let (_, first) = world.command("pause", &pause()).await;
@@ -178,7 +178,7 @@ async fn dialed(world: &World, (attempts, answers): (u32, u32), in_all: (u32, u3
 }
 
 #[tokio::test]
-async fn events_carry_the_values_of_when_the_change_was_asked_for() {
+async fn events_have_the_answer_rate_from_the_time_of_the_request() {
     let world = World::of_webhooks(&[]).await;
     let receiver = Receiver::start(&[]).await;
     world.hook_at(&receiver).await;
@@ -198,11 +198,11 @@ async fn events_carry_the_values_of_when_the_change_was_asked_for() {
     let (resumed, resuming) = world.command("resume", &json!({})).await;
     dialed(&world, (100, 80), (500, 100)).await;
     world.cxone.heal().await;
-    let told = receiver.received_when(2).await;
+    let events = receiver.received_when(2).await;
 
     assert_eq!((paused, resumed), (202, 202), "{pausing} {resuming}");
     let expected = [("campaign.paused", 0.2, 100), ("campaign.resumed", 0.05, 400)];
-    for (event, (action, rate, attempts)) in told.iter().map(|told| told.event()).zip(expected) {
+    for (event, (action, rate, attempts)) in events.iter().map(|events| events.event()).zip(expected) {
         assert_eq!(event["type"], action);
         let metadata = (&event["metadata"]["answerRate"], &event["metadata"]["volumeVariance"]);
         assert_eq!(metadata, (&json!(rate), &json!(-attempts)), "{event}");

@@ -18,7 +18,7 @@ fn late_by(entry: &Value, due: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_hold_that_runs_out_does_not_lift_another_and_the_last_one_starts_the_campaign() {
+async fn the_end_of_one_hold_lifts_no_other_and_the_last_end_starts_the_campaign() {
     let world = World::of_campaigns(&[]).await;
     let (throttle_end, compliance_end) = (in_ms(1_500), in_ms(4_000));
     world.command("pause", &pause_with(json!({"scheduledResumeTime": throttle_end}))).await;
@@ -44,7 +44,7 @@ async fn a_hold_that_runs_out_does_not_lift_another_and_the_last_one_starts_the_
 }
 
 #[tokio::test]
-async fn the_end_of_a_hold_does_not_start_what_somebody_else_had_paused() {
+async fn the_end_of_a_hold_does_not_start_a_campaign_paused_by_another_user() {
     let world = World::of_campaigns(&[]).await;
     world.cxone.change_campaign(DIALING, json!({"state": "PAUSED", "pauseReason": "SUPERVISOR"})).await;
     world.command("pause", &pause_with(json!({"scheduledResumeTime": in_ms(800)}))).await;
@@ -58,14 +58,14 @@ async fn the_end_of_a_hold_does_not_start_what_somebody_else_had_paused() {
 }
 
 #[tokio::test]
-async fn cxone_is_told_the_end_of_the_last_hold_and_nothing_where_one_is_open_ended() {
+async fn the_resume_time_in_cxone_is_the_end_of_the_last_hold_and_absent_for_an_open_ended_hold() {
     let world = World::of_campaigns(&[]).await;
     let end = minutes_from_now(30);
     world.command("pause", &pause_with(json!({"scheduledResumeTime": end}))).await;
     let first = world.cxone.campaign(DIALING).await["scheduledResumeTime"].clone();
 
     world.command("pause", &pause_with(json!({"pauseReason": "AGENT_CAPACITY"}))).await;
-    let open_ended = eventually("CXone to be told of no end", async || {
+    let open_ended = eventually("no resume time in CXone", async || {
         let campaign = world.cxone.campaign(DIALING).await;
         if campaign["scheduledResumeTime"].is_null() { Ok(campaign) } else { Err(campaign.to_string()) }
     })
@@ -93,7 +93,7 @@ async fn a_hold_ends_on_time_after_the_service_was_killed() {
 }
 
 #[tokio::test]
-async fn a_closed_window_pauses_by_itself_and_its_opening_starts_the_campaign_again() {
+async fn a_campaign_is_paused_when_its_window_closes_and_started_when_it_opens() {
     let world = World::of_campaigns(&[]).await;
     // It opens at the next full minute.
     let opens = window(1, 120);
@@ -117,7 +117,7 @@ async fn a_closed_window_pauses_by_itself_and_its_opening_starts_the_campaign_ag
 }
 
 #[tokio::test]
-async fn an_enforced_window_that_was_put_aside_is_not_enforced_again_before_its_next_opening() {
+async fn an_overridden_window_is_not_enforced_before_its_next_opening() {
     let mut world = World::of_campaigns(&[("CAMPAIGN_CHECK_MS", "300")]).await;
     world.set(&json!({"regulatoryWindow": window(120, 240), "enforceRegulatoryWindow": true})).await;
     world.cxone.campaign_when(DIALING, "PAUSED").await;
@@ -140,7 +140,7 @@ async fn an_enforced_window_that_was_put_aside_is_not_enforced_again_before_its_
 }
 
 #[tokio::test]
-async fn a_hold_can_be_lifted_and_never_be_changed_in_any_other_way() {
+async fn the_database_allows_no_change_of_a_hold_but_its_end_and_lift() {
     let world = World::of_campaigns(&[]).await;
     world.command("pause", &pause()).await;
     for statement in [

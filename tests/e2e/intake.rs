@@ -55,7 +55,7 @@ async fn every_valid_form_of_each_member_is_accepted() {
 }
 
 #[tokio::test]
-async fn every_bad_form_of_each_member_is_refused_and_keeps_nothing() {
+async fn every_invalid_form_of_each_member_is_refused_and_stores_nothing() {
     let world = World::start().await;
     let window = |start, end| json!({"requestedStart": at(start), "requestedEnd": at(end)});
     let deep: Value = serde_json::from_str(&format!("{}{}", "[".repeat(100), "]".repeat(100))).unwrap();
@@ -100,7 +100,7 @@ async fn every_bad_form_of_each_member_is_refused_and_keeps_nothing() {
 }
 
 #[tokio::test]
-async fn prefer_says_how_long_an_answer_waits() {
+async fn prefer_sets_the_wait_of_an_answer() {
     let world = World::with(&[("CALLBACK_WAIT_MS", "400")]).await;
     world.cxone.fault(json!({"route": "contact", "kind": "latency", "latencyMs": 1500})).await;
 
@@ -135,7 +135,7 @@ async fn prefer_says_how_long_an_answer_waits() {
 }
 
 #[tokio::test]
-async fn texts_without_a_zone_or_a_language_of_ours_are_english_in_the_default_zone() {
+async fn texts_default_to_english_and_the_default_zone() {
     let world =
         World::with(&[("DEFAULT_TIMEZONE", "Asia/Tokyo"), ("DEFAULT_REGION", "GB"), ("SMS_FROM", "+442079460111")])
             .await;
@@ -151,7 +151,7 @@ async fn texts_without_a_zone_or_a_language_of_ours_are_english_in_the_default_z
 }
 
 #[tokio::test]
-async fn only_an_open_callback_of_the_same_number_campaign_and_time_is_in_the_way() {
+async fn a_duplicate_is_an_open_callback_of_the_same_number_campaign_and_time() {
     let world = World::start().await;
     world.cxone.add_campaign("other");
     let (status, first) = world.ask(&payload()).await;
@@ -188,7 +188,7 @@ async fn only_an_open_callback_of_the_same_number_campaign_and_time_is_in_the_wa
 }
 
 #[tokio::test]
-async fn a_callback_lies_in_the_hour_with_the_most_room_within_its_window() {
+async fn a_callback_is_placed_in_the_hour_of_its_window_with_the_most_capacity() {
     let world = World::start().await;
     let first = Timestamp::from_second((at(0).as_second().div_euclid(3600) + 2) * 3600).unwrap();
     let hour = |index: i32| first + HOUR * index;
@@ -221,7 +221,7 @@ async fn a_callback_lies_in_the_hour_with_the_most_room_within_its_window() {
 }
 
 #[tokio::test]
-async fn a_callback_cancelled_while_it_is_worked_on_is_never_called() {
+async fn a_callback_cancelled_during_its_attempt_is_not_called() {
     let world = World::start().await;
     let cancel = async |id: &str| world.answer(&format!("/v1/callbacks/{id}/cancel"), &json!({}), &[]).await;
     world.cxone.fault(json!({"route": "forecast", "kind": "latency", "latencyMs": 1000, "times": 1})).await;
@@ -251,9 +251,9 @@ async fn a_callback_cancelled_while_it_is_worked_on_is_never_called() {
     world.end().await;
 }
 
-/// Of two that exclude each other, whoever sends a batch expects the first to count.
+/// Of two that exclude each other, the client of a batch expects the first to be accepted.
 #[tokio::test]
-async fn of_two_equals_in_a_batch_the_first_is_accepted() {
+async fn of_two_duplicates_in_a_batch_the_first_is_accepted() {
     let world = World::start().await;
     let pairs: Vec<Value> = (0..10).chain(0..10).map(payload_from).collect();
 
@@ -268,7 +268,7 @@ async fn of_two_equals_in_a_batch_the_first_is_accepted() {
 }
 
 #[tokio::test]
-async fn lists_show_what_their_filters_ask_for_newest_first() {
+async fn filters_select_callbacks_newest_first() {
     let world = World::start().await;
     world.cxone.add_campaign("other");
     let ids = [

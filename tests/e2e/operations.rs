@@ -56,14 +56,14 @@ impl Line {
         }));
     }
 
-    async fn mend(&mut self) {
+    async fn heal(&mut self) {
         self.cut = CancellationToken::new();
         self.carry(TcpListener::bind(self.address).await.unwrap());
     }
 }
 
 #[tokio::test]
-async fn without_postgres_the_service_lives_is_not_ready_and_says_so_until_it_is_back() {
+async fn without_postgres_the_service_is_alive_and_not_ready() {
     let (database, cxone) = (Database::create().await, Cxone::start().await);
     let mut line = Line::to(&database).await;
     let service = Service::at(&line.url, &cxone, &[]).await;
@@ -85,7 +85,7 @@ async fn without_postgres_the_service_lives_is_not_ready_and_says_so_until_it_is
     assert_eq!(refused.problem(), (503, "unavailable"), "{}", refused.body);
     assert!(refused.header("retry-after").is_some());
 
-    line.mend().await;
+    line.heal().await;
     eventually("ready again", async || {
         let ready = probe("/readyz").await;
         if ready.status == 200 { Ok(()) } else { Err(ready.body.to_string()) }
@@ -97,7 +97,7 @@ async fn without_postgres_the_service_lives_is_not_ready_and_says_so_until_it_is
 }
 
 #[tokio::test]
-async fn every_problem_has_a_page_and_the_document_knows_every_route() {
+async fn every_problem_has_a_page_and_every_route_is_in_the_openapi_document() {
     let world = World::start().await;
     let get = async |path: &str| Answer::to(world.http.get(format!("{}{path}", world.service.base_url))).await;
 
@@ -141,7 +141,7 @@ async fn every_problem_has_a_page_and_the_document_knows_every_route() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_no_text_is_a_problem_too() {
+async fn a_path_that_is_not_utf8_is_a_problem() {
     let mut world = World::start().await;
     world.key = create_key(&world.database, &["campaigns:read", "callbacks:read"]).await;
 
@@ -154,7 +154,7 @@ async fn a_path_that_is_no_text_is_a_problem_too() {
 }
 
 #[tokio::test]
-async fn while_cxone_refuses_the_client_the_readiness_page_says_so_and_stays_ready() {
+async fn while_cxone_refuses_the_client_readyz_says_so_and_stays_ready() {
     let world = World::start().await;
     world.cxone.fault(json!({"route": "token", "kind": "status", "status": 401})).await;
     let id = world.accept(&payload()).await;

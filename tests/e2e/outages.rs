@@ -13,7 +13,7 @@ fn once(route: &str, kind: Value) -> Value {
 
 /// CXone will call: a callback that says that it failed would be untrue, and would let a second one in.
 #[tokio::test]
-async fn a_contact_that_cxone_may_have_is_not_given_up_whatever_comes_next() {
+async fn a_contact_with_an_unknown_outcome_is_resolved_whatever_cxone_answers_next() {
     let world = World::start().await;
     let lost = || once("contact", json!({"kind": "drop", "afterWork": true}));
     let status = |route: &str, status: u16| once(route, json!({"kind": "status", "status": status}));
@@ -51,7 +51,7 @@ async fn a_contact_that_cxone_may_have_is_not_given_up_whatever_comes_next() {
 }
 
 #[tokio::test]
-async fn a_campaign_that_cxone_does_not_dial_is_no_outage() {
+async fn an_inactive_campaign_does_not_count_as_an_outage() {
     let world = World::start().await;
     for n in 0..8 {
         let members = json!({"phoneNumber": caller(n), "campaignId": INACTIVE_CAMPAIGN});
@@ -68,7 +68,7 @@ async fn a_campaign_that_cxone_does_not_dial_is_no_outage() {
 }
 
 #[tokio::test]
-async fn the_oauth_client_is_sent_as_the_settings_say_and_never_logged() {
+async fn the_oauth_client_is_sent_as_configured_and_never_logged() {
     for (style, header, in_form) in [("basic", json!("Basic"), false), ("form", Value::Null, true)] {
         let world = World::with(&[("CXONE_AUTH", style), ("RUST_LOG", "debug")]).await;
         // A token that is none of CXone's: it is refused, and another one is fetched.

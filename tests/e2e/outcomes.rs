@@ -29,7 +29,7 @@ impl World {
     /// Makes the callback due, and gives it once that attempt has ended with this failure, which is not the one before.
     async fn attempted_again(&self, id: &str, code: &str) -> Value {
         let before = self.get(&format!("/v1/callbacks/{id}")).await;
-        assert_ne!(before["failure"]["code"], code, "the end of the attempt could not be told");
+        assert_ne!(before["failure"]["code"], code, "the end of the attempt cannot be recognized");
         self.sql(&format!("update callbacks set due_at = now() where id = '{id}' and due_at is not null")).await;
         self.callback_when(id, |callback| callback["failure"]["code"] == code).await
     }
@@ -75,7 +75,7 @@ async fn an_unknown_contact_stays_unknown_until_cxone_resolves_it() {
 }
 
 #[tokio::test]
-async fn an_unknown_contact_without_another_hour_keeps_its_time_and_ends_with_a_notice() {
+async fn an_unknown_contact_without_another_hour_keeps_its_time_and_expires() {
     let world = World::start().await;
     world.cxone.flatten_forecast(CAMPAIGN).await;
     world.contact_fault(json!({"kind": "drop"})).await;
@@ -101,7 +101,7 @@ async fn an_unknown_contact_without_another_hour_keeps_its_time_and_ends_with_a_
 }
 
 #[tokio::test]
-async fn dispatch_time_is_the_time_that_cxone_has_also_after_a_second_placement() {
+async fn the_dispatch_time_is_that_of_the_contact_also_after_a_second_placement() {
     let world = World::start().await;
     world.cxone.flatten_forecast(CAMPAIGN).await;
     world.contact_fault(json!({"kind": "status", "status": 502})).await;
@@ -123,7 +123,7 @@ async fn dispatch_time_is_the_time_that_cxone_has_also_after_a_second_placement(
 }
 
 #[tokio::test]
-async fn no_sms_names_a_time_that_cxone_may_not_have() {
+async fn no_sms_is_sent_while_the_time_in_cxone_is_unknown() {
     let world = World::start().await;
     world.cxone.flatten_forecast(CAMPAIGN).await;
     world.contact_fault(json!({"kind": "status", "status": 502})).await;
@@ -150,7 +150,7 @@ async fn no_sms_names_a_time_that_cxone_may_not_have() {
 }
 
 #[tokio::test]
-async fn a_start_that_passes_on_its_way_leads_to_a_new_placement() {
+async fn a_start_that_passes_before_the_request_leads_to_a_new_placement() {
     let world = World::with(&[("CXONE_TIMEOUT_MS", "20000")]).await;
     world.cxone.flatten_forecast(CAMPAIGN).await;
     // CXone finds that the start is not in the future.
@@ -175,7 +175,7 @@ async fn a_start_that_passes_on_its_way_leads_to_a_new_placement() {
 }
 
 #[tokio::test]
-async fn an_sms_is_sent_again_only_where_it_was_certainly_not_sent() {
+async fn an_sms_is_sent_again_only_if_it_was_certainly_not_sent() {
     let world = World::start().await;
     let cases = [
         (json!({"kind": "status", "status": 500, "afterWork": true}), "unknown"),
@@ -217,7 +217,7 @@ async fn a_fixed_line_gets_no_sms() {
 }
 
 #[tokio::test]
-async fn an_hour_without_agents_is_never_chosen() {
+async fn no_callback_is_placed_in_an_hour_without_agents() {
     let world = World::start().await;
     let now = Timestamp::now();
     let first = Timestamp::from_second((now.as_second() / 3600 + 1) * 3600).unwrap();
@@ -265,7 +265,7 @@ async fn without_a_forecast_window_start_works_until_the_window_ends() {
 }
 
 #[tokio::test]
-async fn a_lease_covers_the_slowest_path() {
+async fn a_lease_outlasts_the_slowest_attempt() {
     let world = World::with(&[("CXONE_TIMEOUT_MS", "9000")]).await;
     let other = Service::start(&world.database, &world.cxone, &[("CXONE_TIMEOUT_MS", "9000")]).await;
     world.ask(&with(json!({}), 1)).await;

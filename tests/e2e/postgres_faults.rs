@@ -79,7 +79,7 @@ async fn while_postgres_is_down_or_frozen_requests_get_503_and_work_continues_af
 }
 
 #[tokio::test]
-async fn a_replica_frozen_in_a_transaction_blocks_nobody_for_long() {
+async fn a_replica_frozen_in_a_transaction_does_not_block_others() {
     let world = World::start().await;
     let other = Service::start(&world.database, &world.cxone, &[]).await;
     let lock = "select pg_advisory_lock(hashtextextended('dispatch ' || $1, 0))";
@@ -162,7 +162,7 @@ async fn an_idempotency_key_survives_a_failure_after_the_commit() {
 }
 
 #[tokio::test]
-async fn an_answer_is_given_and_kept_later_where_it_cannot_be_kept_at_once() {
+async fn an_answer_that_cannot_be_stored_at_once_is_given_and_stored_later() {
     let (world, proxy) = proxy_world().await;
     let headers = [("idempotency-key", "k-1")];
     // Only what is kept of an answer has it.
@@ -189,7 +189,7 @@ fn payload_of(answer: &Answer) -> Value {
 }
 
 #[tokio::test]
-async fn a_run_that_has_lost_its_key_to_another_writes_nothing_about_it() {
+async fn a_request_that_lost_its_idempotency_key_stores_no_answer() {
     let world = World::start().await;
     world.cxone.fault(json!({"route": "contact", "kind": "hang"})).await;
     let body = payload();
@@ -218,7 +218,7 @@ async fn a_run_that_has_lost_its_key_to_another_writes_nothing_about_it() {
 }
 
 #[tokio::test]
-async fn a_batch_that_meets_a_deadlock_is_tried_again() {
+async fn a_batch_is_retried_after_a_deadlock() {
     let world = World::start().await;
     let (first, second) = ("+12025550101", "+12025550102");
     let rows = [first, second].map(|number| payload_with(json!({"phoneNumber": number})));
@@ -302,7 +302,7 @@ async fn a_claim_that_sigterm_interrupts_is_released_at_once() {
 }
 
 #[tokio::test]
-async fn purging_keeps_up_with_any_load() {
+async fn purging_keeps_up_with_the_load() {
     let mut world = World::start().await;
     for statement in [
         "insert into idempotency_keys (api_key_id, key, request_hash, resource_id, leased_until, created_at)
@@ -334,7 +334,7 @@ async fn purging_keeps_up_with_any_load() {
 }
 
 #[tokio::test]
-async fn a_campaign_that_a_drain_gives_up_is_free_at_once() {
+async fn a_campaign_released_by_a_drain_can_be_claimed_at_once() {
     let mut world = World::start().await;
     world.key = create_key(&world.database, &["campaigns:write"]).await;
     world.cxone.fault(json!({"route": "campaignRead", "kind": "hang"})).await;

@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_replica_frozen_while_it_updates_the_ledger_blocks_nobody() {
+async fn a_replica_frozen_during_a_ledger_update_does_not_block_others() {
     // So small that each request is a change of the ledger.
     let world = World::with(&[("CXONE_REQUESTS_PER_MINUTE", "5000")]).await;
     let other = client_of(&world.cxone, &world.database, 5000).await;
@@ -33,7 +33,7 @@ async fn a_replica_frozen_while_it_updates_the_ledger_blocks_nobody() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_does_not_answer_fails_a_request_soon_and_loses_nothing() {
+async fn a_locked_ledger_fails_the_attempt_and_loses_nothing() {
     let world = World::start().await;
     assert_eq!(world.ask(&payload_from(0)).await.0, 201);
     let mut locked = world.database.pool.begin().await.unwrap();
@@ -50,7 +50,7 @@ async fn a_ledger_that_does_not_answer_fails_a_request_soon_and_loses_nothing() 
 }
 
 #[tokio::test]
-async fn after_a_crash_of_postgres_requests_go_on_at_once_and_the_quota_holds() {
+async fn after_a_crash_of_postgres_requests_continue_within_the_quota() {
     let mut postgres = Postgres::start(Durability::Fast).await;
     let (database, cxone) = (postgres.database(), Cxone::start().await);
     let service = Service::start(&database, &cxone, &[("CXONE_REQUESTS_PER_MINUTE", "60")]).await;
@@ -108,7 +108,7 @@ async fn after_a_crash_of_postgres_requests_go_on_at_once_and_the_quota_holds() 
 }
 
 #[tokio::test]
-async fn what_postgres_loses_of_the_ledger_is_put_back() {
+async fn ledger_entries_lost_by_postgres_are_restored() {
     let world = World::with(&[("CXONE_REQUESTS_PER_MINUTE", "60")]).await;
     let ledger = "select jsonb_build_object('ledger', ledger, 'version', version) from cxone_ledger";
     let before: Value = sqlx::query_scalar(ledger).fetch_one(&world.database.pool).await.unwrap();
@@ -128,7 +128,7 @@ async fn what_postgres_loses_of_the_ledger_is_put_back() {
         .await;
     assert!(used().await < spent);
 
-    // Whoever asks next finds out.
+    // The next request finds out.
     eventually("the ledger as it was", async || match used().await {
         now if now >= spent => Ok(()),
         now => Err(format!("{now} of {spent}")),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Service, World, eventually, payload, payload_from};
 
 #[tokio::test]
-async fn killed_amid_many_callbacks_each_ends_with_one_contact_and_at_most_one_text() {
+async fn after_a_kill_every_callback_has_one_contact_and_at_most_one_text() {
     let mut world = World::start().await;
     world.cxone.fault(json!({"route": "message", "kind": "latency", "latencyMs": 300})).await;
     let ids = join_all((0..60).map(async |n| world.accept(&payload_from(n)).await)).await;
@@ -43,7 +43,7 @@ async fn killed_amid_many_callbacks_each_ends_with_one_contact_and_at_most_one_t
 }
 
 #[tokio::test]
-async fn killed_before_a_text_is_out_nobody_claims_that_it_is() {
+async fn after_a_kill_before_the_text_the_confirmation_is_not_sent() {
     let mut world = World::start().await;
     world.cxone.fault(json!({"route": "message", "kind": "hang"})).await;
     let id = world.accept(&payload()).await;
@@ -64,7 +64,7 @@ async fn killed_before_a_text_is_out_nobody_claims_that_it_is() {
 }
 
 #[tokio::test]
-async fn what_a_dead_replica_held_another_finishes() {
+async fn the_callbacks_of_a_killed_replica_are_finished_by_another() {
     let mut world = World::start().await;
     world.cxone.fault(json!({"route": "contact", "kind": "hang", "times": 1})).await;
     let id = world.accept(&payload()).await;
@@ -81,7 +81,7 @@ async fn what_a_dead_replica_held_another_finishes() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_lost_its_callback_writes_nothing_over_the_one_that_has_it() {
+async fn an_attempt_that_lost_its_lease_overwrites_nothing() {
     let world = World::start().await;
     let other = Service::start(&world.database, &world.cxone, &[]).await;
     world.cxone.fault(json!({"route": "contact", "kind": "latency", "latencyMs": 3000, "times": 1})).await;
@@ -110,7 +110,7 @@ async fn an_attempt_that_lost_its_callback_writes_nothing_over_the_one_that_has_
 }
 
 #[tokio::test]
-async fn sigterm_answers_who_waits_and_finishes_what_runs() {
+async fn sigterm_answers_waiting_requests_and_finishes_running_callbacks() {
     let World { database, cxone, service, key, http } = World::start().await;
     cxone.fault(json!({"route": "*", "kind": "latency", "latencyMs": 700})).await;
     let (url, ready) = (format!("{}/v1/callbacks", service.base_url), format!("{}/readyz", service.base_url));
@@ -140,7 +140,7 @@ async fn sigterm_answers_who_waits_and_finishes_what_runs() {
 }
 
 #[tokio::test]
-async fn sigterm_gives_back_what_it_cannot_finish() {
+async fn sigterm_releases_callbacks_that_it_cannot_finish() {
     let world = World::with(&[("CXONE_TIMEOUT_MS", "60000")]).await;
     world.cxone.fault(json!({"route": "contact", "kind": "hang"})).await;
     let ids = join_all((0..3).map(async |n| world.accept(&payload_from(n)).await)).await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, BINARY, World, create_key, eventually, faults, payload, payload_from};
 
 #[tokio::test]
-async fn each_route_wants_its_own_scope_and_an_expired_key_opens_none() {
+async fn each_route_needs_its_own_scope_and_an_expired_key_has_none() {
     let world = World::start().await;
     let path = "/v1/callbacks/01935d3c-7f2a-7000-8000-000000000000";
     let routes = [
@@ -46,7 +46,7 @@ async fn each_route_wants_its_own_scope_and_an_expired_key_opens_none() {
 }
 
 #[tokio::test]
-async fn a_request_has_an_id_and_a_trace_its_own_or_a_new_one() {
+async fn a_request_keeps_its_id_and_trace_or_gets_new_ones() {
     let world = World::start().await;
     let ask = async |headers: &[(&str, &str)]| {
         let request = world.request(Method::GET, "/v1/callbacks/nothing");
@@ -81,14 +81,14 @@ async fn an_idempotency_key_belongs_to_an_api_key_and_a_route() {
     let mut world = World::start().await;
     let key = [("idempotency-key", "k-1")];
     // One body: a window counted from now is another one a second later.
-    let (wish, batch) = (payload_from(1), json!({"callbacks": [payload_from(2), {}]}));
+    let (new_callback, batch) = (payload_from(1), json!({"callbacks": [payload_from(2), {}]}));
 
-    let first = world.answer("/v1/callbacks", &wish, &key).await;
+    let first = world.answer("/v1/callbacks", &new_callback, &key).await;
     let elsewhere = world.answer("/v1/callbacks/batch", &batch, &key).await;
     let own = std::mem::replace(&mut world.key, create_key(&world.database, &["callbacks:write"]).await);
     let others = world.answer("/v1/callbacks", &payload_from(3), &key).await;
     world.key = own;
-    let again = world.answer("/v1/callbacks", &wish, &key).await;
+    let again = world.answer("/v1/callbacks", &new_callback, &key).await;
 
     assert_eq!(first.status, 201);
     assert_eq!(elsewhere.problem(), (422, "idempotency-key-reused"));
@@ -107,7 +107,7 @@ async fn an_idempotency_key_belongs_to_an_api_key_and_a_route() {
 }
 
 #[tokio::test]
-async fn batches_and_cancellations_are_done_once_under_their_key() {
+async fn batches_and_cancellations_with_a_key_are_done_once() {
     let world = World::start().await;
     world.cxone.fault(json!({"route": "*", "kind": "status", "status": 503})).await;
     let batch = json!({"callbacks": [payload_from(1), {}, payload_from(1), payload_from(2)]});

@@ -11,8 +11,8 @@ use crate::support::{
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// The n-th caller's wish for the dialing campaign, in a window of so many minutes from now.
-fn wish(n: usize, from: i64, to: i64) -> Value {
+/// A callback of the n-th caller for the dialing campaign, in a window given in minutes from now.
+fn new_callback(n: usize, from: i64, to: i64) -> Value {
     payload_with(json!({
         "phoneNumber": caller(n), "campaignId": DIALING, "requestedStart": minutes_from_now(from),
         "requestedEnd": minutes_from_now(to),
@@ -24,11 +24,11 @@ fn compliance_until(end: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_window_inside_a_compliance_hold_is_refused_with_the_earliest_start_and_keeps_nothing() {
+async fn a_window_inside_a_compliance_hold_is_refused_with_the_earliest_start() {
     let world = World::of_webhooks(&[]).await;
     let end = minutes_from_now(180);
     world.command("pause", &compliance_until(&end)).await;
-    let (inside, reaching_past) = (wish(1, 60, 170), wish(2, 60, 240));
+    let (inside, reaching_past) = (new_callback(1, 60, 170), new_callback(2, 60, 240));
 
     let refused = world.answer("/v1/callbacks", &inside, &[("idempotency-key", "k")]).await;
     let rows = world.database.count("from callbacks").await;
@@ -52,7 +52,7 @@ async fn a_window_inside_a_compliance_hold_is_refused_with_the_earliest_start_an
 async fn only_compliance_holds_refuse_a_callback() {
     let world = World::of_webhooks(&[]).await;
     world.command("pause", &pause_with(json!({"scheduledResumeTime": minutes_from_now(180)}))).await;
-    let (status, callback) = world.ask(&wish(1, 60, 170)).await;
+    let (status, callback) = world.ask(&new_callback(1, 60, 170)).await;
     assert_eq!((status, &callback["status"]), (201, &json!("scheduled")));
     world.end().await;
 }
@@ -60,17 +60,17 @@ async fn only_compliance_holds_refuse_a_callback() {
 #[tokio::test]
 async fn a_window_outside_an_enforced_regulatory_window_is_refused_with_the_earliest_start() {
     let world = World::of_webhooks(&[]).await;
-    let closed = wish(1, 60, 120);
+    let closed = new_callback(1, 60, 120);
     let opens_later = window(300, 600);
     world.set(&json!({"regulatoryWindow": opens_later, "enforceRegulatoryWindow": false})).await;
-    let (not_enforced, _) = world.ask(&wish(2, 60, 120)).await;
+    let (not_enforced, _) = world.ask(&new_callback(2, 60, 120)).await;
     world.set(&json!({"regulatoryWindow": opens_later, "enforceRegulatoryWindow": true})).await;
 
     let refused = world.answer("/v1/callbacks", &closed, &[("idempotency-key", "k")]).await;
     let page = world.request(Method::GET, "/problems/outside-regulatory-window").send().await.unwrap();
     let batch = world.answer("/v1/callbacks/batch", &json!({"callbacks": [closed]}), &[]).await;
     // It opens in the middle of this one.
-    let (_, reaching_in) = world.ask(&wish(3, 240, 420)).await;
+    let (_, reaching_in) = world.ask(&new_callback(3, 240, 420)).await;
     world.set(&json!({})).await;
     let again = world.answer("/v1/callbacks", &closed, &[("idempotency-key", "k"), ("prefer", "respond-async")]).await;
 
@@ -95,8 +95,8 @@ async fn a_pause_counts_and_marks_the_scheduled_callbacks_that_it_covers_until_i
     world.hook(json!({"url": receiver.url, "events": ["callback.at_risk"]})).await;
     let (_, before) = world.command("pause", &pause()).await;
     world.command("resume", &json!({})).await;
-    let (_, covered) = world.ask(&wish(1, 60, 120)).await;
-    let (_, later) = world.ask(&wish(2, 600, 660)).await;
+    let (_, covered) = world.ask(&new_callback(1, 60, 120)).await;
+    let (_, later) = world.ask(&new_callback(2, 600, 660)).await;
     let (id, later_id) = (covered["id"].as_str().unwrap(), later["id"].as_str().unwrap());
 
     let (_, answer) = world.command("pause", &pause_with(json!({"scheduledResumeTime": minutes_from_now(200)}))).await;
@@ -127,7 +127,7 @@ async fn a_pause_counts_and_marks_the_scheduled_callbacks_that_it_covers_until_i
 #[tokio::test]
 async fn a_callback_stays_at_risk_while_another_hold_covers_it_and_no_longer_than_the_last_one() {
     let world = World::of_webhooks(&[]).await;
-    let (_, callback) = world.ask(&wish(1, 60, 120)).await;
+    let (_, callback) = world.ask(&new_callback(1, 60, 120)).await;
     let id = callback["id"].as_str().unwrap();
     world.command("pause", &pause()).await;
     world.callback_when(id, |callback| callback["atRisk"] == true).await;
@@ -155,15 +155,15 @@ async fn a_callback_stays_at_risk_while_another_hold_covers_it_and_no_longer_tha
 async fn a_callback_that_is_scheduled_while_a_hold_covers_it_is_marked_too() {
     let world = World::of_webhooks(&[]).await;
     world.command("pause", &pause()).await;
-    let (_, callback) = world.ask(&wish(1, 60, 120)).await;
+    let (_, callback) = world.ask(&new_callback(1, 60, 120)).await;
     world.callback_when(callback["id"].as_str().unwrap(), |callback| callback["atRisk"] == true).await;
     world.end().await;
 }
 
 #[tokio::test]
-async fn callbacks_are_marked_also_where_the_service_was_killed_between_the_hold_and_the_marks() {
+async fn callbacks_are_marked_after_a_kill_between_the_hold_and_the_marks() {
     let mut world = World::of_webhooks(&[]).await;
-    let (_, callback) = world.ask(&wish(1, 60, 120)).await;
+    let (_, callback) = world.ask(&new_callback(1, 60, 120)).await;
     let id = callback["id"].as_str().unwrap();
     world.cxone.fault(json!({"route": "campaignUpdate", "kind": "status", "status": 503})).await;
     // As long as it lasts, callbacks can be read and not be written.
@@ -273,7 +273,7 @@ const TWO_SPELLINGS: &str = r#"
 "#;
 
 #[tokio::test]
-async fn rows_of_one_campaign_in_two_spellings_become_one_and_no_hold_or_callback_is_lost() {
+async fn the_migration_merges_rows_of_one_campaign_id_in_two_cases() {
     let database = Database::create_empty().await;
     MIGRATIONS.run_to(11, &database.pool).await.unwrap();
     let (lower, alone) = ("0192f0c4-abcd-7000-8000-00000000beef", "0192f0c4-abcd-7000-8000-00000000cafe");

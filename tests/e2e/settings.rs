@@ -18,7 +18,7 @@ fn settings_with(members: Value) -> Value {
 }
 
 #[tokio::test]
-async fn settings_are_changed_only_as_they_were_read_and_every_change_is_audited() {
+async fn settings_changes_need_the_current_etag_and_are_audited() {
     let mut world = World::start().await;
     world.key = create_key(&world.database, &["campaigns:write", "campaigns:read", "audit:read"]).await;
     let put = async |tag: Option<&str>, body: &Value| {

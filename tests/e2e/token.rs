@@ -23,7 +23,7 @@ async fn revoke(world: &World) {
 }
 
 #[tokio::test]
-async fn two_hundred_callers_without_a_good_token_are_one_token_request() {
+async fn two_hundred_concurrent_callers_share_one_token_request() {
     let world = World::start().await;
     for (round, before) in ["no token", "tokens/revoke", "tokens/expire"].into_iter().enumerate() {
         if round > 0 {
@@ -43,7 +43,7 @@ async fn two_hundred_callers_without_a_good_token_are_one_token_request() {
 }
 
 #[tokio::test]
-async fn a_token_revoked_under_load_is_replaced_once_by_each_replica_and_no_callback_notices() {
+async fn a_token_revoked_under_load_is_replaced_once_by_each_replica_without_errors() {
     let world = World::start().await;
     let other = Service::start(&world.database, &world.cxone, &[]).await;
     world.cxone.control(Method::PUT, "limits", Some(json!({"latencyMs": 50}))).await;
@@ -66,7 +66,7 @@ async fn a_token_revoked_under_load_is_replaced_once_by_each_replica_and_no_call
 }
 
 #[tokio::test]
-async fn a_second_401_is_cxone_unauthorized_is_seen_and_mends_without_a_restart() {
+async fn a_second_401_is_cxone_unauthorized_and_recovers_without_a_restart() {
     for route in ["token", "forecast", "contact", "message"] {
         let world = World::start().await;
         let status = if route == "message" { "scheduled" } else { "accepted" };
@@ -80,7 +80,7 @@ async fn a_second_401_is_cxone_unauthorized_is_seen_and_mends_without_a_restart(
             (status.to_owned(), "cxone-unauthorized".to_owned()),
             "{route}"
         );
-        assert!(text(&callback["failure"], "detail").contains("the simulator was told to answer 401"), "{route}");
+        assert!(text(&callback["failure"], "detail").contains("the simulator is configured to answer 401"), "{route}");
         assert!(world.cxone_condition().await.contains("refuses the OAuth client"), "{route}");
         assert_eq!(world.metric("ringback_cxone_unauthorized").await, Some(1.0), "{route}");
         assert_eq!(world.cxone.count(route).await, if route == "token" { 1 } else { 2 }, "{route}: retried once");
@@ -97,7 +97,7 @@ async fn a_second_401_is_cxone_unauthorized_is_seen_and_mends_without_a_restart(
 }
 
 #[tokio::test]
-async fn a_broken_token_endpoint_is_not_stormed_and_all_go_on_when_it_is_well() {
+async fn a_failing_token_endpoint_gets_few_requests_and_work_continues_when_it_recovers() {
     let cases = [
         ("status 500", json!({"kind": "status", "status": 500}), "cxone-unavailable"),
         ("status 503", json!({"kind": "status", "status": 503}), "cxone-unavailable"),
@@ -161,7 +161,7 @@ async fn endure(case: &str, mut fault: Value, code: &str) {
 }
 
 #[tokio::test]
-async fn whatever_a_token_answer_says_of_its_life_there_is_no_loop() {
+async fn no_expires_in_causes_a_loop_of_token_requests() {
     let world = World::start().await;
     let mut cases = vec![json!({"lifetimeSeconds": null})];
     let lives = [
@@ -197,7 +197,7 @@ async fn whatever_a_token_answer_says_of_its_life_there_is_no_loop() {
 }
 
 #[tokio::test]
-async fn tokens_that_are_dead_on_arrival_are_not_asked_for_again_and_again() {
+async fn tokens_that_expire_at_once_are_not_requested_in_a_loop() {
     let world = World::start().await;
     world.cxone.control(Method::PUT, "tokens", Some(json!({"lifetimeSeconds": 0}))).await;
 

@@ -27,7 +27,7 @@ const OLD_ROWS: &str = r#"
 const STARTING: &str = "0192f0c4-1111-7000-8000-000000000077";
 
 #[tokio::test]
-async fn a_pause_and_a_resume_of_an_older_version_are_carried_on_after_its_migration() {
+async fn a_pause_and_a_resume_of_an_older_version_continue_after_the_migration() {
     let database = Database::create_empty().await;
     let cxone = Cxone::start().await;
     for campaign in [DIALING, STARTING] {

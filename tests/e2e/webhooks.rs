@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_pause_and_a_resume_are_told_in_order_as_the_contract_says() {
+async fn a_pause_and_a_resume_are_delivered_in_order_in_the_documented_form() {
     let world = World::of_webhooks(&[]).await;
     let receiver = Receiver::start(&[]).await;
     world.hook_at(&receiver).await;
@@ -146,7 +146,7 @@ async fn a_secret_is_shown_once_and_is_not_in_the_database() {
 }
 
 #[tokio::test]
-async fn an_endpoint_is_told_only_of_what_it_asked_for_and_callbacks_are_told_of_too() {
+async fn an_endpoint_gets_only_its_event_types_callback_events_included() {
     let world = World::of_webhooks(&[]).await;
     let (all, some) = (Receiver::start(&[]).await, Receiver::start(&[]).await);
     world.hook_at(&all).await;
@@ -166,17 +166,17 @@ async fn an_endpoint_is_told_only_of_what_it_asked_for_and_callbacks_are_told_of
     };
     assert_eq!(types(&all), ["callback.confirmed", "callback.scheduled", "campaign.paused", "campaign.resumed"]);
     assert_eq!(types(&some), ["callback.confirmed", "campaign.resumed"]);
-    let told: Vec<Value> = all.received().iter().map(Received::event).collect();
-    let confirmed = told.iter().find(|event| event["type"] == "callback.confirmed").unwrap();
+    let events: Vec<Value> = all.received().iter().map(Received::event).collect();
+    let confirmed = events.iter().find(|event| event["type"] == "callback.confirmed").unwrap();
     assert_eq!((&confirmed["callbackId"], &confirmed["newState"]), (&callback["id"], &json!("scheduled")));
-    let scheduled = told.iter().position(|event| event["type"] == "callback.scheduled").unwrap();
-    assert!(scheduled < told.iter().position(|event| event["type"] == "callback.confirmed").unwrap());
+    let scheduled = events.iter().position(|event| event["type"] == "callback.scheduled").unwrap();
+    assert!(scheduled < events.iter().position(|event| event["type"] == "callback.confirmed").unwrap());
     assert!(all.received().iter().all(|received| !received.body.contains("2025550198")));
     world.end().await;
 }
 
 #[tokio::test]
-async fn a_receiver_that_fails_is_tried_again_and_each_attempt_is_listed() {
+async fn a_failed_delivery_is_retried_and_each_attempt_is_listed() {
     let world = World::of_webhooks(&[]).await;
     let receiver = Receiver::start(&[Reply::Status(500), Reply::With(429, "retry-after", "7")]).await;
     let hook = world.hook_at(&receiver).await;
@@ -197,7 +197,7 @@ async fn a_receiver_that_fails_is_tried_again_and_each_attempt_is_listed() {
 }
 
 #[tokio::test]
-async fn every_way_to_fail_is_a_failure_that_says_so_and_delays_only_itself() {
+async fn every_kind_of_failed_delivery_is_recorded_and_delays_only_its_own_endpoint() {
     let world = World::of_webhooks(&[]).await;
     let elsewhere = Receiver::start(&[]).await;
     let location: &'static str = Box::leak(elsewhere.url.clone().into_boxed_str());
@@ -241,7 +241,7 @@ async fn every_way_to_fail_is_a_failure_that_says_so_and_delays_only_itself() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_gone_is_disabled_and_can_be_enabled_and_told_again() {
+async fn an_endpoint_that_answers_410_is_disabled_and_can_be_enabled_again() {
     let world = World::of_webhooks(&[]).await;
     let receiver = Receiver::start(&[Reply::Status(410)]).await;
     let hook = world.hook_at(&receiver).await;
@@ -262,7 +262,7 @@ async fn an_endpoint_that_is_gone_is_disabled_and_can_be_enabled_and_told_again(
     assert!(disabled["disabledAt"].is_string() && disabled["disabledReason"].as_str().unwrap().contains("410"));
     assert_eq!((too_early, enabled, again), (409, 200, 202));
     assert_eq!(receiver.received()[1].event()["type"], "campaign.paused");
-    assert_eq!(receiver.received().len(), 2, "what happened while it was disabled is not told");
+    assert_eq!(receiver.received().len(), 2, "events from the time when it was disabled are not delivered");
     assert_eq!(failed.json::<Value>().await.unwrap(), json!({"redelivered": 0}));
     let log = world.get("/v1/audit?action=webhook.disabled").await;
     assert_eq!(log["data"][0]["detail"]["webhookId"], hook);
@@ -272,7 +272,7 @@ async fn an_endpoint_that_is_gone_is_disabled_and_can_be_enabled_and_told_again(
 }
 
 #[tokio::test]
-async fn what_was_committed_before_a_kill_is_delivered_after_it() {
+async fn events_committed_before_a_kill_are_delivered_after_it() {
     let settings = [("WEBHOOKS_ALLOW_LOOPBACK", "true"), ("ENCRYPTION_KEY", ENCRYPTION_KEY)];
     let mut world = World::of_webhooks(&[]).await;
     let receiver = Receiver::start(&[Reply::Hang]).await;
@@ -309,14 +309,14 @@ async fn two_replicas_deliver_each_event_once_and_in_order() {
     log.extend(world.entries("campaign.resumed").await);
     log.sort_by_key(|entry| instant(&entry["timestamp"]));
     let audited: Vec<_> = log.iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect();
-    let told: Vec<_> = received.iter().map(|received| received.headers["webhook-id"].clone()).collect();
-    assert_eq!(told, audited);
+    let events: Vec<_> = received.iter().map(|received| received.headers["webhook-id"].clone()).collect();
+    assert_eq!(events, audited);
     second.kill().await;
     world.end().await;
 }
 
 #[tokio::test]
-async fn a_falling_answer_rate_is_told_as_an_automatic_throttle_to_the_configured_endpoint() {
+async fn an_answer_rate_pause_is_delivered_to_the_configured_endpoint() {
     let receiver = Receiver::start(&[]).await;
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let world = World::of_webhooks(&[("WFO_WEBHOOK_URL", receiver.url.as_str()), ("WFO_WEBHOOK_SECRET", secret)]).await;
@@ -343,7 +343,7 @@ async fn a_falling_answer_rate_is_told_as_an_automatic_throttle_to_the_configure
 }
 
 #[tokio::test]
-async fn an_endpoint_is_https_and_public_and_every_fault_is_told_at_once() {
+async fn an_endpoint_needs_a_public_https_url_and_all_errors_are_reported_together() {
     let world = World::with(&[("ENCRYPTION_KEY", ENCRYPTION_KEY)]).await;
     let key = crate::support::create_key(&world.database, &["webhooks:write"]).await;
     let post = async |body: Value| {
@@ -379,7 +379,7 @@ async fn an_endpoint_is_https_and_public_and_every_fault_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn without_an_encryption_key_no_endpoint_is_made_and_a_deleted_one_is_told_nothing() {
+async fn without_an_encryption_key_no_endpoint_is_created_and_a_deleted_one_gets_nothing() {
     let bare = World::of_webhooks(&[("ENCRYPTION_KEY", "")]).await;
     let refused = bare.post("/v1/webhooks", &json!({"url": "https://wfo.example.com/"})).await;
     assert_eq!(refused.status(), 409);

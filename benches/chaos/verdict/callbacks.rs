@@ -102,7 +102,7 @@ pub fn judge(known: &Known) -> Vec<Violation> {
     found
 }
 
-/// What a client was told, against what there is.
+/// Compares a client's answers with the final state.
 fn judge_intent(known: &Known, intent: &Intent, found: &mut Vec<Violation>) {
     let Some(first) = intent.acks.first() else { return };
     if intent.acks.iter().any(|ack| ack.id != first.id) {

@@ -1,4 +1,4 @@
-//! Campaigns: what they are in the end, whether they were started when somebody said so, and what was told of them.
+//! Campaigns: their final state, whether they were started only when allowed, and what the webhooks say.
 
 use std::collections::{HashMap, HashSet};
 
@@ -129,32 +129,32 @@ fn is_of_change(entry: &Value) -> bool {
     matches!(text(entry, "action"), "campaign.paused" | "campaign.resumed")
 }
 
-/// Each change of the log was told, in the log's order.
+/// Each change in the log was delivered, in the log's order.
 fn judge_told(evidence: &Evidence, found: &mut Vec<Violation>) {
     let entries: Vec<&Value> = evidence.log.iter().filter(|entry| is_of_change(entry)).collect();
     let place: HashMap<&str, usize> =
         entries.iter().enumerate().map(|(place, entry)| (text(entry, "id"), place)).collect();
     let mut seen: HashSet<&str> = HashSet::new();
     let mut last: HashMap<&str, usize> = HashMap::new();
-    for told in &evidence.told {
-        let Some(&at) = place.get(text(told, "auditId")) else {
+    for event in &evidence.webhooks {
+        let Some(&at) = place.get(text(event, "auditId")) else {
             found.push(Violation::new(
                 Kind::Wrong,
-                "a webhook tells of a change that the log does not have",
-                told.clone(),
+                "a webhook reports a change that the log does not have",
+                event.clone(),
             ));
             continue;
         };
         // It may come more than once: its order is that of its first time.
-        if !seen.insert(text(told, "auditId")) {
+        if !seen.insert(text(event, "auditId")) {
             continue;
         }
-        let before = last.insert(text(told, "campaignId"), at);
+        let before = last.insert(text(event, "campaignId"), at);
         if before.is_some_and(|before| before > at) {
-            found.push(Violation::new(Kind::Wrong, "a campaign's webhooks came out of order", told.clone()));
+            found.push(Violation::new(Kind::Wrong, "a campaign's webhooks came out of order", event.clone()));
         }
     }
     for entry in entries.into_iter().filter(|entry| !seen.contains(text(entry, "id"))) {
-        found.push(Violation::new(Kind::Lost, "a change of a campaign was never told", entry.clone()));
+        found.push(Violation::new(Kind::Lost, "a change of a campaign was never delivered", entry.clone()));
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// All that is known at the end of a run.
 #[derive(Debug, Default)]
 pub struct Evidence {
-    /// What clients wanted, and what they were told.
+    /// What clients wanted, and the answers to them.
     pub intents: Vec<Intent>,
     /// Every callback, as the API shows it at the end.
     pub callbacks: Vec<Value>,
@@ -33,7 +33,7 @@ pub struct Evidence {
     /// The audit log of the commanded campaigns, oldest first.
     pub log: Vec<Value>,
     /// The webhooks of campaigns, in the order in which they were received.
-    pub told: Vec<Value>,
+    pub webhooks: Vec<Value>,
 }
 
 /// One callback that a client wanted. No other has its number.

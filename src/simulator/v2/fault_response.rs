@@ -39,7 +39,7 @@ fn default_body(status: StatusCode, route: Route) -> Value {
     };
     let description = match route.scope() {
         Some(scope) if status == StatusCode::FORBIDDEN => format!("the token lacks the scope {scope}"),
-        _ => format!("the simulator was told to answer {status}"),
+        _ => format!("the simulator is configured to answer {status}"),
     };
     json!({ "error": error, "error_description": description })
 }
