@@ -1,42 +1,53 @@
-# `make` lists what there is. Postgres is brought by scripts/with-postgres, unless DATABASE_URL names one.
+# `make` lists the targets. scripts/with-postgres starts a Postgres, unless DATABASE_URL is set.
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WITH_POSTGRES := scripts/with-postgres
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt sqlx openapi bench chaos image clean
+.PHONY: help demo test check advisories fmt sqlx openapi bench chaos image clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# The program itself runs under with-postgres, not cargo: Ctrl-C is the program's to handle.
+# with-postgres runs the program itself and not cargo: the program handles Ctrl-C.
 demo: ## Run everything on this machine: simulator, service, sample traffic
 	cargo build --locked
 	$(WITH_POSTGRES) $(TARGET_DIR)/debug/ringback demo
 
-# Compiled first: what does not compile needs no Postgres.
+# Compiles first: a compile error needs no Postgres.
 test: ## Run all tests; ARGS='name' runs some
 	cargo test --locked --no-run
 	$(WITH_POSTGRES) cargo test --locked $(ARGS)
 
-# .sqlx comes first: clippy cannot compile a query that it lacks.
-check: ## Check format, lints, docs, scripts, and that .sqlx and openapi/ are in step
+# Runs a command with a Postgres of its own whose schema is up to date, and with sqlx-cli in PATH.
+WITH_SCHEMA := scripts/with-tool cargo-sqlx env -u DATABASE_URL $(WITH_POSTGRES) scripts/with-schema
+
+# .sqlx comes before clippy, which cannot compile a query that is missing there. sqlx only warns about queries that are
+# no longer used; diff fails.
+check: ## Check format, lints, docs, scripts, dependencies, and that .sqlx and openapi/ are up to date
 	@cargo fmt --check || { echo 'The code is not formatted: run make fmt' >&2; exit 1; }
-	@if command -v shellcheck >/dev/null; then shellcheck scripts/* .ci/run; else echo 'No shellcheck here: the scripts are not checked' >&2; fi
-	scripts/sqlx-prepare --check
+	scripts/with-tool shellcheck shellcheck scripts/* .ci/run
+	scripts/with-tool cargo-deny cargo deny --locked check bans licenses sources
+	scripts/with-tool cargo-machete cargo machete
+	$(WITH_SCHEMA) cargo sqlx prepare --check -- --locked --all-targets
+	@diff -rq .sqlx $(TARGET_DIR)/sqlx-prepare-check || { echo '.sqlx has queries that the code does not: run make sqlx' >&2; exit 1; }
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --locked
 	cargo build --locked
 	@$(TARGET_DIR)/debug/ringback openapi >$(TARGET_DIR)/openapi.json
-	@diff -u openapi/ringback.json $(TARGET_DIR)/openapi.json || { echo 'openapi/ringback.json is not in step with the code: run make openapi' >&2; exit 1; }
+	@diff -u openapi/ringback.json $(TARGET_DIR)/openapi.json || { echo 'openapi/ringback.json is out of date: run make openapi' >&2; exit 1; }
+
+# Not part of `check`: it fetches the advisory database from GitHub.
+advisories: ## Check dependencies against the RustSec advisory database
+	scripts/with-tool cargo-deny cargo deny --locked check advisories
 
 fmt: ## Format the code
 	cargo fmt
 
-sqlx: ## Describe the checked queries anew, in .sqlx
-	scripts/sqlx-prepare
+sqlx: ## Update .sqlx, the descriptions of the checked queries
+	$(WITH_SCHEMA) cargo sqlx prepare -- --locked --all-targets
 
-openapi: ## Write openapi/ringback.json anew
+openapi: ## Update openapi/ringback.json
 	cargo build --locked
 	@mkdir -p openapi
 	$(TARGET_DIR)/debug/ringback openapi >$(TARGET_DIR)/openapi.json
@@ -46,9 +57,9 @@ bench: ## Run the benchmarks, with a Postgres that syncs to disk; ARGS='name' ru
 	cargo bench --locked --bench callbacks --bench pauses --bench answer_rate --no-run
 	WITH_POSTGRES_DURABLE=1 $(WITH_POSTGRES) cargo bench --locked --bench callbacks --bench pauses --bench answer_rate -- $(ARGS)
 
-# With a Postgres of its own, which it kills: of with-postgres it needs the programs in PATH. CHAOS_BINARY runs another
-# ringback than the release build. The program runs without cargo, so that its exit status and Ctrl-C are its own.
-chaos: ## Run replicas amid failures and check every promise; CHAOS_SECONDS, CHAOS_KILLS, CHAOS_SEED; ARGS=--help
+# The chaos run starts and kills a Postgres of its own; with-postgres only puts the server programs in PATH. CHAOS_BINARY
+# replaces the release build. The program runs without cargo, so that it handles Ctrl-C and sets the exit status.
+chaos: ## Run replicas with injected failures and check every guarantee; CHAOS_SECONDS, CHAOS_KILLS, CHAOS_SEED; ARGS=--help
 	cargo bench --locked --bench chaos --no-run
 	@chaos=$$(cargo bench --locked --bench chaos --no-run --message-format=json 2>/dev/null | \
 		sed -n 's/.*"executable":"\([^"]*\/chaos-[^"]*\)".*/\1/p') && \

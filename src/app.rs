@@ -1,4 +1,4 @@
-//! The only wiring: from settings to a service that runs.
+//! Wiring: from the settings to a running service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,13 +6,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::audit::{self, AuditStore};
-use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiting, Worker};
+use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiters, Worker};
 use crate::campaigns::{
-    self, AnswerRateMonitor, AnswerRateStore, CampaignStore, Campaigns, Conductor, CxoneDialer, LiveStates,
+    self, AnswerRateMonitor, AnswerRateStore, CampaignStore, Campaigns, CampaignWorker, CxoneGateway, LiveStates,
     SettingsRoutes, SettingsStore,
 };
 use crate::clock::Clock;
@@ -25,19 +26,19 @@ use crate::keys::{KeyStore, authenticate};
 use crate::telemetry;
 use crate::webhooks::{self, DeliveryQueue, DeliveryWorker, WebhookStore, Webhooks};
 
-/// After SIGTERM, a request that runs is answered within this, or cut.
-const LAST_REQUESTS: Duration = Duration::from_secs(6);
-/// After the drain, a task that waits for Postgres ends within this, or is left.
-const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How often measurements are folded into their histograms.
-const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// The time that running requests get after SIGTERM. Then their connections are closed.
+const REQUEST_DRAIN: Duration = Duration::from_secs(6);
+/// The time that each background task gets to end, after the workers have been drained.
+const TASK_DRAIN: Duration = Duration::from_secs(5);
+/// How often histograms fold new measurements into their buckets.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// When old answers for idempotency keys are deleted.
 const PURGE: Periodic = Periodic { every: Duration::from_secs(600), after_failure: Duration::from_secs(15) };
 
-/// Makes the webhook endpoint of the configuration, and no other, the one that is told of changes.
+/// Creates or updates the webhook endpoint of the configuration, and removes an earlier one.
 ///
 /// # Errors
-/// Where Postgres refuses.
+/// If Postgres fails.
 pub async fn configure(db: &Db, settings: &ServiceSettings, clock: &Clock) -> Result<(), sqlx::Error> {
     let url = settings.webhooks.configured.as_ref().map(|(url, _)| url.as_str());
     WebhookStore::new(db.clone()).configure(url, clock).await
@@ -46,105 +47,188 @@ pub async fn configure(db: &Db, settings: &ServiceSettings, clock: &Clock) -> Re
 /// A service that is ready to run.
 pub struct App {
     router: Router,
-    worker: Arc<Worker>,
-    conductor: Arc<Conductor>,
-    rates: Arc<AnswerRateMonitor>,
-    risk_marker: RiskMarker,
-    deliveries: Arc<DeliveryWorker>,
-    idempotency: Idempotency,
-    campaign_store: CampaignStore,
+    services: Services,
     time: SharedTime,
     stop: CancellationToken,
 }
 
-/// Puts the service together. Nothing runs yet.
+/// Connects all parts of the service. Nothing runs yet.
 ///
 /// # Errors
-/// Where the machine's TLS cannot be set up.
-pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: CancellationToken) -> anyhow::Result<App> {
-    let clock = time.clock();
-    // What is measured from here on has somewhere to go.
+/// If an HTTP client cannot be created.
+pub fn build(settings: &ServiceSettings, db: &Db, time: SharedTime, stop: CancellationToken) -> anyhow::Result<App> {
+    // First, so that no measurement is lost.
     telemetry::metrics();
-    let cxone = Arc::new(Cxone::new(settings.cxone.clone(), db.pool().clone(), clock.clone())?);
-    let store = Arc::new(CallbackStore::new(db.clone()));
-    let campaigns = SettingsStore::new(db.clone());
-    let waiting = Waiting::default();
-    let worker = Arc::new(Worker::new(CallbackQueue::new(Attempts {
-        repository: CallbackStore::clone(&store),
-        gateway: Arc::clone(&cxone),
-        clock: clock.clone(),
-        waiting: waiting.clone(),
-        settings: settings.attempts.clone(),
-    })));
-    let campaign_store = CampaignStore::new(db.clone());
-    let conductor = Arc::new(Conductor::new(
-        campaign_store.clone(),
-        CxoneDialer::new(Arc::clone(&cxone), settings.campaign_check),
-        Arc::<CallbackStore>::clone(&store),
-        clock.clone(),
-    ));
-    let risk_marker = RiskMarker::new(Arc::clone(&store), campaign_store.clone(), clock.clone());
-    let rate_store = AnswerRateStore::new(db.clone());
-    let rates = Arc::new(AnswerRateMonitor::new(rate_store.clone(), Arc::clone(&conductor), clock.clone()));
-    let webhook_store = WebhookStore::new(db.clone());
-    let deliveries = DeliveryQueue::new(webhook_store.clone(), settings.webhooks.clone(), clock.clone())?;
-    let deliveries = Arc::new(DeliveryWorker::new(deliveries));
-    let webhook_routes = Webhooks {
-        store: webhook_store,
-        reach: settings.webhooks.reach,
-        seal: settings.webhooks.seal.clone(),
-        clock: clock.clone(),
-    };
-    let campaign_routes = Campaigns {
-        settings: campaigns.clone(),
-        store: campaign_store.clone(),
-        conductor: Arc::clone(&conductor),
-        live_states: LiveStates::new(Arc::clone(&cxone), clock.clone()),
-        answer_rates: rate_store.clone(),
-        clock: clock.clone(),
-    };
-    let setting_routes = SettingsRoutes {
-        settings: campaigns.clone(),
-        conductor: Arc::clone(&conductor),
-        clock: clock.clone(),
-        region: settings.region,
-    };
-    let callbacks = Callbacks {
-        store,
-        campaigns,
-        worker: Arc::clone(&worker),
-        waiting,
-        clock: clock.clone(),
-        region: settings.region,
-        default_wait: settings.default_wait,
-        draining: stop.clone(),
-    };
-    let idempotency = Idempotency::new(db.clone(), clock.clone());
-    let watched = Arc::clone(&rates);
-    let operations = Operations {
-        pool: db.clone(),
-        metrics: Arc::new(move || telemetry::metrics().render() + &watched.metrics()),
-        draining: stop.clone(),
-        cxone: Arc::new(move || cxone.condition().to_string()),
-    };
-    let v1 = OpenApiRouter::new()
-        .merge(callbacks::routes().with_state(callbacks))
-        .merge(campaigns::routes().with_state(campaign_routes))
-        .merge(campaigns::settings_routes().with_state(setting_routes))
-        .merge(campaigns::event_routes().with_state(Arc::clone(&rates)))
-        .merge(webhooks::routes().with_state(webhook_routes))
-        .merge(audit::routes().with_state(AuditStore::new(db.clone())))
-        .layer(from_fn_with_state(idempotency.clone(), http::idempotent))
-        .layer(from_fn_with_state((KeyStore::new(db.clone()), clock.clone()), authenticate));
-    let (router, _) = v1.merge(Operations::routes().with_state(operations)).split_for_parts();
-    let router = http::wrap(router.merge(http::docs(openapi_text()?)), clock);
-    Ok(App { router, worker, conductor, rates, risk_marker, deliveries, idempotency, campaign_store, time, stop })
+    let services = Services::new(settings, db, &time.clock())?;
+    let router = services.router(settings, db, &time.clock(), &stop)?;
+    Ok(App { router, services, time, stop })
 }
 
-/// The OpenAPI document as it is committed, printed and served.
+/// The stores, the CXone client and the workers, which the routes and the background tasks share.
+struct Services {
+    cxone: Arc<Cxone>,
+    callback_store: Arc<CallbackStore>,
+    campaign_store: CampaignStore,
+    settings_store: SettingsStore,
+    rate_store: AnswerRateStore,
+    webhook_store: WebhookStore,
+    waiters: Waiters,
+    callback_worker: Arc<Worker>,
+    campaign_worker: Arc<CampaignWorker>,
+    delivery_worker: Arc<DeliveryWorker>,
+    rate_monitor: Arc<AnswerRateMonitor>,
+    idempotency: Idempotency,
+}
+
+impl Services {
+    fn new(settings: &ServiceSettings, db: &Db, clock: &Clock) -> anyhow::Result<Self> {
+        let cxone = Arc::new(Cxone::new(settings.cxone.clone(), db.pool().clone(), clock.clone())?);
+        let callback_store = Arc::new(CallbackStore::new(db.clone()));
+        let campaign_store = CampaignStore::new(db.clone());
+        let rate_store = AnswerRateStore::new(db.clone());
+        let webhook_store = WebhookStore::new(db.clone());
+        let waiters = Waiters::default();
+        let callback_worker = Arc::new(Worker::new(CallbackQueue::new(Attempts {
+            repository: CallbackStore::clone(&callback_store),
+            gateway: Arc::clone(&cxone),
+            clock: clock.clone(),
+            waiters: waiters.clone(),
+            settings: settings.attempts.clone(),
+        })));
+        let campaign_worker = Arc::new(CampaignWorker::new(
+            campaign_store.clone(),
+            CxoneGateway::new(Arc::clone(&cxone), settings.campaign_check),
+            Arc::<CallbackStore>::clone(&callback_store),
+            clock.clone(),
+        ));
+        let deliveries = DeliveryQueue::new(webhook_store.clone(), settings.webhooks.clone(), clock.clone())?;
+        let rate_monitor = AnswerRateMonitor::new(rate_store.clone(), Arc::clone(&campaign_worker), clock.clone());
+        Ok(Self {
+            cxone,
+            callback_store,
+            campaign_store,
+            settings_store: SettingsStore::new(db.clone()),
+            rate_store,
+            webhook_store,
+            waiters,
+            callback_worker,
+            campaign_worker,
+            delivery_worker: Arc::new(DeliveryWorker::new(deliveries)),
+            rate_monitor: Arc::new(rate_monitor),
+            idempotency: Idempotency::new(db.clone(), clock.clone()),
+        })
+    }
+
+    /// All routes, with the layers that authenticate and replay.
+    fn router(
+        &self,
+        settings: &ServiceSettings,
+        db: &Db,
+        clock: &Clock,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Router> {
+        let v1 = OpenApiRouter::new()
+            .merge(callbacks::routes().with_state(self.callbacks(settings, clock, stop)))
+            .merge(campaigns::routes().with_state(self.campaigns(clock)))
+            .merge(campaigns::settings_routes().with_state(self.campaign_settings(settings, clock)))
+            .merge(campaigns::event_routes().with_state(Arc::clone(&self.rate_monitor)))
+            .merge(webhooks::routes().with_state(self.webhooks(settings, clock)))
+            .merge(audit::routes().with_state(AuditStore::new(db.clone())))
+            .layer(from_fn_with_state(self.idempotency.clone(), http::idempotent))
+            .layer(from_fn_with_state((KeyStore::new(db.clone()), clock.clone()), authenticate));
+        let (router, _) = v1.merge(Operations::routes().with_state(self.operations(db, stop))).split_for_parts();
+        Ok(http::wrap(router.merge(http::docs(openapi_text()?)), clock.clone()))
+    }
+
+    fn callbacks(&self, settings: &ServiceSettings, clock: &Clock, stop: &CancellationToken) -> Callbacks {
+        Callbacks {
+            store: Arc::clone(&self.callback_store),
+            campaigns: self.settings_store.clone(),
+            worker: Arc::clone(&self.callback_worker),
+            waiters: self.waiters.clone(),
+            clock: clock.clone(),
+            region: settings.region,
+            default_wait: settings.default_wait,
+            draining: stop.clone(),
+        }
+    }
+
+    fn campaigns(&self, clock: &Clock) -> Campaigns {
+        Campaigns {
+            settings: self.settings_store.clone(),
+            store: self.campaign_store.clone(),
+            worker: Arc::clone(&self.campaign_worker),
+            live_states: LiveStates::new(Arc::clone(&self.cxone), clock.clone()),
+            answer_rates: self.rate_store.clone(),
+            clock: clock.clone(),
+        }
+    }
+
+    fn campaign_settings(&self, settings: &ServiceSettings, clock: &Clock) -> SettingsRoutes {
+        SettingsRoutes {
+            settings: self.settings_store.clone(),
+            worker: Arc::clone(&self.campaign_worker),
+            clock: clock.clone(),
+            region: settings.region,
+        }
+    }
+
+    fn webhooks(&self, settings: &ServiceSettings, clock: &Clock) -> Webhooks {
+        Webhooks {
+            store: self.webhook_store.clone(),
+            reach: settings.webhooks.reach,
+            seal: settings.webhooks.seal.clone(),
+            clock: clock.clone(),
+        }
+    }
+
+    fn operations(&self, db: &Db, stop: &CancellationToken) -> Operations {
+        let (cxone, rates) = (Arc::clone(&self.cxone), Arc::clone(&self.rate_monitor));
+        Operations {
+            pool: db.clone(),
+            metrics: Arc::new(move || telemetry::render_metrics() + &rates.metrics()),
+            draining: stop.clone(),
+            cxone: Arc::new(move || cxone.condition().to_string()),
+        }
+    }
+
+    /// Starts all background tasks. They end after `stop`; the one that shares dialer events, after `last_request`.
+    fn start(
+        &self,
+        time: SharedTime,
+        stop: &CancellationToken,
+        last_request: &CancellationToken,
+    ) -> Vec<JoinHandle<()>> {
+        let clock = time.clock();
+        let risk_marker = RiskMarker::new(Arc::clone(&self.callback_store), self.campaign_store.clone(), clock);
+        let (deliveries, purge_stop) = (Arc::clone(&self.delivery_worker), stop.clone());
+        let time_stop = stop.clone();
+        vec![
+            tokio::spawn(Arc::clone(&self.callback_worker).run(stop.clone())),
+            tokio::spawn(Arc::clone(&self.campaign_worker).run(stop.clone())),
+            tokio::spawn(Arc::clone(&self.delivery_worker).run(stop.clone())),
+            tokio::spawn(Arc::clone(&self.rate_monitor).run(last_request.clone())),
+            tokio::spawn(risk_marker.run(stop.clone())),
+            tokio::spawn(async move { deliveries.queue().purge(&purge_stop).await }),
+            tokio::spawn(purge(self.idempotency.clone(), self.campaign_store.clone(), stop.clone())),
+            tokio::spawn(fold_metrics(stop.clone())),
+            tokio::spawn(async move {
+                // Ends only by the token.
+                let _ = time_stop.run_until_cancelled(time.keep()).await;
+            }),
+        ]
+    }
+
+    /// Finishes or releases the work that was claimed.
+    async fn drain(&self) {
+        tokio::join!(self.callback_worker.drain(), self.campaign_worker.drain(), self.delivery_worker.drain());
+    }
+}
+
+/// The OpenAPI document as text, the same for `openapi/ringback.json`, `ringback openapi` and `GET /openapi.json`.
 ///
 /// # Errors
-/// Where it cannot be written as JSON.
+/// If it cannot be written as JSON.
 pub fn openapi_text() -> Result<String, serde_json::Error> {
     Ok(openapi().to_pretty_json()? + "\n")
 }
@@ -163,61 +247,57 @@ fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 impl App {
-    /// Serves on the listener until the stop token is cancelled; then takes nothing new, answers what it has, finishes
-    /// or releases what it holds, and returns.
+    /// Serves on the listener until the stop token is cancelled. Then it accepts no new request, answers those that
+    /// run, finishes or releases claimed work, and returns.
     ///
     /// # Errors
-    /// Where the listener fails.
+    /// If the listener fails.
     pub async fn run(self, listener: TcpListener) -> std::io::Result<()> {
-        let worker = tokio::spawn(Arc::clone(&self.worker).run(self.stop.clone()));
-        let conductor = tokio::spawn(Arc::clone(&self.conductor).run(self.stop.clone()));
-        let deliveries = tokio::spawn(Arc::clone(&self.deliveries).run(self.stop.clone()));
-        let (queue, stop) = (Arc::clone(&self.deliveries), self.stop.clone());
-        let event_purge = tokio::spawn(async move { queue.queue().purge(&stop).await });
+        let Self { router, services, time, stop } = self;
         let last_request = CancellationToken::new();
-        let rates = tokio::spawn(self.rates.run(last_request.clone()));
-        let marking = tokio::spawn(self.risk_marker.run(self.stop.clone()));
-        let purge = tokio::spawn(purge(self.idempotency, self.campaign_store, self.stop.clone()));
-        let upkeep = tokio::spawn(keep_metrics_small(self.stop.clone()));
-        let (time, stop) = (self.time, self.stop.clone());
-        let timing = tokio::spawn(async move {
-            // It never ends by itself.
-            let _ = stop.run_until_cancelled(time.keep()).await;
-        });
-        let stop = self.stop.clone();
-        let serving = axum::serve(listener, self.router)
-            .with_graceful_shutdown(async move { stop.cancelled().await })
-            .into_future();
-        let stop = self.stop.clone();
-        let cut_off = async move {
-            stop.cancelled().await;
-            tokio::time::sleep(LAST_REQUESTS).await;
-        };
-        let served = tokio::select! {
-            served = serving => served,
-            () = cut_off => {
-                tracing::warn!("cutting off requests that were not answered in time");
-                Ok(())
-            }
-        };
-        self.stop.cancel();
-        // Only now: a request that was still running may have started on a callback.
-        tokio::join!(self.worker.drain(), self.conductor.drain(), self.deliveries.drain());
+        let tasks = services.start(time, &stop, &last_request);
+        let served = serve(listener, router, &stop).await;
+        stop.cancel();
+        // After the last request, which may have started work on a callback.
+        services.drain().await;
         last_request.cancel();
-        for task in [worker, conductor, rates, marking, deliveries, event_purge, purge, upkeep, timing] {
-            match tokio::time::timeout(LAST_WORDS, task).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => tracing::error!("a task of the service panicked"),
-                Err(_) => tracing::warn!("a task of the service does not end and is left"),
-            }
-        }
+        end(tasks).await;
         served
     }
 }
 
-/// Without it, what histograms have seen is kept until someone asks for the metrics.
-async fn keep_metrics_small(stop: CancellationToken) {
-    let mut timer = tokio::time::interval(UPKEEP_EVERY);
+/// Serves until `stop`, and at most [`REQUEST_DRAIN`] longer.
+async fn serve(listener: TcpListener, router: Router, stop: &CancellationToken) -> std::io::Result<()> {
+    let stopped = stop.clone();
+    let serving =
+        axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await }).into_future();
+    let cut_off = async {
+        stop.cancelled().await;
+        tokio::time::sleep(REQUEST_DRAIN).await;
+    };
+    tokio::select! {
+        served = serving => served,
+        () = cut_off => {
+            tracing::warn!("closing the connections of requests that were not answered in time");
+            Ok(())
+        }
+    }
+}
+
+/// Waits for the background tasks. A task that does not end is abandoned.
+async fn end(tasks: Vec<JoinHandle<()>>) {
+    for task in tasks {
+        match tokio::time::timeout(TASK_DRAIN, task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => tracing::error!("a background task panicked"),
+            Err(_) => tracing::warn!("a background task did not end in time"),
+        }
+    }
+}
+
+/// Without it, histograms keep every measurement in memory until the metrics are read.
+async fn fold_metrics(stop: CancellationToken) {
+    let mut timer = tokio::time::interval(METRICS_UPKEEP);
     while stop.run_until_cancelled(timer.tick()).await.is_some() {
         telemetry::metrics().run_upkeep();
     }
@@ -240,8 +320,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_committed_openapi_document_is_in_step() {
+    fn the_committed_openapi_document_is_up_to_date() {
         let committed = include_str!("../openapi/ringback.json");
-        assert!(openapi_text().unwrap() == committed, "openapi/ringback.json is stale: run `make openapi`");
+        assert!(openapi_text().unwrap() == committed, "openapi/ringback.json is out of date: run `make openapi`");
     }
 }

@@ -1,4 +1,4 @@
-//! Every setting, read once: a flag or an environment variable, parsed into what the service works with.
+//! All settings. Each is a flag or an environment variable, and is parsed once.
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -18,7 +18,7 @@ use crate::telemetry::LogFormat;
 use crate::types::{PhoneNumber, Region, Zone};
 use crate::webhooks::{Reach, Seal, SigningSecret, WebhookSettings};
 
-/// A setting that is missing or makes no sense: one line that names it.
+/// A missing or invalid setting, as one line that names it.
 #[derive(Debug, thiserror::Error)]
 #[error("{name} {fault}")]
 pub struct BadSetting {
@@ -35,7 +35,7 @@ impl BadSetting {
         Self::new(name, "is required and not set")
     }
 
-    /// From what the command line's parser found; the value itself is not repeated, for it may be a secret.
+    /// From an error of the command line parser. Does not contain the value, which may be a secret.
     pub fn from_clap(error: &clap::Error) -> Option<Self> {
         let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
         let flag = argument.split([' ', '=']).next().unwrap_or(argument).trim_start_matches('-');
@@ -45,7 +45,7 @@ impl BadSetting {
                 Some(Self::new(&name, format!("must be one of {}", known.join(", "))))
             }
             (ErrorKind::ValueValidation, _) => {
-                let cause = std::error::Error::source(error).map_or("makes no sense".to_owned(), ToString::to_string);
+                let cause = std::error::Error::source(error).map_or("is invalid".to_owned(), ToString::to_string);
                 Some(Self::new(&name, cause))
             }
             _ => None,
@@ -53,22 +53,22 @@ impl BadSetting {
     }
 }
 
-/// Where Postgres is.
+/// The settings for Postgres.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DatabaseArgs {
     /// Postgres, as `postgres://user:password@host/database`
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
     database_url: Option<SecretString>,
-    /// A file that holds DATABASE_URL
+    /// A file that contains DATABASE_URL
     #[arg(long, env, value_name = "FILE")]
     database_url_file: Option<PathBuf>,
 }
 
 impl DatabaseArgs {
-    /// Parsed.
+    /// The connection options.
     ///
     /// # Errors
-    /// Where it is missing or no Postgres URL.
+    /// If the URL is missing or is not a Postgres URL.
     pub fn options(&self) -> Result<PgConnectOptions, BadSetting> {
         let url = secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_deref())?
             .ok_or_else(|| BadSetting::missing("DATABASE_URL"))?;
@@ -78,7 +78,7 @@ impl DatabaseArgs {
     }
 }
 
-/// How the service is set up.
+/// The settings of the service, as given.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServiceArgs {
     #[command(flatten)]
@@ -92,104 +92,104 @@ pub struct ServiceArgs {
     /// The OAuth client's secret
     #[arg(long, env, hide_env_values = true, value_name = "SECRET")]
     cxone_client_secret: Option<SecretString>,
-    /// A file that holds CXONE_CLIENT_SECRET
+    /// A file that contains CXONE_CLIENT_SECRET
     #[arg(long, env, value_name = "FILE")]
     cxone_client_secret_file: Option<PathBuf>,
-    /// Where CXone is: scheme and host. Plain http only for loopback addresses, or under CXONE_ALLOW_HTTP
+    /// URL of CXone: scheme and host. Plain http only for loopback addresses, or with CXONE_ALLOW_HTTP
     #[arg(long, env, value_name = "URL")]
     cxone_base_url: Option<String>,
-    /// Where CXone is, in place of CXONE_BASE_URL: a region (`us`), or a host where it has a dot
+    /// Region of CXone (`us`), or its host (a name with a dot), in place of CXONE_BASE_URL
     #[arg(long, env, value_name = "REGION")]
     cxone_region: Option<String>,
-    /// Let CXONE_BASE_URL be plain http on any host
+    /// Allow plain http in CXONE_BASE_URL for any host
     #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1,
         default_missing_value = "true", value_name = "BOOL")]
     cxone_allow_http: bool,
-    /// How the OAuth client's id and secret are sent
+    /// How to send the OAuth client's id and secret
     #[arg(long, env, value_enum, default_value = "basic")]
     cxone_auth: AuthStyle,
     /// The OAuth client's quota, shared by all replicas of one database
     #[arg(long, env, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     cxone_requests_per_minute: u32,
-    /// For one request to CXone, in milliseconds
+    /// Time limit of one request to CXone, in milliseconds
     #[arg(long, env, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=60_000),
         value_name = "MS")]
     cxone_timeout_ms: u64,
-    /// The verified sender of texts, E.164
+    /// Verified sender of SMS, E.164
     #[arg(long, env, default_value = "+18005551234", value_name = "NUMBER")]
     sms_from: String,
-    /// A webhook endpoint, beside those made by API
+    /// Webhook endpoint in addition to those created by API
     #[arg(long, env, value_name = "URL")]
     wfo_webhook_url: Option<String>,
-    /// The secret that signs what is sent to WFO_WEBHOOK_URL, `whsec_…`
+    /// Secret that signs requests to WFO_WEBHOOK_URL, `whsec_…`
     #[arg(long, env, hide_env_values = true, value_name = "SECRET")]
     wfo_webhook_secret: Option<SecretString>,
-    /// A file that holds WFO_WEBHOOK_SECRET
+    /// A file that contains WFO_WEBHOOK_SECRET
     #[arg(long, env, value_name = "FILE")]
     wfo_webhook_secret_file: Option<PathBuf>,
-    /// Let webhook receivers be on loopback addresses, and take plain http there
+    /// Allow webhook receivers on loopback addresses, with plain http
     #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1,
         default_missing_value = "true", value_name = "BOOL")]
     webhooks_allow_loopback: bool,
-    /// 32 bytes in base64 that seal webhook secrets at rest
+    /// Key that encrypts webhook secrets at rest: 32 bytes in base64
     #[arg(long, env, hide_env_values = true, value_name = "BASE64")]
     encryption_key: Option<SecretString>,
-    /// A file that holds ENCRYPTION_KEY
+    /// A file that contains ENCRYPTION_KEY
     #[arg(long, env, value_name = "FILE")]
     encryption_key_file: Option<PathBuf>,
-    /// How long a POST of a callback waits for the outcome where its caller does not say, in milliseconds
+    /// How long a POST of a callback waits for the outcome by default, in milliseconds
     #[arg(long, env, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(..=30_000),
         value_name = "MS")]
     callback_wait_ms: u64,
-    /// How often a campaign that is held is looked at in CXone, in milliseconds: somebody may have started it there.
-    /// Each look is a request of the quota
+    /// How often a held campaign is checked in CXone, where it may have been started, in milliseconds. Each check is one
+    /// request of the quota
     #[arg(long, env, default_value_t = 45_000, value_parser = clap::value_parser!(u64).range(100..=3_600_000),
         value_name = "MS")]
     campaign_check_ms: u64,
-    /// What to do with a callback for which CXone has no forecast
+    /// What to do with a callback if CXone has no forecast
     #[arg(long, env, value_enum, default_value = "reject")]
     callback_without_forecast: WithoutForecast,
-    /// The country in which national phone numbers are read, ISO 3166
+    /// Country of phone numbers in national format, ISO 3166
     #[arg(long, env, default_value = "US", value_name = "COUNTRY")]
     default_region: String,
-    /// The time zone in texts where the caller gave none, IANA
+    /// Time zone in SMS if the callback has none, IANA
     #[arg(long, env, default_value = "UTC", value_name = "ZONE")]
     default_timezone: String,
-    /// How far this machine's clock is taken to be ahead, in milliseconds; for tests
+    /// Shifts this machine's clock forward, in milliseconds; for tests
     #[arg(long, env, hide = true, default_value_t = 0, allow_negative_numbers = true,
         value_parser = clap::value_parser!(i64).range(-86_400_000..=86_400_000), value_name = "MS")]
     clock_offset_ms: i64,
-    /// How log lines look; filtered by RUST_LOG
+    /// Format of log lines; RUST_LOG filters them
     #[arg(long, env, value_enum, default_value = "json")]
     pub log_format: LogFormat,
 }
 
-/// The settings, parsed.
+/// The settings of the service, parsed.
 #[derive(Clone, Debug)]
 pub struct ServiceSettings {
     /// Address to serve on.
     pub listen_addr: SocketAddr,
-    /// Where CXone is, and as whom to speak to it.
+    /// The URL of CXone, and the OAuth client.
     pub cxone: cxone::Settings,
-    /// What the callbacks' worker needs to know.
+    /// Settings for attempts on callbacks.
     pub attempts: AttemptSettings,
-    /// Where national phone numbers are read.
+    /// Country of phone numbers in national format.
     pub region: Region,
-    /// How long a POST waits where its caller does not say.
+    /// How long a POST waits by default.
     pub default_wait: Duration,
-    /// How often a campaign that is held is looked at in CXone.
+    /// How often a held campaign is checked in CXone.
     pub campaign_check: Duration,
-    /// How far the machine's clock is taken to be ahead.
+    /// How far the machine's clock is shifted forward.
     pub clock_offset: SignedDuration,
-    /// How webhooks are sent.
+    /// Settings for webhooks.
     pub webhooks: WebhookSettings,
 }
 
 impl ServiceArgs {
-    /// Everything parsed.
+    /// Parses the settings.
     ///
     /// # Errors
-    /// The first setting that is missing or makes no sense.
+    /// The first setting that is missing or invalid.
     pub fn settings(&self) -> Result<ServiceSettings, BadSetting> {
         let timeout = Duration::from_millis(self.cxone_timeout_ms);
         let named = |name: &'static str| move |fault: crate::types::Fault| BadSetting::new(name, fault.detail);
@@ -252,12 +252,12 @@ impl ServiceArgs {
     }
 }
 
-/// An empty setting is none.
+/// An empty setting counts as not set.
 fn given(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// A secret from its variable, or from its file.
+/// A secret from its own setting, or from the file that `*_FILE` names.
 fn secret(name: &str, value: Option<&SecretString>, file: Option<&Path>) -> Result<Option<SecretString>, BadSetting> {
     if let Some(text) = given(value.map(|secret| secret.expose_secret())) {
         return Ok(Some(text.into()));
@@ -282,7 +282,7 @@ fn base_url(text: &str, allow_http: bool) -> Result<String, BadSetting> {
     match url.scheme() {
         "https" => {}
         "http" if is_loopback || allow_http => {}
-        "http" => return Err(bad("must be https; plain http is for loopback addresses, or set CXONE_ALLOW_HTTP=true")),
+        "http" => return Err(bad("must be https; for plain http on another host, set CXONE_ALLOW_HTTP=true")),
         _ => return Err(bad("must be an https URL")),
     }
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
@@ -291,7 +291,7 @@ fn base_url(text: &str, allow_http: bool) -> Result<String, BadSetting> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-/// A value with a dot in it is a host, one without is a region.
+/// A value with a dot is a host, one without is a region.
 fn region_url(region: &str) -> Result<String, BadSetting> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     if !region.bytes().all(plain) || region.len() > 200 {
@@ -314,7 +314,7 @@ mod tests {
         service: ServiceArgs,
     }
 
-    /// The settings from flags alone, on top of the ones that are required.
+    /// Settings from the required flags and these ones.
     fn settings(flags: &[&str]) -> Result<ServiceSettings, String> {
         let required = ["ringback", "--cxone-client-id=id", "--cxone-client-secret=secret"];
         let command = Command::try_parse_from(required.iter().chain(flags))
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn cxone_is_where_its_address_or_its_region_says() {
+    fn the_url_of_cxone_follows_from_base_url_or_region() {
         for (flag, address) in [
             ("--cxone-base-url=https://cxone.example/", "https://cxone.example"),
             ("--cxone-base-url=http://127.0.0.1:9090", "http://127.0.0.1:9090"),
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_elsewhere_needs_to_be_allowed() {
+    fn plain_http_to_another_host_must_be_allowed() {
         let flags = ["--cxone-base-url=http://simulator:9090", "--cxone-allow-http"];
         assert_eq!(settings(&flags).unwrap().cxone.base_url, "http://simulator:9090");
     }

@@ -1,11 +1,11 @@
-//! When to stop.
+//! The signal to shut down.
 
 use tokio_util::sync::CancellationToken;
 
 /// A token that is cancelled at SIGTERM or SIGINT.
 ///
 /// # Errors
-/// Where the operating system does not let the process listen for signals.
+/// If the process cannot register for signals.
 pub fn on_signal() -> std::io::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
 

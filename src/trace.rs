@@ -1,13 +1,13 @@
-//! The W3C trace context that a request brings and that Ringback carries on to CXone.
+//! The W3C trace context of a request, which Ringback sends on to CXone.
 
 use uuid::Uuid;
 
-/// A `traceparent` of version 00. Its text is all that is ever needed: it is stored with the work and sent along.
+/// A `traceparent` of version 00. Stored with the work and sent with its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Traceparent(String);
 
 impl Traceparent {
-    /// Reads a header's value; none where it is not of the form that <https://www.w3.org/TR/trace-context/> gives.
+    /// Parses a header's value. None if it does not have the form of <https://www.w3.org/TR/trace-context/>.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -21,12 +21,12 @@ impl Traceparent {
         well_formed.then(|| Self(text.to_owned()))
     }
 
-    /// The root of a trace of its own, for a request that brings none.
+    /// A new trace, for a request without one.
     pub fn root(id: Uuid) -> Self {
         Self(format!("00-{}-{}-01", id.simple(), span_of(id)))
     }
 
-    /// The same trace, one span further down.
+    /// A child span in the same trace.
     pub fn child(&self, id: Uuid) -> Self {
         Self(format!("00-{}-{}-{}", self.trace_id(), span_of(id), &self.0[53..55]))
     }
@@ -42,7 +42,7 @@ impl Traceparent {
     }
 }
 
-/// A UUID v7 keeps its chance in the lower half.
+/// The random bits of a UUID v7 are in its lower half.
 fn span_of(id: Uuid) -> String {
     format!("{:016x}", id.as_u64_pair().1)
 }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_traceparent_is_none() {
+    fn an_invalid_traceparent_is_none() {
         for text in [
             "",
             "00",

@@ -60,7 +60,7 @@ impl Answer {
 
 impl Client {
     pub fn new(replicas: Vec<String>, key: String, record: Record) -> anyhow::Result<Self> {
-        let http = Http::builder().timeout(TIMEOUT).connect_timeout(Duration::from_secs(2)).build()?;
+        let http = ringback::tls::client_builder().timeout(TIMEOUT).connect_timeout(Duration::from_secs(2)).build()?;
         Ok(Self { http, replicas, key, record })
     }
 

@@ -1,23 +1,26 @@
 //! Callbacks, from the request to the SMS that confirms it.
 //!
-//! `api` reads requests and answers them, `attempt` schedules a callback in CXone step by step, `worker` claims what is
-//! due, `retry` says what follows from CXone's failures, `model` holds the states, `store` keeps them, `confirmation`
-//! writes the SMS.
+//! `api` parses requests and sends responses, `intake` stores new callbacks and waits for their outcome, `worker` claims
+//! what is due, `attempt` schedules a callback in CXone step by step, `retry` decides what follows from a failure of CXone,
+//! `model` has the states and transitions, `store` the statements, and `confirmation` the text of the SMS.
 
 mod api;
 mod attempt;
 mod confirmation;
+mod intake;
 mod model;
 mod outcome;
 mod retry;
 mod risk_marker;
 mod store;
 mod worker;
+#[cfg(test)]
+mod worker_test;
 
-pub use api::{Callbacks, routes};
+pub use api::routes;
 pub use attempt::{AttemptSettings, Attempts, WithoutForecast};
-pub use model::{Callback, Confirmation, Failure, Status};
-pub use outcome::Waiting;
+pub use intake::Callbacks;
+pub use outcome::Waiters;
 pub use risk_marker::RiskMarker;
 pub use store::CallbackStore;
 pub use worker::{CallbackQueue, Worker};

@@ -1,52 +1,48 @@
-//! Callers who wait for the outcome of the callback that they have just posted.
+//! The requests that wait for the outcome of the callback they have just created.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::model::Callback;
 
-type News = HashMap<Uuid, watch::Sender<Option<Callback>>>;
+type Senders = HashMap<Uuid, watch::Sender<Option<Callback>>>;
 
-/// Who waits in this replica. A callback that another replica works on has no news here; its caller reads the row
-/// when the wait is over.
+/// The waiting requests of this replica. They are not notified of attempts in other replicas.
 #[derive(Clone, Default)]
-pub struct Waiting {
-    news: Arc<Mutex<News>>,
+pub struct Waiters {
+    senders: Arc<Mutex<Senders>>,
 }
 
-/// A place in the queue, given up when it is dropped.
+/// One waiting request. It is removed from the [`Waiters`] when it is dropped.
 pub struct Waiter {
     id: Uuid,
-    waiting: Waiting,
-    /// What the last attempt made of the callback.
-    pub news: watch::Receiver<Option<Callback>>,
+    waiters: Waiters,
+    /// The callback as the last attempt has left it.
+    pub latest: watch::Receiver<Option<Callback>>,
 }
 
-impl Waiting {
-    /// From here on, news of this callback are kept.
-    pub fn wait_for(&self, id: Uuid) -> Waiter {
-        let (sender, news) = watch::channel(None);
-        self.lock().insert(id, sender);
-        Waiter { id, waiting: self.clone(), news }
+impl Waiters {
+    /// Adds a waiting request, which is notified from now on.
+    pub fn add(&self, id: Uuid) -> Waiter {
+        let (sender, latest) = watch::channel(None);
+        self.senders.lock().insert(id, sender);
+        Waiter { id, waiters: self.clone(), latest }
     }
 
-    /// An attempt has ended.
-    pub fn tell(&self, callback: &Callback) {
-        if let Some(sender) = self.lock().get(&callback.id) {
+    /// Passes the callback to the request that waits for it, if there is one.
+    pub fn notify(&self, callback: &Callback) {
+        if let Some(sender) = self.senders.lock().get(&callback.id) {
             sender.send_replace(Some(callback.clone()));
         }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, News> {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.waiting.lock().remove(&self.id);
+        self.waiters.senders.lock().remove(&self.id);
     }
 }

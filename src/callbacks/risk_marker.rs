@@ -1,6 +1,6 @@
-//! Keeps the marks of callbacks in line with the holds of their campaigns: right after a hold is placed or lifted, and
-//! again and again while one is left, because callbacks may be scheduled meanwhile. Every replica does so; what another
-//! one has marked already stays as it is.
+//! Marks the callbacks whose dispatch time a hold of their campaign covers: right after the holds change, and again while a
+//! hold is left, because callbacks may be scheduled meanwhile. Every replica does so; marking a marked callback changes
+//! nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::audit::{Action, Entry, Outcome};
 use crate::campaigns::CampaignStore;
 use crate::clock::Clock;
 
-/// How often a replica looks for holds that another one has placed or lifted.
+/// How often a replica looks for holds that another replica has placed or lifted.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Marks callbacks whose time a hold covers.
+/// Marks callbacks at risk.
 pub struct RiskMarker {
     callbacks: Arc<CallbackStore>,
     campaigns: CampaignStore,
@@ -24,12 +24,12 @@ pub struct RiskMarker {
 }
 
 impl RiskMarker {
-    /// Over these stores.
+    /// Uses these stores.
     pub fn new(callbacks: Arc<CallbackStore>, campaigns: CampaignStore, clock: Clock) -> Self {
         Self { callbacks, campaigns, clock }
     }
 
-    /// Marks what is to be marked, until `stop`.
+    /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         stop.run_until_cancelled(self.mark_always()).await;
     }
@@ -39,7 +39,7 @@ impl RiskMarker {
             match self.mark_due().await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) => tracing::error!(error = %error, "callbacks are not compared with the holds of campaigns"),
+                Err(error) => tracing::error!(error = %error, "callbacks at risk could not be marked"),
             }
             let pause = self.clock.between(POLL / 2, POLL);
             // A timeout is as good as a call.
@@ -47,25 +47,25 @@ impl RiskMarker {
         }
     }
 
-    /// Compares the callbacks of campaigns that are due with their holds. False where none was due.
+    /// Compares the callbacks of due campaigns with their holds. Returns false if no campaign was due.
     async fn mark_due(&self) -> Result<bool, sqlx::Error> {
         let Some(claimed) = self.campaigns.claim_risk().await? else { return Ok(false) };
-        let held = self.campaigns.held(&claimed, self.clock.now()).await?;
+        let held = self.campaigns.held_periods(&claimed, self.clock.now()).await?;
         loop {
-            let found = self.callbacks.newly_at_risk(&held.times).await?;
+            let found = self.callbacks.newly_at_risk(&held.periods).await?;
             if found.is_empty() {
                 break;
             }
             self.mark(true, &found).await?;
         }
         loop {
-            let found = self.callbacks.no_longer_at_risk(&claimed.campaigns, &held.times).await?;
+            let found = self.callbacks.no_longer_at_risk(&claimed.campaigns, &held.periods).await?;
             if found.is_empty() {
                 break;
             }
             self.mark(false, &found).await?;
         }
-        self.campaigns.risk_settled(&claimed, &held).await?;
+        self.campaigns.complete_risk_claim(&claimed, &held).await?;
         Ok(true)
     }
 

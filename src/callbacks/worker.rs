@@ -40,6 +40,13 @@ pub struct CallbackQueue {
     attempts: Attempts<CallbackStore, Arc<Cxone>>,
 }
 
+impl AttemptLease {
+    /// The lease of the latest claim of a callback.
+    pub fn of(callback: &Callback) -> Self {
+        Self { callback_id: callback.id, attempt: callback.attempts }
+    }
+}
+
 impl CallbackQueue {
     /// A queue whose jobs run as these attempts.
     pub fn new(attempts: Attempts<CallbackStore, Arc<Cxone>>) -> Self {
@@ -108,7 +115,7 @@ impl Queue for CallbackQueue {
     }
 
     fn lease(&self, job: &AttemptJob) -> AttemptLease {
-        AttemptLease { callback_id: job.callback.id, attempt: job.callback.attempts }
+        AttemptLease::of(&job.callback)
     }
 
     fn span(&self, job: &AttemptJob) -> tracing::Span {
@@ -126,7 +133,7 @@ impl Queue for CallbackQueue {
     async fn work(&self, job: AttemptJob) -> Result<(), sqlx::Error> {
         let AttemptJob { mut callback, class } = job;
         match self.attempts.attempt(&mut callback, class).await {
-            Ok(()) => self.attempts.waiting.tell(&callback),
+            Ok(()) => self.attempts.waiters.notify(&callback),
             Err(AttemptError::ClaimLost) => {
                 tracing::info!("another replica claimed the callback, or it was cancelled");
             }
@@ -136,7 +143,7 @@ impl Queue for CallbackQueue {
     }
 
     async fn renew(&self, lease: &AttemptLease) -> Result<(), sqlx::Error> {
-        self.store().lease_until(lease.callback_id, lease.attempt, self.lease_end()).await
+        self.store().renew_lease(lease.callback_id, lease.attempt, self.lease_end()).await
     }
 
     async fn release(&self, lease: &AttemptLease) -> Result<(), sqlx::Error> {

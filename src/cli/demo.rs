@@ -85,8 +85,8 @@ impl Demo {
         // The demo's own lines say what happens; the logs only what goes wrong.
         telemetry::start_logging(LogFormat::Pretty, "error");
         let stop = shutdown::on_signal()?;
-        let db = db::connect(&options).await.context("Postgres cannot be reached")?;
-        db::migrate(&options).await.context("the schema could not be brought up to date")?;
+        let db = db::connect(&options).await.context("cannot connect to Postgres")?;
+        db::migrate(&options).await.context("cannot update the schema")?;
 
         let simulator = start_simulator(stop.clone()).await?;
         let (receiver, webhooks) = start_receiver(stop.clone()).await?;
@@ -94,7 +94,7 @@ impl Demo {
         let clock = time.clock();
         let settings = settings(simulator, receiver)?;
         app::configure(&db, &settings, &clock).await.context("the webhook could not be kept")?;
-        let service = app::build(&settings, db.clone(), time, stop.clone())?;
+        let service = app::build(&settings, &db, time, stop.clone())?;
         let listener = listen(self.listen_addr).await?;
         let address = listener.local_addr()?;
         let service = tokio::spawn(service.run(listener));
@@ -103,7 +103,7 @@ impl Demo {
         let key =
             keys::create(&store, &clock, Actor::system("demo"), "demo".into(), Scope::VARIANTS.to_vec(), None).await?;
         let (base_url, key) = (format!("http://{address}"), key.reveal().to_owned());
-        let mut ivr = Ivr { http: Client::new(), base_url, key, webhooks };
+        let mut ivr = Ivr { http: crate::tls::client(), base_url, key, webhooks };
 
         anstream::println!(
             "\n{BOLD}Ringback{BOLD:#}  callbacks scheduled and confirmed; a campaign paused and resumed on schedule\n"

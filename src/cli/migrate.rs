@@ -12,11 +12,11 @@ pub struct Migrate {
 }
 
 impl Migrate {
-    /// Brings the schema up to date and exits.
+    /// Updates the schema and exits.
     pub async fn run(self) -> anyhow::Result<()> {
         let database = self.database.options()?;
-        let db = db::connect(&database).await.context("Postgres cannot be reached")?;
-        db::migrate(&database).await.context("the schema could not be brought up to date")?;
+        let db = db::connect(&database).await.context("cannot connect to Postgres")?;
+        db::migrate(&database).await.context("cannot update the schema")?;
         db.close().await;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The command line: one file a command.
+//! The command line: one file per command.
 
 mod demo;
 mod keys;
@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::BadSetting;
 
-/// For a setting that is missing or makes no sense.
+/// Exit status for a missing or invalid setting.
 const BAD_SETTING: u8 = 2;
 
 /// Callbacks and campaign control between a contact centre's systems and NICE CXone
@@ -28,13 +28,13 @@ struct Cli {
 enum Command {
     /// Migrate the database, then serve until SIGTERM
     Serve(Box<serve::Serve>),
-    /// Show it all on one machine: simulator, service, a campaign, sample callbacks
+    /// Run everything on one machine: simulator, service, a campaign, sample callbacks
     Demo(demo::Demo),
-    /// Stand in for CXone
+    /// Run a simulator of CXone
     Simulator(simulator::Simulator),
-    /// Bring the database's schema up to date
+    /// Update the database's schema
     Migrate(migrate::Migrate),
-    /// Make, list and revoke API keys
+    /// Create, list and revoke API keys
     Keys(keys::Keys),
     /// Print the OpenAPI document
     Openapi,

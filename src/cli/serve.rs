@@ -15,18 +15,18 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Migrates, serves until SIGTERM, drains.
+    /// Migrates the database, serves until SIGTERM, and drains.
     pub async fn run(self) -> anyhow::Result<()> {
         let settings = self.service.settings()?;
         let database = self.service.database.options()?;
         telemetry::start_logging(self.service.log_format, telemetry::DEFAULT_FILTER);
         let stop = shutdown::on_signal()?;
-        let db = db::connect(&database).await.context("Postgres cannot be reached")?;
-        db::migrate(&database).await.context("the schema could not be brought up to date")?;
+        let db = db::connect(&database).await.context("cannot connect to Postgres")?;
+        db::migrate(&database).await.context("cannot update the schema")?;
         let machine = Clock::shifted(settings.clock_offset);
-        let time = SharedTime::follow(&db, machine).await.context("Postgres does not say what time it is")?;
-        app::configure(&db, &settings, &time.clock()).await.context("the configured webhook cannot be kept")?;
-        let app = app::build(&settings, db.clone(), time, stop)?;
+        let time = SharedTime::follow(&db, machine).await.context("cannot read the time from Postgres")?;
+        app::configure(&db, &settings, &time.clock()).await.context("cannot store the configured webhook")?;
+        let app = app::build(&settings, &db, time, stop)?;
         let listener = TcpListener::bind(settings.listen_addr)
             .await
             .with_context(|| format!("cannot listen on {} (LISTEN_ADDR)", settings.listen_addr))?;

@@ -1,73 +1,73 @@
-//! The circuit breaker of one endpoint: while it is down, calls fail at once and only a probe now and then goes out.
+//! The circuit breaker of one endpoint: while the endpoint is down, requests fail at once, and only a probe is sent from
+//! time to time. Written by hand: no maintained crate has one with an injected clock and single probes.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::endpoint::Endpoint;
+use crate::backoff::Backoff;
 
-/// So many failures in a row, with no answer between them, and the endpoint counts as down.
+/// The endpoint counts as down after this many failures in a row.
 const FAILURES_TO_OPEN: u32 = 5;
-/// The wait before the first probe; it doubles with each probe that fails.
-const FIRST_WAIT: Duration = Duration::from_secs(2);
-/// A piece of work that was started as a probe has called by then, or needs no call.
+/// The waits before each probe. The limit makes sure that a recovery is noticed.
+const PROBE_WAITS: Backoff = Backoff::doubling(Duration::from_secs(2), Duration::from_secs(30));
+/// Work that was started to be the probe has sent its request by then, or needs none.
 const PROBE_STARTS_WITHIN: Duration = Duration::from_secs(1);
-/// No wait for a probe is longer than this, so that recovery is noticed.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// What is known of an endpoint's health.
+/// The breaker of one endpoint.
 #[derive(Debug)]
 pub struct Breaker {
     endpoint: Endpoint,
     state: Mutex<State>,
-    /// After so long, a probe that never came back is given up. Longer than any call takes.
+    /// A probe without a result by then is ignored. Longer than any request takes.
     probe_within: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Calls go out.
+    /// Requests are sent.
     Closed { failures: u32 },
-    /// Calls fail until then. After that, work is started one piece at a time, to be the probe.
-    Open { until: Timestamp, wait: Duration, started_at: Option<Timestamp> },
-    /// One call is out, and decides.
-    Probing { until: Timestamp, wait: Duration },
+    /// Requests fail until then. After that, the work for one request at a time may start, to be the probe.
+    Open { until: Timestamp, failed_probes: u32, started_at: Option<Timestamp> },
+    /// One request is sent. Its result decides.
+    Probing { until: Timestamp, failed_probes: u32 },
 }
 
 impl Breaker {
-    /// Closed. A call is over after `probe_within` at the latest.
+    /// A closed breaker. A request takes no longer than `probe_within`.
     pub fn new(endpoint: Endpoint, probe_within: Duration) -> Self {
         let state = State::Closed { failures: 0 };
         report(endpoint, state);
         Self { endpoint, state: Mutex::new(state), probe_within }
     }
 
-    /// Lets a call out, or says for how long none is.
+    /// Admits a request, or returns how long none will be admitted.
     pub fn admit(&self, now: Timestamp) -> Result<(), Duration> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match *state {
             State::Closed { .. } => Ok(()),
-            State::Open { until, wait, .. } | State::Probing { until, wait } if until <= now => {
-                *state = State::Probing { until: now + self.probe_within, wait };
+            State::Open { until, failed_probes, .. } | State::Probing { until, failed_probes } if until <= now => {
+                *state = State::Probing { until: now + self.probe_within, failed_probes };
                 Ok(())
             }
             State::Open { until, .. } | State::Probing { until, .. } => Err(left(until, now)),
         }
     }
 
-    /// For how long no call would be let out; asks without letting one out.
+    /// How long no request will be admitted; none where one would be admitted now. Admits none itself.
     pub fn closed_for(&self, now: Timestamp) -> Option<Duration> {
-        match *self.lock() {
+        match *self.state.lock() {
             State::Open { until, .. } | State::Probing { until, .. } if until > now => Some(left(until, now)),
             State::Open { .. } | State::Probing { .. } | State::Closed { .. } => None,
         }
     }
 
-    /// Whether a piece of work may be started, or for how long not. While the endpoint counts as down, one is, whose call will
-    /// be the probe; where it makes none, the next one is after a moment.
+    /// Whether work may start, or how long to wait. While the endpoint counts as down, only the work whose request will be
+    /// the probe starts. Where it sends no request, other work may start a second later.
     pub fn may_start(&self, now: Timestamp) -> Result<(), Duration> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match &mut *state {
             State::Open { until, started_at, .. } if *until <= now => {
                 let again_at = started_at.map(|at| at + PROBE_STARTS_WITHIN);
@@ -82,42 +82,39 @@ impl Breaker {
         }
     }
 
-    /// It answered, whatever it said.
-    pub fn answered(&self) {
-        let mut state = self.lock();
+    /// The endpoint responded.
+    pub fn succeeded(&self) {
+        let mut state = self.state.lock();
         if !matches!(*state, State::Closed { .. }) {
-            tracing::info!(cxone.endpoint = self.endpoint.as_str(), "CXone is back");
+            tracing::info!(cxone.endpoint = self.endpoint.as_str(), "the endpoint of CXone responds again");
         }
         *state = State::Closed { failures: 0 };
         report(self.endpoint, *state);
     }
 
-    /// It was down, or never answered.
+    /// The endpoint is down, or did not respond.
     pub fn failed(&self, now: Timestamp) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         *state = match *state {
             State::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => State::Closed { failures: failures + 1 },
             State::Closed { .. } => {
                 let endpoint = self.endpoint.as_str();
                 tracing::error!(
                     cxone.endpoint = endpoint,
-                    "CXone is down; calls fail at once until a probe is answered"
+                    "the endpoint of CXone is down; requests fail until a probe succeeds"
                 );
-                State::Open { until: now + FIRST_WAIT, wait: FIRST_WAIT, started_at: None }
+                opened(now, 0)
             }
-            State::Probing { wait, .. } => {
-                let wait = (wait * 2).min(LONGEST_WAIT);
-                State::Open { until: now + wait, wait, started_at: None }
-            }
-            // A call from before it opened.
+            State::Probing { failed_probes, .. } => opened(now, failed_probes.saturating_add(1)),
+            // A request from before it opened.
             open @ State::Open { .. } => open,
         };
         report(self.endpoint, *state);
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn opened(now: Timestamp, failed_probes: u32) -> State {
+    State::Open { until: now + PROBE_WAITS.base(failed_probes.saturating_add(1)), failed_probes, started_at: None }
 }
 
 fn report(endpoint: Endpoint, state: State) {
@@ -150,47 +147,47 @@ mod tests {
         let breaker = Breaker::new(Endpoint::Contacts, Duration::from_secs(40));
         for _ in 0..10 {
             (1..FAILURES_TO_OPEN).for_each(|_| breaker.failed(at(0)));
-            breaker.answered();
+            breaker.succeeded();
         }
         assert_eq!(breaker.admit(at(0)), Ok(()));
         assert_eq!(broken().admit(at(1)), Err(Duration::from_secs(1)));
     }
 
     #[test]
-    fn one_probe_at_a_time_goes_out_and_decides() {
+    fn one_probe_at_a_time_is_sent_and_decides() {
         let breaker = broken();
         assert_eq!(breaker.admit(at(2)), Ok(()));
         assert_eq!(breaker.admit(at(2)), Err(Duration::from_secs(40)));
         breaker.failed(at(3));
         assert_eq!(breaker.admit(at(6)), Err(Duration::from_secs(1)));
         assert_eq!(breaker.admit(at(7)), Ok(()));
-        breaker.answered();
+        breaker.succeeded();
         assert_eq!(breaker.admit(at(7)), Ok(()));
         assert_eq!(breaker.closed_for(at(7)), None);
     }
 
     #[test]
-    fn one_piece_of_work_is_started_for_each_probe() {
+    fn work_is_started_for_one_probe_at_a_time() {
         let breaker = broken();
         assert_eq!(breaker.may_start(at(1)), Err(Duration::from_secs(1)));
         assert_eq!(breaker.may_start(at(2)), Ok(()));
         assert_eq!(breaker.may_start(at(2)), Err(Duration::from_secs(1)));
-        assert_eq!(breaker.may_start(at(3)), Ok(()), "the first one made no call");
+        assert_eq!(breaker.may_start(at(3)), Ok(()), "the first one sent no request");
         assert_eq!(breaker.admit(at(3)), Ok(()));
         assert_eq!(breaker.may_start(at(4)), Err(Duration::from_secs(39)));
-        breaker.answered();
+        breaker.succeeded();
         assert_eq!(breaker.may_start(at(4)), Ok(()));
     }
 
     #[test]
-    fn a_probe_that_never_comes_back_does_not_block_the_next() {
+    fn a_probe_without_a_result_does_not_block_the_next() {
         let breaker = broken();
         assert_eq!(breaker.admit(at(2)), Ok(()));
         assert_eq!(breaker.admit(at(42)), Ok(()));
     }
 
     proptest! {
-        /// While it is down, however often it is asked: at most one probe in each wait, and always one in the end.
+        /// While the endpoint is down, however often requests are made: at most one probe in each wait, and always another one.
         #[test]
         fn probes_are_few_and_never_end(pauses in prop::collection::vec(0i64..10, 1..500)) {
             let breaker = broken();

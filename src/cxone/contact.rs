@@ -1,56 +1,55 @@
-//! What CXone's answers say of one contact. A contact is there only where CXone says so of this one, by its id; what it
-//! says in words decides nothing.
+//! What CXone's answers show about a contact. A contact exists only where an answer names its id; texts in an answer decide
+//! nothing.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::error::CxoneError;
-use super::gate::Failed;
+use super::error::{CxoneError, Failed};
 use super::model::ContactAnswer;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ContactCreated {
+pub struct ContactCreated {
     contact_id: Uuid,
 }
 
 impl ContactCreated {
-    /// CXone must have made the contact that it was asked for.
-    pub fn confirm(self, asked_for: Uuid) -> Result<ContactAnswer, CxoneError> {
-        if self.contact_id == asked_for {
+    /// Checks that CXone created this contact.
+    pub fn confirm(self, contact_id: Uuid) -> Result<ContactAnswer, CxoneError> {
+        if self.contact_id == contact_id {
             return Ok(ContactAnswer::Created);
         }
-        Err(CxoneError::UnexpectedAnswer { reason: "the contact that was made has another contactId".into() })
+        Err(CxoneError::UnexpectedAnswer { reason: "the created contact has another contactId".into() })
     }
 }
 
-/// What became of a contact that CXone did not say it has made.
-pub(super) fn not_created(failed: Failed, asked_for: Uuid) -> Result<ContactAnswer, CxoneError> {
+/// The outcome where the answer is not a success.
+pub fn not_created(failed: Failed, contact_id: Uuid) -> Result<ContactAnswer, CxoneError> {
     let Failed { error, body } = failed;
     match error {
-        CxoneError::Conflict { reason } => match about(&body, asked_for) {
+        CxoneError::Conflict { reason } => match about(&body, contact_id) {
             Some(answer) => Ok(ContactAnswer::Exists { at: start_in(&answer) }),
             None => {
                 let reason = format!("status 409, which does not name this contact: {reason}");
                 Err(CxoneError::OutcomeUnknown { reason })
             }
         },
-        CxoneError::Rejected { status, reason } if about(&body, asked_for).is_some() => {
+        CxoneError::Rejected { status, reason } if about(&body, contact_id).is_some() => {
             Err(CxoneError::ContactRefused { status, reason })
         }
         error => Err(error),
     }
 }
 
-/// The answer, where it is JSON that names the contact.
+/// The answer, where it is JSON that contains the id of the contact.
 fn about(body: &[u8], contact: Uuid) -> Option<Value> {
     let id = contact.hyphenated().to_string();
     serde_json::from_slice(body).ok().filter(|answer| names(answer, &id))
 }
 
-/// Whether the id is a value somewhere in it, and not a part of some text.
+/// Whether one of the values is the id. A text that merely contains it does not count.
 fn names(json: &Value, id: &str) -> bool {
     match json {
         Value::String(text) => text.eq_ignore_ascii_case(id),
@@ -60,7 +59,7 @@ fn names(json: &Value, id: &str) -> bool {
     }
 }
 
-/// The time at which CXone will call, where the answer gives exactly one.
+/// When CXone will call, where the answer gives exactly one time.
 fn start_in(answer: &Value) -> Option<Timestamp> {
     let mut starts = Vec::new();
     collect_starts(answer, &mut starts);

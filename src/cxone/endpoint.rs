@@ -1,12 +1,28 @@
-//! The parts of CXone that fail by themselves, and what is asked of each.
+//! The endpoints of CXone, which fail independently, and the operations on them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumTable, IntoStaticStr, VariantArray};
 
-/// A part of CXone that may fail while the others work. Each has a breaker and back-offs of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A part of CXone that may fail while the others work. Each has its own breaker and back-offs.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumTable,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Endpoint {
     /// Access tokens.
     Token,
@@ -21,24 +37,16 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 5] = [Self::Token, Self::Campaigns, Self::Contacts, Self::Forecast, Self::Messages];
-
     /// Its name in metrics and on the readiness page.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Token => "token",
-            Self::Campaigns => "campaigns",
-            Self::Contacts => "contacts",
-            Self::Forecast => "forecast",
-            Self::Messages => "messages",
-        }
+        self.into()
     }
 }
 
-/// What is asked of CXone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
+/// An operation of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Operation {
     ReadCampaign,
     UpdateCampaign,
     Forecast,
@@ -47,14 +55,9 @@ pub(super) enum Operation {
 }
 
 impl Operation {
+    /// Its name in metrics and logs.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::ReadCampaign => "read_campaign",
-            Self::UpdateCampaign => "update_campaign",
-            Self::Forecast => "forecast",
-            Self::CreateContact => "create_contact",
-            Self::SendSms => "send_sms",
-        }
+        self.into()
     }
 
     pub fn endpoint(self) -> Endpoint {
@@ -66,7 +69,7 @@ impl Operation {
         }
     }
 
-    /// The scope that CXone wants for it.
+    /// The OAuth scope that it needs.
     pub fn scope(self) -> &'static str {
         match self {
             Self::ReadCampaign => "outbound:statistics:read",
@@ -78,19 +81,19 @@ impl Operation {
     }
 }
 
-/// How CXone is.
+/// Whether CXone works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// It answers.
+    /// Its endpoints respond, as far as is known.
     Ok,
     /// It refuses the OAuth client.
     Unauthorized,
-    /// These endpoints do not answer; the others do, as far as is known.
+    /// These endpoints do not respond. The others do, as far as is known.
     Down(Vec<Endpoint>),
 }
 
 impl fmt::Display for Condition {
-    /// As the readiness page says it.
+    /// The text on the readiness page.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ok => f.write_str("ok"),
@@ -99,7 +102,7 @@ impl fmt::Display for Condition {
             }
             Self::Down(endpoints) => {
                 let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint.as_str()).collect();
-                write!(f, "it does not answer: {}; what was accepted waits", names.join(", "))
+                write!(f, "it does not respond: {}; accepted requests are kept and sent later", names.join(", "))
             }
         }
     }

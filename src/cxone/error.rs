@@ -1,81 +1,80 @@
-//! What CXone's failures mean, whatever their form was.
+//! Why a request to CXone failed, and what that means.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use serde_json::Value;
 
+use super::reason::{reason_of, transport_reason};
 use crate::types::parse_retry_after;
 
-/// Where CXone says 429 without saying for how long.
+/// The wait after a 429 without `Retry-After`.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(2);
-/// After a 429 nobody comes back sooner than this, whatever it says.
+/// The shortest wait after a 429, whatever `Retry-After` says.
 const SHORTEST_RETRY_AFTER: Duration = Duration::from_secs(1);
-/// A `Retry-After` beyond this is taken for a mistake.
+/// A longer `Retry-After` is taken for a mistake.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
-/// How much of CXone's own words is kept.
-const MAX_REASON: usize = 500;
 
-/// Why a call to CXone did not do what it was for.
+/// Why a request to CXone failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CxoneError {
-    /// Over the quota. Nothing was done.
-    #[error("CXone takes no more requests for {} s", retry_after.as_secs())]
+    /// CXone answered 429. The request had no effect.
+    #[error("CXone accepts no more requests for {} s", retry_after.as_secs())]
     RateLimited {
-        /// When to come back.
+        /// How long to wait.
         retry_after: Duration,
     },
-    /// Ringback itself has spent what it may. Nothing was sent.
+    /// The budget of this class is spent. Nothing was sent.
     #[error("the CXone budget is spent for {} s", retry_after.as_secs())]
     OverBudget {
-        /// When there is room again.
+        /// How long to wait.
         retry_after: Duration,
     },
-    /// The credentials, or two tokens in a row, were refused. Nothing was done.
+    /// The credentials, or two tokens in a row, were refused. The request had no effect.
     #[error("CXone refused the OAuth client: {reason}")]
     Unauthorized {
-        /// CXone's words.
+        /// CXone's explanation.
         reason: String,
     },
-    /// A scope or a role is missing. Nothing was done.
+    /// A scope or a role is missing. The request had no effect.
     #[error("the OAuth client lacks the scope {scope} in CXone: {reason}")]
     Forbidden {
-        /// The scope that this call needs.
+        /// The scope that the request needs.
         scope: &'static str,
-        /// CXone's words.
+        /// CXone's explanation.
         reason: String,
     },
-    /// CXone knows no such campaign. Nothing was done.
-    #[error("CXone knows no such campaign: {reason}")]
+    /// CXone has no such campaign. The request had no effect.
+    #[error("CXone has no such campaign: {reason}")]
     NotFound {
-        /// CXone's words.
+        /// CXone's explanation.
         reason: String,
     },
-    /// What was to be changed was changed by someone else meanwhile.
+    /// Someone else changed the resource since it was read.
     #[error("CXone reports a conflict: {reason}")]
     Conflict {
-        /// CXone's words.
+        /// CXone's explanation.
         reason: String,
     },
-    /// CXone refused what it was sent, and will refuse it again. Nothing was done by this request.
+    /// CXone refused the request, and will refuse it again. It had no effect.
     #[error("CXone refused with status {status}: {reason}")]
     Rejected {
         /// 400 or 422.
         status: u16,
-        /// CXone's words.
+        /// CXone's explanation.
         reason: String,
     },
-    /// CXone refused this very contact, by its id: there is none.
+    /// CXone refused this contact, and named its id: it does not exist.
     #[error("CXone refused the contact with status {status}: {reason}")]
     ContactRefused {
         /// 400 or 422.
         status: u16,
-        /// CXone's words.
+        /// CXone's explanation.
         reason: String,
     },
-    /// The time by which the request was of use had passed before it could be sent. Nothing was done.
+    /// The request could not be sent in time. Nothing was sent.
     #[error("it was too late to send the request to CXone")]
     NotSentInTime,
     /// Just before the request was to be sent, its asker did not want it any more. Nothing was done.
@@ -97,22 +96,41 @@ pub enum CxoneError {
         /// CXone's words, or what kept it from being reached.
         reason: String,
     },
-    /// The request went out, and was not answered or with what does not say what became of it: it may have been done.
+    /// There was no answer, or one that does not show the outcome: the request may have had its effect.
     #[error("the outcome at CXone is unknown: {reason}")]
     OutcomeUnknown {
         /// What went wrong.
         reason: String,
     },
-    /// CXone said that it worked, in words that make no sense: it may have been done.
-    #[error("CXone gave an answer of no known form: {reason}")]
+    /// CXone reported success in an unknown format: the request may have had its effect.
+    #[error("CXone sent an answer in an unknown format: {reason}")]
     UnexpectedAnswer {
-        /// What is wrong with it.
+        /// What is wrong with the answer.
         reason: String,
     },
 }
 
+/// A failed request, with the whole body of the answer where there was one.
+#[derive(Debug)]
+pub struct Failed {
+    pub error: CxoneError,
+    pub body: Bytes,
+}
+
+impl From<CxoneError> for Failed {
+    fn from(error: CxoneError) -> Self {
+        Self { error, body: Bytes::new() }
+    }
+}
+
+impl From<Failed> for CxoneError {
+    fn from(failed: Failed) -> Self {
+        failed.error
+    }
+}
+
 impl CxoneError {
-    /// Its name in failures and metrics.
+    /// Its code in the failures of callbacks and in metrics.
     pub fn code(&self) -> &'static str {
         match self {
             Self::RateLimited { .. } => "cxone-rate-limited",
@@ -129,7 +147,7 @@ impl CxoneError {
         }
     }
 
-    /// When to come back, where that is known.
+    /// How long to wait, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } | Self::OverBudget { retry_after } => Some(*retry_after),
@@ -147,8 +165,8 @@ impl CxoneError {
         }
     }
 
-    /// CXone took the token, and then found something else wrong.
-    pub(super) fn came_after_authorization(&self) -> bool {
+    /// Whether CXone accepted the token before the request failed.
+    pub fn came_after_authorization(&self) -> bool {
         match self {
             Self::Forbidden { .. }
             | Self::NotFound { .. }
@@ -167,15 +185,15 @@ impl CxoneError {
         }
     }
 
-    /// From an answer that is no success.
-    pub(super) fn from_answer(
+    /// From an answer that is not a success.
+    pub fn from_answer(
         status: StatusCode,
         headers: &HeaderMap,
         body: &[u8],
         scope: &'static str,
         now: Timestamp,
     ) -> Self {
-        let reason = reason(body, headers);
+        let reason = reason_of(body, headers);
         match status {
             StatusCode::UNAUTHORIZED => Self::Unauthorized { reason },
             StatusCode::FORBIDDEN => Self::Forbidden { scope, reason },
@@ -188,7 +206,7 @@ impl CxoneError {
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
                 Self::Rejected { status: status.as_u16(), reason }
             }
-            // A gateway that gave up waiting, or says what is not known of CXone, cannot tell what became of the request.
+            // A gateway that timed out, or a status that CXone does not document, does not show the outcome.
             _ if status == StatusCode::GATEWAY_TIMEOUT || status.is_client_error() => {
                 Self::OutcomeUnknown { reason: format!("status {}: {reason}", status.as_u16()) }
             }
@@ -203,8 +221,8 @@ impl CxoneError {
         }
     }
 
-    /// From a request that got no answer at all.
-    pub(super) fn from_transport(error: &reqwest::Error) -> Self {
+    /// From a request without any answer.
+    pub fn from_transport(error: &reqwest::Error) -> Self {
         let reason = transport_reason(error);
         if error.is_connect() || error.is_builder() {
             return Self::Unavailable { retry_after: None, reason };
@@ -213,80 +231,10 @@ impl CxoneError {
     }
 }
 
-/// The innermost cause says most; the URL in the outermost says too much.
-fn transport_reason(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".into();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    scrub(&cause.to_string())
-}
-
-/// Never absurdly long.
+/// The `Retry-After` header, within the limit.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let wait = parse_retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, now)?;
     Some(wait.min(LONGEST_RETRY_AFTER))
-}
-
-/// CXone's own words, where it has any: from the members in which it is known to put them, else the body as it is.
-pub(super) fn reason(body: &[u8], headers: &HeaderMap) -> String {
-    let from_header = || headers.get("icStatusDescription").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let text = String::from_utf8_lossy(body);
-    let words = match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(members)) => ["error_description", "message", "detail", "error"]
-            .iter()
-            .find_map(|name| members.get(*name)?.as_str().map(str::to_owned))
-            .or_else(from_header)
-            .unwrap_or_else(|| text.into_owned()),
-        _ if body.is_empty() => from_header().unwrap_or_else(|| "no reason given".into()),
-        _ => text.into_owned(),
-    };
-    scrub(&words)
-}
-
-/// Bounded, on one line, and with nothing in it that looks like a phone number: ten to fifteen digits, with no more
-/// than two of the characters between them that people group digits with.
-fn scrub(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len().min(MAX_REASON));
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        if clean.len() >= MAX_REASON {
-            clean.push('…');
-            break;
-        }
-        let (digits, length) = grouped_digits(rest);
-        if digits >= 10 {
-            clean.push_str("•••");
-            rest = &rest[length..];
-        } else if digits > 0 {
-            clean.push_str(&rest[..length]);
-            rest = &rest[length..];
-        } else {
-            clean.push(if first.is_control() { ' ' } else { first });
-            rest = &rest[first.len_utf8()..];
-        }
-    }
-    clean.trim().to_owned()
-}
-
-/// How many digits stand at the beginning, and up to where, gaps of at most two grouping characters included.
-fn grouped_digits(text: &str) -> (usize, usize) {
-    let (mut digits, mut length, mut gap) = (0, 0, 0);
-    for (index, byte) in text.bytes().enumerate() {
-        match byte {
-            b'0'..=b'9' => {
-                digits += 1;
-                gap = 0;
-                length = index + 1;
-            }
-            b' ' | b'-' | b'.' | b'(' | b')' | b'/' if digits > 0 && gap < 2 => gap += 1,
-            _ => break,
-        }
-    }
-    (digits, length)
 }
 
 #[cfg(test)]
@@ -298,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_never_absurd() {
+    fn retry_after_is_seconds_or_a_date_and_has_a_limit() {
         let now: Timestamp = "2026-11-20T15:00:00Z".parse().unwrap();
         for (text, seconds) in [
             ("7", Some(7)),
@@ -316,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn each_status_has_its_meaning() {
+    fn each_status_has_its_code() {
         let now = Timestamp::UNIX_EPOCH;
         for (status, code) in [
             (400, "cxone-rejected"),
@@ -340,21 +288,5 @@ mod tests {
             let error = CxoneError::from_answer(status, &HeaderMap::new(), b"", "a:scope", now);
             assert_eq!(error.code(), code, "{status}");
         }
-    }
-
-    #[test]
-    fn a_reason_is_cxones_words_without_phone_numbers() {
-        let none = HeaderMap::new();
-        let body = br#"{"error": "bad_request", "error_description": "phone +12025550198 is blocked"}"#;
-        assert_eq!(reason(body, &none), "phone +••• is blocked");
-        for phone in ["(202) 555-0198", "+1 202-555-0198", "202.555.0198", "+44 20 7946 0958"] {
-            let said = reason(format!("no: {phone}!").as_bytes(), &none);
-            assert!(said.ends_with("•••!") && !said.contains("0198") && !said.contains("0958"), "{said}");
-        }
-        let harmless = "at 2026-11-20T15:00:00Z, code 4711, limit 100.5, id 01a1fcff-84aa-720d-83ca-60abacb44d8c";
-        assert_eq!(reason(harmless.as_bytes(), &none), harmless);
-        assert_eq!(reason(b"", &none), "no reason given");
-        assert_eq!(reason(b"<h1>Bad\r\nGateway</h1>", &none), "<h1>Bad  Gateway</h1>");
-        assert!(reason(&[b'x'; 100_000], &none).len() < 600);
     }
 }

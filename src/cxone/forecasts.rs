@@ -1,45 +1,49 @@
-//! Forecasts that were asked for not long ago. Callbacks of the same campaign and hours share one.
+//! A cache of forecasts: callbacks of the same campaign and hours share one. Written by hand: no maintained crate looks up
+//! entries by overlapping hours.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::{CxoneError, ForecastHour};
+use super::error::CxoneError;
+use super::model::ForecastHour;
 use crate::clock::Clock;
 use crate::types::{CampaignId, TimeWindow};
 
-/// A forecast is of an hour's agents and calls; five minutes do not age it.
+/// How long a forecast is used. Its hours change little in five minutes.
 const FRESH_FOR: SignedDuration = SignedDuration::from_mins(5);
-/// Asked for in one go, so that windows which begin a little later find their hours there too.
+/// The length of a request, so that windows that begin a little later are covered too.
 const SPAN: SignedDuration = SignedDuration::from_hours(6);
 const HOUR_SECONDS: i64 = 3600;
 const HOUR: SignedDuration = SignedDuration::from_secs(HOUR_SECONDS);
-/// Campaigns that are remembered; beyond that, those with nothing fresh are forgotten.
+/// The campaigns in the cache. Above this, those that no caller waits for are removed.
 const MAX_CAMPAIGNS: usize = 1000;
 
-/// What is known of each campaign.
+/// The cached forecasts of each campaign.
 #[derive(Default)]
 pub struct Forecasts {
-    campaigns: Mutex<HashMap<CampaignId, Arc<AsyncMutex<Known>>>>,
+    campaigns: Mutex<HashMap<CampaignId, Arc<AsyncMutex<CampaignForecasts>>>>,
 }
 
-/// What is known of one campaign.
+/// The cached forecasts of one campaign.
 #[derive(Default)]
-struct Known {
+struct CampaignForecasts {
     fetched: Vec<Fetched>,
+    /// The last failure. It is returned to those who have waited for the request.
     failure: Option<(Timestamp, CxoneError)>,
 }
 
 struct Fetched {
-    /// The whole hours of the window on whose behalf it was fetched.
+    /// The whole hours of the window for which it was fetched.
     asked_for: Range,
     at: Timestamp,
     hours: Vec<ForecastHour>,
 }
 
-/// What is asked for: whole hours, the end not included.
+/// Whole hours. The end is not included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     pub start: Timestamp,
@@ -56,7 +60,7 @@ impl Range {
         Self { start: hour(window.start(), 0), end: hour(window.end(), HOUR_SECONDS - 1) }
     }
 
-    /// The hours of a window, and some more after it.
+    /// The hours of a window, and those after it that are requested with them.
     fn around(window: &TimeWindow) -> Self {
         let Self { start, end } = Self::of(window);
         Self { start, end: start.checked_add(SPAN).map_or(end, |longer| longer.max(end)) }
@@ -73,14 +77,15 @@ impl Range {
 }
 
 impl Fetched {
-    /// Whether nothing about the window would be learned by asking again: each of its hours was returned, or is not
-    /// there although it was asked for. "No forecast" is not kept: it may come any time, and a callback is lost by it.
+    /// Whether a new request would show nothing more about the window: each of its hours was returned, or was requested and
+    /// is missing. A window without any hour is requested again: its forecast may appear at any time, and the callback fails
+    /// without it.
     fn answers(&self, window: &TimeWindow) -> bool {
         let mut hours = Range::of(window).hours();
         hours.all(|hour| self.asked_for.contains(hour) || self.has(hour)) && !within(&self.hours, window).is_empty()
     }
 
-    /// CXone's hours need not begin on the hour.
+    /// Whether the hours cover the range. They need not begin on the hour.
     fn has(&self, range: Range) -> bool {
         let known_until = self.hours.iter().fold(range.start, |until, known| {
             if known.hour <= until && known.hour + HOUR > until { known.hour + HOUR } else { until }
@@ -90,8 +95,8 @@ impl Fetched {
 }
 
 impl Forecasts {
-    /// The hours that overlap the window, from a fresh forecast or by `fetch`. Of all who miss the same campaign at
-    /// the same time, one fetches, and the others wait for what it brings, be it a failure.
+    /// The hours that overlap the window, from the cache or by `fetch`. Where several callers need the same campaign at the
+    /// same time, one fetches, and the others wait for its result, even where it is a failure.
     pub async fn get<F: Future<Output = Result<Vec<ForecastHour>, CxoneError>>>(
         &self,
         campaign: &CampaignId,
@@ -100,36 +105,36 @@ impl Forecasts {
         fetch: impl FnOnce(Range) -> F,
     ) -> Result<Vec<ForecastHour>, CxoneError> {
         let asked_at = clock.now();
-        let known = self.known_of(campaign);
-        let mut known = known.lock().await;
-        known.fetched.retain(|fetched| fetched.at + FRESH_FOR > asked_at);
-        if let Some(fetched) = known.fetched.iter().find(|fetched| fetched.answers(window)) {
+        let entry = self.entry(campaign);
+        let mut entry = entry.lock().await;
+        entry.fetched.retain(|fetched| fetched.at + FRESH_FOR > asked_at);
+        if let Some(fetched) = entry.fetched.iter().find(|fetched| fetched.answers(window)) {
             return Ok(within(&fetched.hours, window));
         }
-        if let Some((_, failure)) = known.failure.as_ref().filter(|(failed_at, _)| *failed_at > asked_at) {
+        if let Some((_, failure)) = entry.failure.as_ref().filter(|(failed_at, _)| *failed_at > asked_at) {
             return Err(failure.clone());
         }
         let hours = match fetch(Range::around(window)).await {
             Ok(hours) => hours,
             Err(failure) => {
-                // What one class was refused, another may have.
+                // Another class may have budget left.
                 if !matches!(failure, CxoneError::OverBudget { .. }) {
-                    known.failure = Some((clock.now(), failure.clone()));
+                    entry.failure = Some((clock.now(), failure.clone()));
                 }
                 return Err(failure);
             }
         };
         let asked_for = within(&hours, window);
         if asked_for.iter().any(|hour| hour.available_agents > 0.0) {
-            known.fetched.push(Fetched { asked_for: Range::of(window), at: asked_at, hours });
+            entry.fetched.push(Fetched { asked_for: Range::of(window), at: asked_at, hours });
         }
         Ok(asked_for)
     }
 
-    fn known_of(&self, campaign: &CampaignId) -> Arc<AsyncMutex<Known>> {
-        let mut campaigns = self.campaigns.lock().unwrap_or_else(PoisonError::into_inner);
+    fn entry(&self, campaign: &CampaignId) -> Arc<AsyncMutex<CampaignForecasts>> {
+        let mut campaigns = self.campaigns.lock();
         if campaigns.len() >= MAX_CAMPAIGNS && !campaigns.contains_key(campaign) {
-            // Who is being asked for is held by someone else too.
+            // A caller that waits for an entry holds a reference to it.
             campaigns.retain(|_, known| Arc::strong_count(known) > 1);
         }
         Arc::clone(campaigns.entry(campaign.clone()).or_default())
@@ -159,7 +164,7 @@ mod tests {
         ForecastHour { hour: start, available_agents: 1.0, expected_calls: 0.0 }
     }
 
-    /// Asks for a window, of a CXone that has every hour, and counts how often it is asked.
+    /// Requests a window from a CXone that has every hour, and counts the requests.
     async fn ask(forecasts: &Forecasts, window: TimeWindow, now: Timestamp, asked: &AtomicUsize) -> Vec<ForecastHour> {
         let campaign = CampaignId::parse("c").unwrap();
         let fetch = async |range: Range| {
@@ -187,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_hours_of_the_window_are_given() {
+    async fn only_hours_of_the_window_are_returned() {
         let hours =
             ask(&Forecasts::default(), window("12:30:00", "14:00:00"), at("11:00:00"), &AtomicUsize::new(0)).await;
         assert_eq!(hours, [hour(at("12:00:00")), hour(at("13:00:00"))]);
@@ -205,7 +210,7 @@ mod tests {
         );
     }
 
-    /// Asks for a window, of a CXone that has only these hours.
+    /// Requests a window from a CXone that has only these hours.
     async fn ask_of(forecasts: &Forecasts, asked_for: TimeWindow, has: &[&str], asked: &AtomicUsize) -> usize {
         let campaign = CampaignId::parse("c").unwrap();
         let fetch = async |_: Range| {
@@ -220,14 +225,14 @@ mod tests {
     async fn a_forecast_answers_only_for_the_hours_that_it_covers() {
         let (forecasts, asked) = (Forecasts::default(), AtomicUsize::new(0));
         let has = ["12:00:00", "13:00:00", "15:00:00"];
-        // The first window lacks its third hour: that was asked for, and is not asked for again on its behalf.
+        // The third hour of the first window is missing. It was requested, and is not requested again for the same window.
         for (start, end, hours, requests) in [
             ("12:30:00", "14:30:00", 2, 1),
             ("12:30:00", "14:30:00", 2, 1),
             ("12:00:00", "14:00:00", 2, 1),
             ("15:00:00", "16:00:00", 1, 1),
             ("14:00:00", "15:30:00", 1, 1),
-            // The hour after the last was never asked for.
+            // The hour after the last was never requested.
             ("15:00:00", "16:30:00", 1, 2),
             ("15:00:00", "16:30:00", 1, 2),
         ] {

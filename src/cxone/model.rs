@@ -1,14 +1,27 @@
-//! What is asked of CXone and what it answers, in words that know nothing of its wire.
+//! The parameters and results of operations, independent of the format on the wire.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use uuid::Uuid;
 
+use super::budget::Class;
+use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow};
 
-/// What a campaign is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+/// On whose behalf a request is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// Its priority.
+    pub class: Class,
+    /// The trace that it belongs to.
+    pub trace: &'a Traceparent,
+}
+
+/// The state of a campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum CampaignState {
     /// It dials.
     Active,
@@ -21,29 +34,24 @@ pub enum CampaignState {
 }
 
 impl CampaignState {
-    /// As CXone and the audit log write it.
+    /// Its name in CXone and in the audit log.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "ACTIVE",
-            Self::Paused => "PAUSED",
-            Self::Inactive => "INACTIVE",
-            Self::Suspended => "SUSPENDED",
-        }
+        self.into()
     }
 }
 
-/// A campaign, as CXone shows it.
+/// A campaign as CXone shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DialerCampaign {
-    /// What it is doing.
+    /// Its state.
     pub state: CampaignState,
-    /// Why it is paused, where somebody said so.
+    /// Why it is paused, where that is given.
     pub pause_reason: Option<String>,
-    /// When it is to go on, where somebody said so.
+    /// When it resumes, where that is given.
     pub resume_at: Option<Timestamp>,
     /// How many agents it may use.
     pub max_agents: Option<u32>,
-    /// How it dials, in CXone's word: sent back as it was read.
+    /// How it dials. Sent back as it was read.
     pub dialing_mode: Option<String>,
 }
 
@@ -52,52 +60,52 @@ pub struct DialerCampaign {
 pub struct ForecastHour {
     /// The instant at which the hour begins.
     pub hour: Timestamp,
-    /// Agents who will be there: finite and not negative. A fraction is of an hour in which some come or go.
+    /// Agents that will be available: finite and not negative. A fraction means that some are available for part of the hour.
     pub available_agents: f64,
-    /// Calls that will come in that hour anyway; finite and not negative.
+    /// Calls that are expected besides callbacks: finite and not negative.
     pub expected_calls: f64,
 }
 
-/// A contact to be made: someone to be called, and when.
+/// A contact that is to be created: who is called, and when.
 #[derive(Clone, Debug)]
 pub struct NewContact<'a> {
-    /// Chosen here, so that the contact can be sent again and is still one.
+    /// Chosen by Ringback, so that a repeated request creates no second contact.
     pub contact_id: Uuid,
-    /// The campaign that will call.
+    /// The campaign that makes the call.
     pub campaign_id: &'a CampaignId,
     /// Who is called.
     pub phone_number: &'a PhoneNumber,
-    /// When; must lie in the future.
+    /// When. Must be in the future.
     pub at: Timestamp,
     /// The caller's language.
     pub language: &'a Language,
     /// When the caller asked to be called.
     pub window: TimeWindow,
-    /// After this it is not sent any more.
+    /// The request is not sent after this.
     pub send_by: Option<Timestamp>,
 }
 
-/// What CXone says of a contact that is there.
+/// How a contact came to exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContactAnswer {
-    /// This request made it.
+    /// This request created it.
     Created,
-    /// An earlier request made it, which was never answered.
+    /// An earlier request, which was not answered, created it.
     Exists {
-        /// When it will be called, where CXone says so.
+        /// When it will be called, where CXone shows that.
         at: Option<Timestamp>,
     },
 }
 
-/// A text message.
+/// An SMS.
 #[derive(Clone, Debug)]
 pub struct Sms<'a> {
-    /// Who gets it.
+    /// The recipient.
     pub to: &'a PhoneNumber,
     /// The verified sender.
     pub from: &'a PhoneNumber,
-    /// What it says.
+    /// The text.
     pub message: &'a str,
-    /// After this it is not sent any more.
+    /// The request is not sent after this.
     pub send_by: Option<Timestamp>,
 }

@@ -1,73 +1,77 @@
-//! One access token for everything that happens in a replica.
+//! The access token of a replica.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use reqwest::RequestBuilder;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
+use super::budget::Class;
 use super::endpoint::Endpoint;
 use super::error::CxoneError;
-use super::gate::{Gate, Ticket};
-use super::ledger::Class;
-use super::{AuthStyle, Settings, wire};
+use super::gate::{Admission, Gate};
+use super::settings::{AuthStyle, Settings};
+use super::wire;
 use crate::clock::Clock;
 
-/// All that Ringback ever asks CXone for.
+/// The scopes of all operations.
 const SCOPES: &str = "outbound:campaign:write outbound:statistics:read outbound:contact:write \
                       outbound:forecast:read messaging:session:write";
-/// What CXone means where it does not say how long a token lives.
+/// The lifetime of a token where CXone gives none.
 const DEFAULT_LIFE: Duration = Duration::from_secs(1800);
-/// A token is replaced this long before its end, so that none ends on its way.
+/// A token is replaced this long before it expires, so that it does not expire during a request.
 const MARGIN: Duration = Duration::from_secs(60);
-/// However short CXone says that a token lives, it is used for this long: a 401 replaces it sooner, a loop never.
+/// A token is used for at least this long, however short its lifetime: this prevents a loop of token requests. A 401 replaces
+/// it sooner.
 const SHORTEST_USE: Duration = Duration::from_secs(5);
-/// Longer than any token, shorter than what a server takes for a header.
+/// The most bytes of a token: more than any has, fewer than servers accept in a header.
 const MAX_TOKEN: usize = 8 * 1024;
-/// The token, and the one lock behind which it is fetched.
+
+/// The token, and the lock under which it is fetched.
 pub struct TokenCache {
     settings: Settings,
     http: reqwest::Client,
     gate: Arc<Gate>,
     clock: Clock,
-    current: std::sync::Mutex<Option<Token>>,
-    // Held during the refresh: whoever needs a new token meanwhile waits for this one and makes no request of its own.
-    refreshing: Arc<Mutex<()>>,
+    current: Mutex<Option<Token>>,
+    /// Held during a refresh: others that need a new token wait for its result.
+    refreshing: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Clone)]
 struct Token {
     secret: SecretString,
-    /// Then it is replaced …
+    /// When it is replaced …
     fresh_until: Timestamp,
-    /// … and until then it is used where it cannot be.
+    /// … and until when it is used while it cannot be replaced.
     good_until: Timestamp,
 }
 
 impl TokenCache {
     pub fn new(settings: Settings, http: reqwest::Client, gate: Arc<Gate>, clock: Clock) -> Self {
-        Self { settings, http, gate, clock, current: std::sync::Mutex::default(), refreshing: Arc::default() }
+        Self { settings, http, gate, clock, current: Mutex::default(), refreshing: Arc::default() }
     }
 
-    /// Whether there is a token that is good now, so that none need be asked for.
-    pub fn has_one(&self) -> bool {
+    /// Whether there is a valid token, so that none has to be fetched.
+    pub fn has_valid(&self) -> bool {
         self.usable(None).is_some()
     }
 
-    /// A token that is good now. `refused` is one that CXone has just answered with 401: it is replaced only where it
-    /// is still the current one, so that many refusals cost one refresh. One that ends soon is replaced in the
-    /// background, and used meanwhile.
+    /// A valid token. `refused` is one that CXone has just answered with a 401: it is replaced only where it is still the
+    /// current one, so that many refusals cause one refresh. A token that expires soon is replaced in the background, and
+    /// used meanwhile.
     pub async fn get(
         self: &Arc<Self>,
         class: Class,
         refused: Option<&SecretString>,
     ) -> Result<SecretString, CxoneError> {
         if refused.is_some() {
-            self.current().take_if(|token| token.is(refused));
+            self.current.lock().take_if(|token| token.is(refused));
         }
         if let Some(token) = self.usable(refused) {
             if self.clock.now() >= token.fresh_until
@@ -84,14 +88,10 @@ impl TokenCache {
 
     fn usable(&self, refused: Option<&SecretString>) -> Option<Token> {
         let now = self.clock.now();
-        self.current().as_ref().filter(|token| now < token.good_until && !token.is(refused)).cloned()
+        self.current.lock().as_ref().filter(|token| now < token.good_until && !token.is(refused)).cloned()
     }
 
-    fn current(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Fetches a token other than the one that is to be replaced, where nobody else has just done so, or failed to.
+    /// Fetches a token in place of `replaced`, unless another refresh has just done so, or failed.
     async fn refresh(
         &self,
         _refreshing: OwnedMutexGuard<()>,
@@ -99,8 +99,8 @@ impl TokenCache {
         replaced: Option<&SecretString>,
     ) -> Result<SecretString, CxoneError> {
         let now = self.clock.now();
-        // After a failure, all who ask are told of it for a while, and nobody asks CXone.
-        if let Some(error) = self.gate.held(Endpoint::Token) {
+        // For a while after a failure, no request is sent, and the failure is returned.
+        if let Some(error) = self.gate.suspended(Endpoint::Token) {
             return Err(error);
         }
         if let Some(token) = self.usable(replaced) {
@@ -113,15 +113,15 @@ impl TokenCache {
         match fetched {
             Ok(token) => {
                 let secret = token.secret.clone();
-                *self.current() = Some(token);
-                self.gate.release(Endpoint::Token);
+                *self.current.lock() = Some(token);
+                self.gate.resume(Endpoint::Token);
                 Ok(secret)
             }
             Err(error) => {
-                tracing::warn!(error = %error, "no access token from CXone");
-                // The quota is another matter, with a wait of its own.
+                tracing::warn!(error = %error, "no access token could be fetched from CXone");
+                // The budget has its own waits.
                 if !matches!(error, CxoneError::OverBudget { .. } | CxoneError::RateLimited { .. }) {
-                    self.gate.hold(Endpoint::Token, &error);
+                    self.gate.suspend(Endpoint::Token, &error);
                 }
                 Err(error)
             }
@@ -129,14 +129,15 @@ impl TokenCache {
     }
 
     async fn fetch(&self, class: Class, now: Timestamp) -> Result<Token, CxoneError> {
-        // A token is for all: it does not wait for the routine's share.
+        // Every class uses the token: fetching it does not wait for the share of routine work.
         let class = if class.is_routine() { Class::Background } else { class };
-        let ticket = Ticket { class, endpoint: Endpoint::Token, scope: SCOPES, send_by: None, still_wanted: None };
-        let body = self.gate.send(ticket, self.request()).await.map_err(|failed| of_token(failed.error))?;
-        let granted: Granted =
-            wire::read(&body).map_err(|_| unavailable("the token endpoint gave an answer of no known form".into()))?;
+        let admission =
+            Admission { class, endpoint: Endpoint::Token, scope: SCOPES, send_by: None, still_wanted: None };
+        let body = self.gate.send(admission, self.request()).await.map_err(|failed| of_token(failed.error))?;
+        let granted: Granted = wire::read(&body)
+            .map_err(|_| unavailable("the token endpoint sent an answer in an unknown format".into()))?;
         if !is_sendable(granted.access_token.expose_secret()) {
-            return Err(unavailable("the token endpoint gave a token that cannot be sent".into()));
+            return Err(unavailable("the token endpoint returned a token that cannot be sent".into()));
         }
         metrics::gauge!("ringback_cxone_token_fetched_at_seconds").set(now.as_duration().as_secs_f64());
         let life = granted.life();
@@ -164,10 +165,10 @@ impl TokenCache {
     }
 }
 
-/// The token request is not the call that it is for: whatever became of it, that call was not made.
+/// The failure of the call that needs the token. Whatever the outcome of the token request, the call itself was not sent.
 fn of_token(error: CxoneError) -> CxoneError {
     match error {
-        // OAuth says 400 where the client itself is refused.
+        // OAuth answers 400 where it refuses the client.
         CxoneError::Rejected { reason, .. } | CxoneError::Forbidden { reason, .. } => {
             CxoneError::Unauthorized { reason }
         }
@@ -191,7 +192,7 @@ fn unavailable(reason: String) -> CxoneError {
     CxoneError::Unavailable { retry_after: None, reason }
 }
 
-/// Of the characters that RFC 6750 lets a bearer token have, or at least of those that a header can carry.
+/// Whether a header can contain it. RFC 6750 allows even fewer characters.
 fn is_sendable(token: &str) -> bool {
     !token.is_empty() && token.len() <= MAX_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -210,7 +211,7 @@ struct Granted {
 }
 
 impl Granted {
-    /// Seconds, as a number or as text; the default where it is neither.
+    /// In seconds, as a number or as text. The default where it is neither.
     fn life(&self) -> Duration {
         let seconds = match &self.expires_in {
             Value::Number(number) => number.as_f64(),

@@ -1,4 +1,4 @@
-//! One call to CXone: with a token, traced, its answer read and its failure understood.
+//! Sends one request to CXone: with a token and a trace, and reads the answer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,33 +14,35 @@ use sqlx::PgPool;
 use tracing::Instrument as _;
 
 use super::endpoint::{Endpoint, Operation};
-use super::error::{CxoneError, reason};
-use super::gate::{Failed, Gate, StillWanted, Ticket};
-use super::ledger::{Class, Decision};
+use super::error::{CxoneError, Failed};
+use super::gate::{Admission, Gate, StillWanted};
+use super::model::Asker;
+use super::reason::reason_of;
+use super::settings::Settings;
 use super::token::TokenCache;
-use super::{Asker, Settings, wire};
+use super::wire;
 use crate::clock::Clock;
 
-/// A host that does not even take a connection in this time is down.
+/// The limit for opening a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
-/// A call, before it has a token.
-pub(super) struct Call<'a> {
+/// A request without its token.
+pub struct Call<'a> {
     pub operation: Operation,
     pub method: Method,
-    /// Below the base address.
+    /// The path after the base URL.
     pub path: &'a str,
     pub query: &'a [(&'a str, &'a str)],
     pub body: Option<&'a Value>,
     pub asker: Asker<'a>,
-    /// After this it is not sent any more.
+    /// The request is not sent after this.
     pub send_by: Option<Timestamp>,
-    /// Asked each time before it is sent.
+    /// Asked each time before the request is sent.
     pub still_wanted: Option<&'a dyn StillWanted>,
 }
 
-/// The way to CXone.
-pub(super) struct Transport {
+/// Sends requests.
+pub struct Transport {
     http: reqwest::Client,
     base_url: String,
     tokens: Arc<TokenCache>,
@@ -50,7 +52,7 @@ pub(super) struct Transport {
 
 impl Transport {
     pub fn new(settings: Settings, pool: PgPool, clock: Clock) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+        let http = crate::tls::client_builder()
             .timeout(settings.timeout)
             .connect_timeout(settings.timeout.min(CONNECT_WITHIN))
             .redirect(reqwest::redirect::Policy::none())
@@ -62,50 +64,34 @@ impl Transport {
         Ok(Self { http, base_url, tokens: Arc::new(tokens), gate, clock })
     }
 
-    /// Whether these endpoints are asked at all now.
-    pub fn is_up(&self, endpoints: &[Endpoint]) -> bool {
-        self.gate.is_up(&self.needed(endpoints))
-    }
-
-    /// Whether requests to these endpoints would be let out now, as far as this replica knows without asking.
-    pub fn looks_open(&self, class: Class, endpoints: &[Endpoint]) -> bool {
-        self.gate.looks_open(class, &self.needed(endpoints))
-    }
-
-    /// Whether work that needs `count` requests to these endpoints may be started in the background, or for how long
-    /// not.
-    pub async fn may_start(&self, endpoints: &[Endpoint], count: u32) -> Decision {
-        self.gate.may_start(&self.needed(endpoints), count).await
-    }
-
-    /// The token endpoint is needed by all, but only while there is no token.
-    fn needed(&self, endpoints: &[Endpoint]) -> Vec<Endpoint> {
-        let token = if self.tokens.has_one() { None } else { Some(Endpoint::Token) };
+    /// The same endpoints, with the token endpoint where there is no valid token.
+    pub fn needed(&self, endpoints: &[Endpoint]) -> Vec<Endpoint> {
+        let token = if self.tokens.has_valid() { None } else { Some(Endpoint::Token) };
         token.into_iter().chain(endpoints.iter().copied()).collect()
     }
 
-    /// Makes the call, once more with a new token where the first was refused.
+    /// Sends the request, and once more with a new token where the first was refused.
     pub async fn call<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Failed> {
         let operation = call.operation.name();
         let started = Instant::now();
         let span = tracing::info_span!("cxone", cxone.operation = operation, cxone.outcome = tracing::field::Empty);
         let answered = self.send_authorized(&call).instrument(span.clone()).await.and_then(|body| {
             wire::read(&body)
-                .map_err(|_| CxoneError::UnexpectedAnswer { reason: reason(&body, &HeaderMap::new()) }.into())
+                .map_err(|_| CxoneError::UnexpectedAnswer { reason: reason_of(&body, &HeaderMap::new()) }.into())
         });
         let outcome = answered.as_ref().err().map_or("ok", |failed: &Failed| failed.error.code());
         span.record("cxone.outcome", outcome);
         metrics::histogram!("ringback_cxone_request_seconds", "operation" => operation, "outcome" => outcome)
             .record(started.elapsed());
         if let Err(Failed { error, .. }) = &answered {
-            span.in_scope(|| tracing::warn!(error = %error, "CXone did not do it"));
+            span.in_scope(|| tracing::warn!(error = %error, "a request to CXone failed"));
         }
         answered
     }
 
     async fn send_authorized(&self, call: &Call<'_>) -> Result<Bytes, Failed> {
         let (class, endpoint) = (call.asker.class, call.operation.endpoint());
-        if let Some(error) = self.gate.held(endpoint) {
+        if let Some(error) = self.gate.suspended(endpoint) {
             return Err(error.into());
         }
         let token = self.tokens.get(class, None).await?;
@@ -114,12 +100,12 @@ impl Transport {
             let token = self.tokens.get(class, Some(&token)).await?;
             answered = self.send(call, &token).await;
             if let Err(Failed { error: error @ CxoneError::Unauthorized { .. }, .. }) = &answered {
-                // Other endpoints may take the token all the same.
-                self.gate.hold(endpoint, error);
+                // Other endpoints may still accept the token.
+                self.gate.suspend(endpoint, error);
             }
         }
         if answered.as_ref().err().is_none_or(|failed| failed.error.came_after_authorization()) {
-            self.gate.release(endpoint);
+            self.gate.resume(endpoint);
         }
         answered
     }
@@ -137,7 +123,7 @@ impl Transport {
         }
         let (class, operation) = (call.asker.class, call.operation);
         let (endpoint, scope) = (operation.endpoint(), operation.scope());
-        let ticket = Ticket { class, endpoint, scope, send_by: call.send_by, still_wanted: call.still_wanted };
-        self.gate.send(ticket, request).await
+        let admission = Admission { class, endpoint, scope, send_by: call.send_by, still_wanted: call.still_wanted };
+        self.gate.send(admission, request).await
     }
 }

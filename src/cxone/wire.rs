@@ -1,26 +1,27 @@
-//! The shapes of the `v2` contract's answers, and what is made of them.
+//! The format of requests and answers in the `v2` contract.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::error::CxoneError;
 use super::forecasts::Range;
-use super::{CampaignState, CxoneError, DialerCampaign, ForecastHour};
+use super::model::{CampaignState, DialerCampaign, ForecastHour};
 use crate::types::CampaignId;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
-/// A session id longer than this is none.
+/// The most characters of a session id.
 const MAX_SESSION_ID: usize = 200;
 
-/// Reads an answer, which must be an object: serde by itself would also take an array of the members' values.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+/// Parses an answer, which must be an object: serde by itself also accepts an array of the members' values.
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
     let members: Map<String, Value> = serde_json::from_slice(body)?;
     serde_json::from_value(Value::Object(members))
 }
 
 #[derive(Deserialize)]
-pub(super) struct Forecast {
+pub struct Forecast {
     forecast: Vec<Value>,
 }
 
@@ -33,16 +34,16 @@ struct Hour {
 }
 
 impl Forecast {
-    /// In order of time, and only what the question was about. An hour that makes no sense is left out; where none does,
-    /// the answer is of no known form. Of an hour that stands twice, the one with fewer agents counts.
+    /// The hours within the range, in order of time. An invalid hour is left out; where all are invalid, the answer is in an
+    /// unknown format. Of two entries for the same hour, the one with fewer agents counts.
     pub fn hours_within(self, range: Range) -> Result<Vec<ForecastHour>, CxoneError> {
         let given = self.forecast.len();
         let mut hours: Vec<_> = self.forecast.into_iter().filter_map(Hour::read).collect();
         if hours.len() < given {
-            tracing::warn!(given, understood = hours.len(), "CXone's forecast has hours of no known form");
+            tracing::warn!(given, understood = hours.len(), "CXone sent a forecast with invalid hours");
         }
         if hours.is_empty() && given > 0 {
-            return Err(unexpected("no hour of the forecast is of a known form"));
+            return Err(unexpected("no hour of the forecast is valid"));
         }
         hours.retain(|hour| hour.hour < range.end && hour.hour + HOUR > range.start);
         hours.sort_by(|one, other| {
@@ -57,16 +58,19 @@ impl Hour {
     fn read(json: Value) -> Option<ForecastHour> {
         let Value::Object(members) = json else { return None };
         let hour: Self = serde_json::from_value(Value::Object(members)).ok()?;
-        let makes_sense = |number: f64| (0.0..=f64::from(u32::MAX)).contains(&number);
+        let is_valid = |number: f64| (0.0..=f64::from(u32::MAX)).contains(&number);
         let Self { hour, available_agents, expected_calls } = hour;
-        let is_good = makes_sense(available_agents) && makes_sense(expected_calls);
-        is_good.then_some(ForecastHour { hour, available_agents, expected_calls })
+        (is_valid(available_agents) && is_valid(expected_calls)).then_some(ForecastHour {
+            hour,
+            available_agents,
+            expected_calls,
+        })
     }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Campaign {
+pub struct Campaign {
     id: Option<String>,
     state: CampaignState,
     pause_reason: Option<String>,
@@ -76,11 +80,10 @@ pub(super) struct Campaign {
 }
 
 impl Campaign {
-    /// An answer about another campaign is none. A resume time that makes no sense is no reason not to pause: it counts
-    /// as none.
+    /// An answer about another campaign is an error. An invalid resume time counts as none: it must not prevent a pause.
     pub fn read(self, asked: &CampaignId) -> Result<DialerCampaign, CxoneError> {
         if self.id.is_some_and(|id| !id.eq_ignore_ascii_case(asked.as_str())) {
-            return Err(unexpected("it is about another campaign"));
+            return Err(unexpected("the answer is about another campaign"));
         }
         Ok(DialerCampaign {
             state: self.state,
@@ -92,8 +95,8 @@ impl Campaign {
     }
 }
 
-/// What is absent is left out, never null.
-pub(super) fn campaign_update(wanted: &DialerCampaign) -> Value {
+/// The body of an update. What is absent is left out, never null.
+pub fn campaign_update(wanted: &DialerCampaign) -> Value {
     let members = [
         ("state", Some(json!(wanted.state))),
         ("pauseReason", wanted.pause_reason.as_ref().map(|reason| json!(reason))),
@@ -106,7 +109,7 @@ pub(super) fn campaign_update(wanted: &DialerCampaign) -> Value {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SessionCreated {
+pub struct SessionCreated {
     session_id: Value,
 }
 
@@ -115,12 +118,12 @@ impl SessionCreated {
         let id = match self.session_id {
             Value::String(id) => id,
             Value::Number(id) => id.to_string(),
-            _ => return Err(unexpected("sessionId is no id")),
+            _ => return Err(unexpected("sessionId is not an id")),
         };
         if (1..=MAX_SESSION_ID).contains(&id.len()) && !id.contains('\0') {
             return Ok(id);
         }
-        Err(unexpected("sessionId is no id"))
+        Err(unexpected("sessionId is not an id"))
     }
 }
 
@@ -138,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_campaign_is_read_as_it_is_shown_and_sent_without_what_is_absent() {
+    fn a_campaign_is_sent_as_it_was_read_without_absent_members() {
         let id = CampaignId::parse("0192f0c4-1111-7000-8000-000000000001").unwrap();
         let read = |json: &str| serde_json::from_str::<Campaign>(json).map(|campaign| campaign.read(&id));
         let shown = r#"{"id": "0192F0C4-1111-7000-8000-000000000001", "state": "PAUSED", "maxAgents": 10,
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_are_put_in_order_and_those_outside_the_question_left_out() {
+    fn hours_are_sorted_and_those_outside_the_range_left_out() {
         let hours = hours(
             r#"{"forecast": [
                 {"hour": "2026-11-20T16:00:00Z", "availableAgents": 3, "expectedCalls": 1.5},
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_that_makes_no_sense_is_left_out_and_the_others_count() {
+    fn an_invalid_hour_is_left_out_and_the_others_count() {
         let good = r#"{"hour": "2026-11-20T16:00:00Z", "availableAgents": 2.5, "expectedCalls": 0.5}"#;
         for bad in [
             r#"{"hour": "2026-11-20T15:00:00Z", "availableAgents": -1, "expectedCalls": 0}"#,
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_hour_that_stands_twice_the_one_with_fewer_agents_counts() {
+    fn of_two_entries_for_an_hour_the_one_with_fewer_agents_counts() {
         let hour = |agents: u32| {
             format!(r#"{{"hour": "2026-11-20T16:00:00Z", "availableAgents": {agents}, "expectedCalls": 0}}"#)
         };

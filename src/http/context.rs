@@ -7,8 +7,8 @@ use axum::http::request::Parts;
 use jiff::Timestamp;
 
 use super::caller::Caller;
-use super::edge::RequestInfo;
-use super::idempotency::ResourceId;
+use super::idempotency_store::ResourceId;
+use super::layers::RequestInfo;
 use super::problem::{Problem, ProblemKind};
 use super::scope::{RequiredScope, Scope};
 use crate::clock::Clock;

@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use super::body::read_body;
 use super::caller::Caller;
-use super::edge::{RequestInfo, panicked, rendered};
-use super::idempotency_store::{Claim, Found, KeptAnswer, KeyedAnswers, LEASE};
+use super::idempotency_store::{Claim, Found, KeptAnswer, KeyedAnswers, LEASE, ResourceId};
+use super::layers::{RequestInfo, panicked, rendered};
 use super::problem::{Problem, ProblemKind};
 use crate::clock::Clock;
 use crate::db::Db;
@@ -44,15 +44,6 @@ const KEPT_HEADERS: [HeaderName; 4] = [header::CONTENT_TYPE, header::LOCATION, h
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-
-/// The id that what this POST makes will have: the same one where the request is repeated under its key.
-#[derive(Clone, Copy, Debug)]
-pub struct ResourceId {
-    /// The id.
-    pub id: Uuid,
-    /// Whether an earlier run of the same request may have used it.
-    pub repeated: bool,
-}
 
 /// What is kept of an answer that holds what is shown only once.
 #[derive(Clone, Debug)]

@@ -6,7 +6,6 @@ use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::idempotency::ResourceId;
 use crate::clock::Clock;
 use crate::db::{Db, purge_in_steps};
 
@@ -17,6 +16,14 @@ const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const LEASE: Duration = Duration::from_secs(6);
 /// Rows that one statement deletes.
 const PURGE_STEP: u64 = 5_000;
+
+/// The id of the resource that a POST creates. A request repeated under its idempotency key has the same one.
+#[derive(Clone, Copy, Debug)]
+pub struct ResourceId {
+    pub id: Uuid,
+    /// Whether an earlier run of the same request may have used it.
+    pub repeated: bool,
+}
 
 /// The table of keys.
 #[derive(Clone, Debug)]

@@ -3,10 +3,11 @@
 mod body;
 mod caller;
 mod context;
-mod edge;
+
 mod idempotency;
 mod idempotency_store;
 mod input;
+mod layers;
 mod openapi;
 mod operations;
 mod prefer;
@@ -18,9 +19,10 @@ pub mod validation;
 pub use body::{JsonBody, JsonBytes, OptionalJsonBody, PathParam, parse_json};
 pub use caller::{Allowed, Caller};
 pub use context::{Authorized, RequestContext};
-pub use edge::{RequestInfo, wrap};
-pub use idempotency::{Idempotency, KeptBody, ResourceId, idempotent};
+pub use idempotency::{Idempotency, KeptBody, idempotent};
+pub use idempotency_store::ResourceId;
 pub use input::{Faults, JsonType, Member, Unknown};
+pub use layers::{RequestInfo, wrap};
 pub use openapi::{complete, describe};
 pub use operations::{Operations, docs};
 pub use prefer::preferred_wait;

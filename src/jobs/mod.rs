@@ -3,7 +3,6 @@
 //!
 //! A slice implements [`Queue`] for its table; [`Worker`] is the loop around it, the same for all.
 
-mod lease;
 mod periodic;
 mod queue;
 mod tasks;
@@ -11,7 +10,6 @@ mod tasks;
 mod tests;
 mod worker;
 
-pub use lease::renewing;
 pub use periodic::Periodic;
 pub use queue::{Next, Queue};
 pub use tasks::Tasks;

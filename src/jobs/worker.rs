@@ -7,7 +7,6 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::lease::renewing;
 use super::queue::{Next, Queue};
 use super::tasks::Tasks;
 use crate::db::release_in_background;
@@ -76,6 +75,21 @@ impl<Q: Queue> Worker<Q> {
         self.tasks.spawn(run.instrument(span));
     }
 
+    /// Runs work beside the jobs of the queue under a lease of it, and renews the lease until the work ends.
+    pub async fn renewing<T>(&self, lease: &Q::Lease, work: impl Future<Output = T>) -> T {
+        renewing(&*self.queue, lease, work).await
+    }
+
+    /// Releases a lease, in the background where Postgres is unavailable.
+    pub async fn release(&self, lease: Q::Lease) {
+        release(&self.queue, lease).await;
+    }
+
+    /// Releases a lease in the background, several times: the statement that takes it may not have arrived yet.
+    pub fn release_later(&self, lease: Q::Lease) {
+        release_later(&self.queue, lease);
+    }
+
     /// Claims and starts jobs until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         loop {
@@ -128,31 +142,42 @@ impl<Q: Queue> Worker<Q> {
 /// Works on a job until it is finished, fails, or is cancelled at the end of the drain.
 async fn run_job<Q: Queue>(queue: &Arc<Q>, tasks: &Tasks, job: Q::Job) {
     let lease = queue.lease(&job);
-    let work = async {
-        let work = queue.work(job);
-        match Q::RENEW_EVERY {
-            Some(every) => renewing(every, || queue.renew(&lease), work).await,
-            None => work.await,
-        }
-    };
+    let work = renewing(&**queue, &lease, queue.work(job));
     match tasks.until_cancelled(work).await {
         Some(Ok(())) => {}
         Some(Err(error)) => {
             tracing::error!(error = %error, "a job stopped because of the database, and will be claimed again");
-            release_repeatedly(queue, lease);
+            release_later(queue, lease);
         }
         None => release(queue, lease).await,
+    }
+}
+
+/// Runs work, and renews its lease until it ends.
+async fn renewing<Q: Queue, T>(queue: &Q, lease: &Q::Lease, work: impl Future<Output = T>) -> T {
+    let Some(every) = Q::RENEW_EVERY else { return work.await };
+    let renewals = async {
+        loop {
+            tokio::time::sleep(every).await;
+            if let Err(error) = queue.renew(lease).await {
+                tracing::warn!(error = %error, "a lease could not be renewed");
+            }
+        }
+    };
+    tokio::select! {
+        result = work => result,
+        never = renewals => never,
     }
 }
 
 async fn release<Q: Queue>(queue: &Arc<Q>, lease: Q::Lease) {
     if let Err(error) = queue.release(&lease).await {
         tracing::error!(error = %error, "a lease could not be released; unless a later attempt succeeds, it expires");
-        release_repeatedly(queue, lease);
+        release_later(queue, lease);
     }
 }
 
-fn release_repeatedly<Q: Queue>(queue: &Arc<Q>, lease: Q::Lease) {
+fn release_later<Q: Queue>(queue: &Arc<Q>, lease: Q::Lease) {
     let queue = Arc::clone(queue);
     release_in_background(move || {
         let (queue, lease) = (Arc::clone(&queue), lease.clone());

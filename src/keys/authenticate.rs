@@ -1,37 +1,39 @@
-//! The gate to everything under `/v1`.
+//! Authentication of every request under `/v1`.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use axum_extra::TypedHeader;
+use axum_extra::headers::Authorization;
+use axum_extra::headers::authorization::Bearer;
+use axum_extra::typed_header::TypedHeaderRejection;
 
 use super::store::KeyStore;
 use crate::clock::Clock;
 use crate::http::{Caller, Problem, ProblemKind};
 
-/// Lets only requests with a valid key through, and tells the rest of the request who calls.
+/// Longer texts are no API keys of ours.
+const MAX_KEY_LENGTH: usize = 200;
+
+/// Passes only requests with a valid API key on, with their [`Caller`].
 ///
 /// # Errors
 /// 401 without a key that is valid now.
 pub async fn authenticate(
     State((keys, clock)): State<(KeyStore, Clock)>,
+    authorization: Result<TypedHeader<Authorization<Bearer>>, TypedHeaderRejection>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let secret = bearer(request.headers()).ok_or_else(|| {
+    let authorization = authorization.ok().filter(|header| (1..=MAX_KEY_LENGTH).contains(&header.token().len()));
+    let authorization = authorization.ok_or_else(|| {
         Problem::new(ProblemKind::Unauthorized, "the Authorization header must be `Bearer` and an API key")
     })?;
-    // Looked up each time, so that a key that is revoked is refused from that moment on.
+    // Read each time, so that a revoked key is refused from that moment on.
     let key = keys
-        .find_valid(secret, clock.now())
+        .find_valid(authorization.token(), clock.now())
         .await?
-        .ok_or_else(|| Problem::new(ProblemKind::Unauthorized, "this API key is not known here, or no longer valid"))?;
+        .ok_or_else(|| Problem::new(ProblemKind::Unauthorized, "this API key is unknown, revoked or expired"))?;
     request.extensions_mut().insert(Caller { key_id: key.id, name: key.name, scopes: key.scopes });
     Ok(next.run(request).await)
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let secret = secret.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && (1..=200).contains(&secret.len())).then_some(secret)
 }

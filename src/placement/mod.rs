@@ -1,5 +1,5 @@
-//! Where in CXone's forecast a callback is placed. This module knows nothing of callbacks.
+//! When a callback is to be called. This module knows nothing about callbacks.
 
 mod plan;
 
-pub use plan::{HourLoad, NOTICE, dispatch, dispatch_without_forecast, hours_of};
+pub use plan::{HourLoad, NOTICE, best_time, earliest_time, hours_of};

@@ -257,7 +257,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_resolves_to_the_machine_itself_is_not_connected_to() {
         let client = |reach| {
-            reqwest::Client::builder()
+            crate::tls::client_builder()
                 .no_proxy()
                 .dns_resolver(std::sync::Arc::new(GuardedResolver(reach)))
                 .build()

@@ -12,6 +12,8 @@ mod sender;
 mod store;
 mod store_configured;
 mod worker;
+#[cfg(test)]
+mod worker_test;
 
 pub use address::Reach;
 pub use event::{CallbackEvent, CampaignEvent, Event, EventFailure};

@@ -56,7 +56,7 @@ impl Sender {
     /// # Errors
     /// Where the machine's TLS cannot be set up.
     pub fn new(settings: WebhookSettings, clock: Clock) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+        let http = crate::tls::client_builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()

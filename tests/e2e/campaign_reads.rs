@@ -11,6 +11,7 @@ use ringback::cxone::{Asker, Class, Endpoint};
 use ringback::trace::Traceparent;
 use ringback::types::CampaignId;
 use serde_json::json;
+use strum::VariantArray as _;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -140,7 +141,7 @@ async fn recent_latency_is_measured_for_each_endpoint() {
     let client = client_of(&cxone, &database, 1000).await;
     let (id, trace) = (CampaignId::parse(DIALING).unwrap(), Traceparent::root(Uuid::now_v7()));
     let slowest = |endpoint| client.slowest_lately(endpoint);
-    assert_eq!(Endpoint::ALL.map(slowest), [Duration::ZERO; 5]);
+    assert!(Endpoint::VARIANTS.iter().all(|endpoint| slowest(*endpoint).is_zero()));
     for (route, milliseconds) in [("token", 300), ("campaignRead", 600)] {
         cxone.fault(json!({"route": route, "kind": "latency", "latencyMs": milliseconds, "times": 1})).await;
     }

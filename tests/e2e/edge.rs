@@ -91,12 +91,12 @@ async fn all_errors_of_invalid_input_are_reported_together() {
     assert_eq!(
         faults(&problem),
         [
+            "/campaignId not-a-campaign-id",
+            "/colour unknown-member",
+            "/language not-a-language",
             "/phoneNumber wrong-type",
             "/requestedEnd window-backwards",
-            "/campaignId not-a-campaign-id",
-            "/language not-a-language",
             "/timezone not-a-time-zone",
-            "/colour unknown-member",
         ]
     );
     world.end().await;

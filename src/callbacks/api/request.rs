@@ -1,138 +1,184 @@
-//! What is accepted: a posted callback, read with every fault in it found at once.
+//! The request for one callback, and its rules.
 
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use utoipa::ToSchema;
+use validator::{Validate, ValidateArgs as _, ValidationError};
 
+use crate::callbacks::model::NewCallback;
 use crate::campaigns::{PlacementRefusal, PlacementRules};
-use crate::http::{Faults, Member, Problem, ProblemKind, Unknown};
+use crate::http::validation::{Member, Unknown, fault_at, valid};
+use crate::http::{Problem, ProblemKind};
 use crate::types::{CampaignId, Fault, Language, PhoneNumber, Region, TimeWindow, Zone, parse_instant};
 
-/// A window that ends sooner than this leaves no room to dial.
-const ROOM_TO_DIAL: SignedDuration = SignedDuration::from_secs(60);
-/// How far ahead a callback can be asked for: no forecast reaches further.
-const HORIZON: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// A window must end at least this long after the request, so that there is time to call.
+const MIN_LEAD: SignedDuration = SignedDuration::from_secs(60);
+/// How far ahead a window may start. No forecast reaches further.
+const MAX_LEAD: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-/// A caller's wish to be called back, as an IVR posts it
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+/// A callback request
+#[derive(Debug, Deserialize, ToSchema, Validate)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = NewCallback)]
-pub struct CallbackRequest {
-    /// As the IVR has it: digits, formatted, or E.164. National numbers are read in `DEFAULT_REGION`.
+#[expect(clippy::duplicated_attributes, reason = "each `schema` rule has its own attributes")]
+#[validate(context = "ParseContext<'v_a>")]
+#[validate(schema(function = "one_to_four_hours", skip_on_field_errors = false))]
+#[validate(schema(function = "inside_business_hours", use_context, skip_on_field_errors = false))]
+pub(super) struct CallbackRequest {
+    /// In any form: digits only, formatted, or E.164. A national number belongs to `DEFAULT_REGION`.
     #[schema(value_type = String, required, example = "+12025550198")]
     #[serde(default)]
-    phone_number: Member<String>,
-    /// From when the caller may be called.
+    #[validate(required, custom(function = "phone_number", use_context))]
+    phone_number: Member<String, PhoneNumber>,
+    /// The start of the window in which to call, at most 90 days ahead.
     #[schema(value_type = String, format = DateTime, required, example = "2026-11-20T15:00:00Z")]
     #[serde(default)]
-    requested_start: Member<String>,
-    /// Until when; 1 to 4 hours after `requestedStart`, both included, and in the future.
+    #[validate(required, custom(function = "instant"), custom(function = "within_90_days", use_context))]
+    requested_start: Member<String, Timestamp>,
+    /// The end of the window: 1 to 4 hours after `requestedStart`, and at least a minute in the future.
     #[schema(value_type = String, format = DateTime, required, example = "2026-11-20T17:00:00Z")]
     #[serde(default)]
-    requested_end: Member<String>,
-    /// The campaign that will call.
+    #[validate(required, custom(function = "instant"), custom(function = "in_the_future", use_context))]
+    requested_end: Member<String, Timestamp>,
+    /// The campaign that calls.
     #[schema(value_type = String, required, pattern = "^[A-Za-z0-9_-]{1,64}$",
         example = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8")]
     #[serde(default)]
-    campaign_id: Member<String>,
-    /// BCP 47; the confirmation is in this language where there is a text for it.
+    #[validate(required, custom(function = "campaign_id"))]
+    campaign_id: Member<String, CampaignId>,
+    /// A BCP 47 tag. The confirmation is in this language if it has a translation, else in English.
     #[schema(value_type = String, required, example = "en-US")]
     #[serde(default)]
-    language: Member<String>,
-    /// IANA name; times in the confirmation are in this zone. `DEFAULT_TIMEZONE` where absent.
+    #[validate(required, custom(function = "language"))]
+    language: Member<String, Language>,
+    /// The IANA time zone of times in the confirmation. `DEFAULT_TIMEZONE` by default.
     #[schema(value_type = Option<String>, example = "America/New_York")]
     #[serde(default)]
-    timezone: Member<String>,
+    #[validate(custom(function = "time_zone"))]
+    timezone: Member<String, Zone>,
     #[serde(flatten)]
     #[schema(ignore)]
+    #[validate(nested)]
     unknown: Unknown,
 }
 
-/// A wish that can be kept.
-#[derive(Clone, Debug)]
-pub struct Wish {
-    pub phone_number: PhoneNumber,
-    pub campaign_id: CampaignId,
-    pub window: TimeWindow,
-    pub language: Language,
-    pub timezone: Option<Zone>,
+/// What the rules of a request depend on.
+pub(super) struct ParseContext<'a> {
+    /// The region of national phone numbers.
+    pub region: &'a Region,
+    pub now: Timestamp,
+    /// The rules of those of the requested campaigns that have any, by campaign id.
+    pub rules: &'a HashMap<String, PlacementRules>,
 }
 
-/// A request whose members have been read, before what its campaign has to say.
-pub struct Read {
-    phone_number: Option<PhoneNumber>,
-    campaign_id: Option<CampaignId>,
-    window: Option<TimeWindow>,
-    language: Option<Language>,
-    timezone: Option<Zone>,
-    faults: Faults,
-    now: Timestamp,
+impl ParseContext<'_> {
+    fn rules_of(&self, request: &CallbackRequest) -> Option<&PlacementRules> {
+        self.rules.get(request.campaign_id.parsed()?.as_str())
+    }
 }
 
 impl CallbackRequest {
-    /// Reads every member.
-    pub fn read(&self, region: &Region, now: Timestamp) -> Read {
-        let mut faults = Faults::new();
-        let phone_number = faults.required("phoneNumber", &self.phone_number, |text| PhoneNumber::parse(text, region));
-        let start = faults.required("requestedStart", &self.requested_start, |text| parse_instant(text));
-        let end = faults.required("requestedEnd", &self.requested_end, |text| parse_instant(text));
-        let window = start.zip(end).and_then(|(start, end)| read_window(start, end, now, &mut faults));
-        let campaign_id = faults.required("campaignId", &self.campaign_id, |text| CampaignId::parse(text));
-        let language = faults.required("language", &self.language, |text| Language::parse(text));
-        let timezone = faults.optional("timezone", &self.timezone, |text| Zone::parse(text));
-        faults.unknown(&self.unknown);
-        Read { phone_number, campaign_id, window, language, timezone, faults, now }
-    }
-}
-
-/// The window as it was asked for, with each thing that is wrong with it.
-fn read_window(start: Timestamp, end: Timestamp, now: Timestamp, faults: &mut Faults) -> Option<TimeWindow> {
-    let window = TimeWindow::parse(start, end).map_err(|fault| faults.add("requestedEnd", fault)).ok();
-    if end < now + ROOM_TO_DIAL {
-        faults.add("requestedEnd", Fault::new("window-in-the-past", "must be at least a minute in the future"));
-    }
-    if start > now + HORIZON {
-        faults.add("requestedStart", Fault::new("too-far-ahead", "must be within the next 90 days"));
-    }
-    window
-}
-
-impl Read {
-    /// The campaign that was named, for its rules.
+    /// The requested campaign, if it is a campaign id. [`ParseContext`] needs its rules.
     pub fn campaign_id(&self) -> Option<&CampaignId> {
-        self.campaign_id.as_ref()
+        let _ = campaign_id(&self.campaign_id);
+        self.campaign_id.parsed()
     }
 
-    /// The wish, where nothing is wrong with it, with the rules of those campaigns that have any.
+    /// The request as a new callback.
     ///
     /// # Errors
-    /// A 422: with every fault, or where the campaign's restrictions leave nothing of the window.
-    pub fn finish(mut self, rules: &HashMap<String, PlacementRules>) -> Result<Wish, Problem> {
-        let rules = self.campaign_id.as_ref().and_then(|id| rules.get(id.as_str()));
-        let hours = rules.and_then(|rules| rules.settings.business_hours.as_ref());
-        if let (Some(window), Some(hours)) = (&self.window, hours)
-            && !hours.contain(window)
-        {
-            let detail = format!("the window must lie inside the campaign's business hours ({})", hours.zone.name());
-            self.faults.add("requestedStart", Fault::new("outside-business-hours", detail));
+    /// A 422 with every fault, or if the holds and the regulatory window of the campaign leave no time to call.
+    pub fn parse(self, context: &ParseContext<'_>) -> Result<NewCallback, Problem> {
+        valid(self.validate_with_args(context))?;
+        let refusal = self
+            .window()
+            .zip(context.rules_of(&self))
+            .and_then(|(window, rules)| rules.restrictions.refusal(&window, context.now));
+        if let Some(refusal) = refusal {
+            return Err(refused(refusal));
         }
-        let now = self.now;
-        let wish = self.phone_number.zip(self.campaign_id).zip(self.window).zip(self.language).map(
-            |(((phone_number, campaign_id), window), language)| Wish {
-                phone_number,
-                campaign_id,
-                window,
-                language,
-                timezone: self.timezone,
-            },
-        );
-        let wish = self.faults.finish(wish)?;
-        match rules.and_then(|rules| rules.restrictions.refusal(&wish.window, now)) {
-            Some(refusal) => Err(refused(refusal)),
-            None => Ok(wish),
+        self.into_new_callback().ok_or_else(|| Problem::invalid(Vec::new()))
+    }
+
+    /// The window, if both ends are valid.
+    fn window(&self) -> Option<TimeWindow> {
+        let (start, end) = (self.requested_start.parsed()?, self.requested_end.parsed()?);
+        TimeWindow::parse(*start, *end).ok()
+    }
+
+    /// None if the request is not valid.
+    fn into_new_callback(self) -> Option<NewCallback> {
+        Some(NewCallback {
+            window: self.window()?,
+            phone_number: self.phone_number.into_parsed()?,
+            campaign_id: self.campaign_id.into_parsed()?,
+            language: self.language.into_parsed()?,
+            timezone: self.timezone.into_parsed(),
+        })
+    }
+}
+
+fn phone_number(member: &Member<String, PhoneNumber>, context: &ParseContext<'_>) -> Result<(), ValidationError> {
+    member.parse(|text| PhoneNumber::parse(text, context.region))
+}
+
+fn instant(member: &Member<String, Timestamp>) -> Result<(), ValidationError> {
+    member.parse(|text| parse_instant(text))
+}
+
+fn within_90_days(member: &Member<String, Timestamp>, context: &ParseContext<'_>) -> Result<(), ValidationError> {
+    match member.parsed() {
+        Some(start) if *start > context.now + MAX_LEAD => {
+            Err(Fault::new("too-far-ahead", "must be within the next 90 days").into())
         }
+        _ => Ok(()),
+    }
+}
+
+fn in_the_future(member: &Member<String, Timestamp>, context: &ParseContext<'_>) -> Result<(), ValidationError> {
+    match member.parsed() {
+        Some(end) if *end < context.now + MIN_LEAD => {
+            Err(Fault::new("window-in-the-past", "must be at least a minute in the future").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn campaign_id(member: &Member<String, CampaignId>) -> Result<(), ValidationError> {
+    match member.parsed() {
+        Some(_) => Ok(()),
+        None => member.parse(|text| CampaignId::parse(text)),
+    }
+}
+
+fn language(member: &Member<String, Language>) -> Result<(), ValidationError> {
+    member.parse(|text| Language::parse(text))
+}
+
+fn time_zone(member: &Member<String, Zone>) -> Result<(), ValidationError> {
+    member.parse(|text| Zone::parse(text))
+}
+
+fn one_to_four_hours(request: &CallbackRequest) -> Result<(), ValidationError> {
+    match (request.requested_start.parsed(), request.requested_end.parsed()) {
+        (Some(start), Some(end)) => {
+            TimeWindow::parse(*start, *end).map(drop).map_err(|fault| fault_at("requestedEnd", fault))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn inside_business_hours(request: &CallbackRequest, context: &ParseContext<'_>) -> Result<(), ValidationError> {
+    let hours = context.rules_of(request).and_then(|rules| rules.settings.business_hours.as_ref());
+    match (request.window(), hours) {
+        (Some(window), Some(hours)) if !hours.contain(&window) => {
+            let zone = hours.zone.name();
+            let detail = format!("the window must lie inside the campaign's business hours ({zone})");
+            Err(fault_at("requestedStart", Fault::new("outside-business-hours", detail)))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -140,12 +186,12 @@ fn refused(refusal: PlacementRefusal) -> Problem {
     let (kind, detail, earliest_start) = match refusal {
         PlacementRefusal::CampaignHeld { earliest_start } => (
             ProblemKind::CampaignHeld,
-            "a compliance hold leaves no moment of the requested window in which the campaign may call",
+            "a compliance hold of the campaign leaves no time to call in the requested window",
             earliest_start,
         ),
         PlacementRefusal::OutsideRegulatoryWindow { earliest_start } => (
             ProblemKind::OutsideRegulatoryWindow,
-            "the campaign may not call at any moment of the requested window",
+            "the regulatory window of the campaign leaves no time to call in the requested window",
             earliest_start,
         ),
     };
@@ -181,7 +227,8 @@ mod tests {
     fn faults(payload: &Value) -> Vec<String> {
         let request: CallbackRequest = serde_json::from_value(payload.clone()).unwrap();
         let rules = HashMap::from([("weekdays".to_owned(), PlacementRules::new(weekdays(), []))]);
-        match request.read(&Region::parse("US").unwrap(), now()).finish(&rules) {
+        let region = Region::parse("US").unwrap();
+        match request.parse(&ParseContext { region: &region, now: now(), rules: &rules }) {
             Ok(_) => Vec::new(),
             Err(problem) => problem.body(None, None)["errors"]
                 .as_array()
@@ -198,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ivrs_send_is_accepted() {
+    fn numbers_and_times_are_accepted_in_the_forms_that_ivrs_send() {
         assert_eq!(faults(&payload()), [""; 0]);
         for number in ["2025550198", "(202) 555-0198", "1-202-555-0198", "+44 20 7946 0958"] {
             assert_eq!(faults(&with("phoneNumber", number)), [""; 0], "{number}");
@@ -210,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_named_by_its_place() {
+    fn each_fault_is_reported_at_its_pointer() {
         for (name, value, expected) in [
             ("phoneNumber", json!("not a number"), "/phoneNumber not-a-phone-number"),
             ("phoneNumber", json!("12"), "/phoneNumber not-a-phone-number"),
@@ -231,23 +278,23 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_named_at_once() {
+    fn all_faults_are_reported_at_once() {
         assert_eq!(
             faults(&json!({"phoneNumber": 5, "requestedStart": "2026-11-20T12:00:00Z", "extra": true,
                 "requestedEnd": "2026-11-20T11:00:00Z", "language": "xx"})),
             [
-                "/phoneNumber wrong-type",
-                "/requestedEnd window-backwards",
-                "/requestedEnd window-in-the-past",
                 "/campaignId required",
-                "/language not-a-language",
                 "/extra unknown-member",
+                "/language not-a-language",
+                "/phoneNumber wrong-type",
+                "/requestedEnd window-in-the-past",
+                "/requestedEnd window-backwards",
             ]
         );
     }
 
     #[test]
-    fn a_window_must_leave_room_to_dial() {
+    fn a_window_must_leave_time_to_call() {
         let ends = |end: &str| {
             let end: Timestamp = end.parse().unwrap();
             let mut payload = with("requestedEnd", end.to_string());

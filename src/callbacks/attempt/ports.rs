@@ -1,4 +1,4 @@
-//! What an attempt needs of Postgres and of CXone. The service's own are the store and the client; `model_test` has models.
+//! What an attempt needs of Postgres and of CXone. `CallbackStore` and `Cxone` implement it; `model_test` has models.
 
 use std::sync::Arc;
 
@@ -10,28 +10,27 @@ use crate::campaigns::PlacementRules;
 use crate::cxone::{Asker, ContactAnswer, Cxone, CxoneError, Endpoint, ForecastHour, NewContact, Sms};
 use crate::types::{CampaignId, TimeWindow};
 
-/// Where callbacks are kept.
+/// The stored callbacks.
 pub trait CallbackRepository: Send + Sync {
-    /// What the campaign says about where its callbacks may be placed.
+    /// The rules of the campaign for where its callbacks may be placed.
     fn rules(&self, campaign: &CampaignId) -> impl Future<Output = Result<PlacementRules, sqlx::Error>> + Send;
 
-    /// Places a callback: `decide` is told how many other callbacks of the campaign lie in the hour from each of
-    /// `hours`, and picks the moment. All who place in the campaign do so one after the other. False where the attempt
-    /// has lost its claim; nothing is changed where `decide` finds no moment.
+    /// Places a callback. `choose` gets the number of other callbacks of the campaign in the hour that begins at each of
+    /// `hours`, and returns the dispatch time. Placements in one campaign run one after the other. Returns false if the
+    /// attempt has lost its claim. Changes nothing if `choose` returns none.
     fn place(
         &self,
         callback: &mut Callback,
         hours: &[Timestamp],
-        decide: impl FnOnce(&[u32]) -> Option<Timestamp> + Send,
+        choose: impl FnOnce(&[u32]) -> Option<Timestamp> + Send,
     ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 
-    /// Writes what an attempt has made of a callback, with its audit entry. False where the attempt has lost its claim:
-    /// nothing is written then.
+    /// Stores the callback with its audit entry. Returns false, and stores nothing, if the attempt has lost its claim.
     fn save(&self, callback: &Callback, entry: Option<Entry>)
     -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 }
 
-/// CXone, as far as callbacks go.
+/// The part of CXone that callbacks use.
 pub trait CallbackGateway: Send + Sync {
     /// The hours of the campaign's forecast that overlap the window.
     fn forecast(
@@ -41,17 +40,17 @@ pub trait CallbackGateway: Send + Sync {
         asker: Asker<'_>,
     ) -> impl Future<Output = Result<Vec<ForecastHour>, CxoneError>> + Send;
 
-    /// Makes a contact, or finds that it exists. Safe to send again under the same id.
+    /// Creates a contact, or finds that it exists. It may be sent again under the same id.
     fn create_contact(
         &self,
         contact: &NewContact<'_>,
         asker: Asker<'_>,
     ) -> impl Future<Output = Result<ContactAnswer, CxoneError>> + Send;
 
-    /// Sends an SMS, and gives the id of CXone's session.
+    /// Sends an SMS, and returns the id of CXone's messaging session.
     fn send_sms(&self, sms: &Sms<'_>, asker: Asker<'_>) -> impl Future<Output = Result<String, CxoneError>> + Send;
 
-    /// Whether these endpoints are asked at all now.
+    /// Whether requests are sent to these endpoints at all now.
     fn is_up(&self, endpoints: &[Endpoint]) -> bool;
 }
 

@@ -1,19 +1,19 @@
-//! The GSM-7 alphabet of text messages (3GPP TS 23.038, section 6.2.1).
+//! The GSM-7 alphabet of SMS (3GPP TS 23.038, section 6.2.1).
 //!
-//! One character outside of it turns a whole message into UCS-2, of which 70 characters fit into a segment.
+//! One character outside of it changes the encoding of the whole message to UCS-2, with 70 characters per segment.
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 
-/// A message of no more than this is one segment.
+/// The septets of one segment.
 pub const SEGMENT: usize = 160;
 
-/// One septet each.
+/// Characters of one septet.
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡\
                      ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-/// Two septets each. The form feed, which is no text, is left out.
+/// Characters of two septets, without the form feed.
 const EXTENSION: &str = "^{}\\[~]|€";
 
-/// The text in GSM-7, each character that is not in it by its closest form that is. None where a character has none.
+/// The text in GSM-7. Each character outside the alphabet is replaced by its closest form; none if it has no such form.
 pub fn in_gsm7(text: &str) -> Option<String> {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
@@ -22,7 +22,7 @@ pub fn in_gsm7(text: &str) -> Option<String> {
     Some(plain)
 }
 
-/// Of text in GSM-7.
+/// The number of septets of a text in GSM-7.
 pub fn septets(text: &str) -> usize {
     text.chars().map(|c| if EXTENSION.contains(c) { 2 } else { 1 }).sum()
 }
@@ -31,13 +31,13 @@ fn is_in_gsm7(c: char) -> bool {
     BASIC.contains(c) || EXTENSION.contains(c)
 }
 
-/// The signs that ICU and translators use, then letters without the marks that the alphabet lacks.
+/// The closest form of a sign that ICU or translators use, or of a letter with marks.
 fn closest(c: char) -> Option<String> {
     let sign = match c {
         '\u{2010}'..='\u{2015}' | '\u{2212}' => "-",
         '\u{2018}' | '\u{2019}' | '\u{2032}' | '`' | '´' => "'",
         '\u{201c}'..='\u{201e}' | '\u{2033}' | '«' | '»' => "\"",
-        // Marks of direction and joining: nothing to see.
+        // Invisible direction and joining marks.
         '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "",
         _ if c.is_whitespace() => " ",
         _ => return without_marks(c),
@@ -51,7 +51,7 @@ fn without_marks(c: char) -> Option<String> {
     plain.chars().all(is_in_gsm7).then_some(plain)
 }
 
-/// The block of combining marks that European letters decompose into.
+/// Whether it is a combining mark of European letters.
 fn is_mark(c: char) -> bool {
     ('\u{300}'..='\u{36f}').contains(&c)
 }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_alphabet_lacks_is_written_in_its_closest_form() {
+    fn a_character_outside_the_alphabet_is_replaced_by_its_closest_form() {
         for (text, plain) in [
             ("Nov 20, 2026, 10:30 AM", "Nov 20, 2026, 10:30 AM"),
             ("20 août 2026", "20 aout 2026"),
@@ -79,14 +79,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_closest_form_is_refused() {
+    fn a_text_with_a_character_without_a_closest_form_is_refused() {
         for text in ["١", "½", "дек.", "11月20日", "ł", "\u{1f4de}", "\u{7}"] {
             assert_eq!(in_gsm7(text), None, "{text}");
         }
     }
 
     #[test]
-    fn an_extension_character_costs_two() {
+    fn an_extension_character_has_two_septets() {
         for (text, cost) in [("", 0), ("@£é", 3), ("€", 2), ("^{}\\[~]|", 16), ("a[b]", 6)] {
             assert_eq!(septets(text), cost, "{text}");
         }
@@ -95,7 +95,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_else_is_left(text in any::<String>()) {
+        fn the_result_is_in_the_alphabet_and_stable(text in any::<String>()) {
             if let Some(plain) = in_gsm7(&text) {
                 prop_assert!(plain.chars().all(is_in_gsm7));
                 prop_assert_eq!(in_gsm7(&plain), Some(plain));

@@ -1,4 +1,4 @@
-//! Callbacks whose time a hold covers: how many there are, which they are, and the mark that each of them has.
+//! Callbacks at risk: those whose dispatch time a hold covers.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -7,13 +7,15 @@ use jiff_sqlx::ToSqlx as _;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Callback, CallbackStore, Row};
+use super::CallbackStore;
+use super::row::Row;
 use crate::audit::Entry;
-use crate::campaigns::{HeldTime, ScheduledCallbacks};
+use crate::callbacks::model::Callback;
+use crate::campaigns::{HeldPeriod, ScheduledCallbacks};
 use crate::types::CampaignId;
 
-/// Callbacks that are marked together.
-const AT_ONCE: i64 = 200;
+/// The maximum number of callbacks that are marked by one statement.
+const MARKED_AT_ONCE: i64 = 200;
 
 impl ScheduledCallbacks for CallbackStore {
     fn count<'a>(
@@ -38,11 +40,11 @@ impl ScheduledCallbacks for CallbackStore {
 }
 
 impl CallbackStore {
-    /// Some of the scheduled callbacks that lie in a held time and are not marked; none where all are.
+    /// Some of the scheduled callbacks in a held time that are not marked, or none if all are marked.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
-    pub async fn newly_at_risk(&self, held: &[HeldTime]) -> Result<Vec<Callback>, sqlx::Error> {
+    /// If Postgres is unavailable.
+    pub async fn newly_at_risk(&self, held: &[HeldPeriod]) -> Result<Vec<Callback>, sqlx::Error> {
         let rows = sqlx::query_as!(
             Row,
             r#"select c.* from jsonb_to_recordset($1) as h(campaign_id text, "from" timestamptz, until timestamptz)
@@ -54,23 +56,23 @@ impl CallbackStore {
                ) as c
                limit $2"#,
             json!(held),
-            AT_ONCE
+            MARKED_AT_ONCE
         );
         let mut rows = rows.fetch_all(&self.pool).await?;
-        // Two holds may cover the same one.
+        // Several holds may cover the same callback.
         rows.sort_by_key(|row| row.id);
         rows.dedup_by_key(|row| row.id);
         rows.into_iter().map(Callback::try_from).collect()
     }
 
-    /// Some of the marked callbacks of these campaigns that lie in no held time; none where none is left.
+    /// Some of the marked callbacks of these campaigns that lie in no held time, or none if none is left.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
+    /// If Postgres is unavailable.
     pub async fn no_longer_at_risk(
         &self,
         campaigns: &[String],
-        held: &[HeldTime],
+        held: &[HeldPeriod],
     ) -> Result<Vec<Callback>, sqlx::Error> {
         let rows = sqlx::query_as!(
             Row,
@@ -83,19 +85,20 @@ impl CallbackStore {
                limit $3"#,
             campaigns,
             json!(held),
-            AT_ONCE
+            MARKED_AT_ONCE
         );
         rows.fetch_all(&self.pool).await?.into_iter().map(Callback::try_from).collect()
     }
 
-    /// Marks callbacks, or takes the mark away, each with its entry. What is so already stays, and has no new entry.
+    /// Marks or unmarks callbacks, each with its audit entry, and returns how many were changed. A callback that needs no
+    /// change gets no entry.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres is unavailable.
     pub async fn mark(&self, at_risk: bool, entries: Vec<(Uuid, Entry)>, now: Timestamp) -> Result<u64, sqlx::Error> {
         let given: Vec<_> =
             entries.into_iter().map(|(id, entry)| json!({ "id": id, "entry": entry.into_json() })).collect();
-        // In one order everywhere, so that replicas wait for each other and never lock each other.
+        // All statements lock in one order, so that replicas do not deadlock.
         let marked = sqlx::query!(
             "with given as (select * from jsonb_to_recordset($1) as g(id uuid, entry jsonb)),
              locked as (

@@ -1,4 +1,4 @@
-//! What an attempt writes: its callback's place, and what became of it. Each write names the claim that it belongs to.
+//! What an attempt stores. Each write names the claim it belongs to, and changes nothing if the claim is lost.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use sqlx::PgExecutor;
 use tokio::time::Instant;
 
-use super::{Callback, CallbackStore};
+use super::CallbackStore;
 use crate::audit::Entry;
 use crate::callbacks::attempt::CallbackRepository;
-use crate::callbacks::model::SkipReason;
+use crate::callbacks::model::Callback;
 use crate::campaigns::PlacementRules;
 use crate::db::is_transient;
 use crate::types::CampaignId;
 
-/// A save is tried again for so long while Postgres is away …
+/// How long a save is retried while Postgres is unavailable.
 const SAVE_WITHIN: Duration = Duration::from_secs(15);
-/// … after a pause of so long.
-const SAVE_AGAIN_AFTER: Duration = Duration::from_millis(250);
+/// The pause before each retry.
+const SAVE_RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 impl CallbackRepository for CallbackStore {
     async fn rules(&self, campaign: &CampaignId) -> Result<PlacementRules, sqlx::Error> {
@@ -30,9 +30,9 @@ impl CallbackRepository for CallbackStore {
         &self,
         callback: &mut Callback,
         hours: &[Timestamp],
-        decide: impl FnOnce(&[u32]) -> Option<Timestamp> + Send,
+        choose: impl FnOnce(&[u32]) -> Option<Timestamp> + Send,
     ) -> Result<bool, sqlx::Error> {
-        let _queue = self.placing.lock().await;
+        let _placing = self.placing.lock().await;
         let mut transaction = self.pool.begin_planned().await?;
         sqlx::query!(
             "select pg_advisory_xact_lock(hashtextextended('dispatch ' || $1, 0))",
@@ -56,40 +56,40 @@ impl CallbackRepository for CallbackStore {
         .fetch_all(&mut transaction)
         .await?;
         let counts: Vec<u32> = counts.into_iter().map(|count| u32::try_from(count).unwrap_or(u32::MAX)).collect();
-        let Some(at) = decide(&counts) else { return Ok(true) };
-        callback.placed(at);
-        let ours = save(&mut transaction, callback, None).await?;
+        let Some(start) = choose(&counts) else { return Ok(true) };
+        callback.place(start);
+        let has_claim = save(&mut transaction, callback, None).await?;
         transaction.commit().await?;
-        Ok(ours)
+        Ok(has_claim)
     }
 
-    /// What has been done in CXone must be written down: while Postgres is away, it is tried again for a while.
+    /// Retried while Postgres is unavailable, because CXone has carried out what is to be stored.
     async fn save(&self, callback: &Callback, entry: Option<Entry>) -> Result<bool, sqlx::Error> {
         let entry = entry.map(Entry::into_json);
-        let give_up_at = Instant::now() + SAVE_WITHIN;
-        let mut outcome_lost = false;
+        let deadline = Instant::now() + SAVE_WITHIN;
+        let mut answer_lost = false;
         loop {
             let error = match save(&self.pool, callback, entry.clone()).await {
-                Ok(false) if outcome_lost => return self.is_saved(callback).await,
+                Ok(false) if answer_lost => return self.is_saved(callback).await,
                 Ok(saved) => return Ok(saved),
                 Err(error) => error,
             };
-            if !is_transient(&error) || Instant::now() > give_up_at {
+            if !is_transient(&error) || Instant::now() > deadline {
                 return Err(error);
             }
-            outcome_lost = true;
-            tokio::time::sleep(SAVE_AGAIN_AFTER).await;
+            answer_lost = true;
+            tokio::time::sleep(SAVE_RETRY_PAUSE).await;
         }
     }
 }
 
 impl CallbackStore {
-    /// Whether an earlier try at a save, whose outcome was lost, was committed.
+    /// Whether a save whose answer was lost was committed.
     async fn is_saved(&self, callback: &Callback) -> Result<bool, sqlx::Error> {
-        let kept = self.find(callback.id).await?;
-        Ok(kept.is_some_and(|kept| {
+        let stored = self.find(callback.id).await?;
+        Ok(stored.is_some_and(|stored| {
             let progress = |callback: &Callback| (callback.attempts, callback.status, callback.confirmation);
-            progress(&kept) == progress(callback) && kept.due_at == callback.due_at
+            progress(&stored) == progress(callback) && stored.due_at == callback.due_at
         }))
     }
 }
@@ -104,19 +104,19 @@ async fn save(executor: impl PgExecutor<'_>, callback: &Callback, entry: Option<
          returning audit_record($14)",
         callback.id,
         callback.attempts,
-        callback.status.as_str(),
+        callback.status.as_ref(),
         at(callback.dispatch_time) as _,
         at(callback.earlier_dispatch_time) as _,
         callback.contact_id,
-        callback.confirmation.as_str(),
+        callback.confirmation.as_ref(),
         at(callback.confirmation_started_at) as _,
         callback.sms_session_id,
-        callback.failure.as_ref().map(|failure| failure.code.as_str()),
+        callback.failure.as_ref().map(|failure| failure.code.as_ref()),
         callback.failure.as_ref().map(|failure| failure.detail.as_str()),
         at(callback.due_at) as _,
         callback.updated_at.to_sqlx() as _,
         entry,
-        callback.skip_reason.map(SkipReason::as_str)
+        callback.skip_reason.as_ref().map(AsRef::as_ref)
     );
     Ok(saved.fetch_optional(executor).await?.is_some())
 }

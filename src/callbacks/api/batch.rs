@@ -1,0 +1,80 @@
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use validator::Validate;
+
+use super::request::{CallbackRequest, ParseContext};
+use crate::callbacks::intake::Callbacks;
+use crate::http::validation::{Member, Unknown, valid};
+use crate::http::{Authorized, JsonBody, Problem, required};
+use crate::types::Fault;
+
+/// Several callbacks
+#[derive(Debug, Deserialize, ToSchema, Validate)]
+pub(super) struct Batch {
+    /// The callbacks, 1 to 1000.
+    #[schema(value_type = Vec<CallbackRequest>, required, min_items = 1, max_items = 1000)]
+    #[serde(default)]
+    #[validate(required, length(min = 1, max = 1000, message = "must have 1 to 1000 callbacks"))]
+    callbacks: Member<Vec<Value>>,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    #[validate(nested)]
+    unknown: Unknown,
+}
+
+/// The result of each callback of a batch, in the order of the batch
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct BatchResults {
+    results: Vec<BatchResult>,
+}
+
+/// The result of one callback of a batch: an id or a problem
+#[derive(Debug, Serialize, ToSchema)]
+struct BatchResult {
+    /// Its index in the batch, from 0.
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::http::ProblemSchema>)]
+    problem: Option<Value>,
+}
+
+/// Request several callbacks
+///
+/// Each is accepted or refused by itself. All accepted ones are stored before the response is sent.
+#[utoipa::path(post, path = "/v1/callbacks/batch", operation_id = "postCallbacks", tag = "Callbacks",
+    security(("key" = ["callbacks:write"])),
+    request_body = Batch, params(("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 200, body = BatchResults), (status = 422, description = "The batch is invalid")))]
+pub(super) async fn create_batch(
+    State(callbacks): State<Callbacks>,
+    Authorized(context, _): Authorized<required::CallbacksWrite>,
+    JsonBody(batch): JsonBody<Batch>,
+) -> Result<Json<BatchResults>, Problem> {
+    valid(batch.validate())?;
+    let items: Vec<_> = batch.callbacks.into_value().unwrap_or_default().into_iter().map(parse_item).collect();
+    let campaigns = items.iter().flatten().filter_map(CallbackRequest::campaign_id);
+    let rules = callbacks.placement_rules(campaigns).await?;
+    let rules = ParseContext { region: &callbacks.region, now: context.clock.now(), rules: &rules };
+    let new = items.into_iter().map(|item| item?.parse(&rules)).collect();
+    let results = callbacks.accept_batch(new, &context).await?;
+    Ok(Json(BatchResults { results: results.into_iter().enumerate().map(BatchResult::from).collect() }))
+}
+
+fn parse_item(item: Value) -> Result<CallbackRequest, Problem> {
+    serde_json::from_value(item).map_err(|_| Problem::fault("", Fault::new("wrong-type", "must be a JSON object")))
+}
+
+impl From<(usize, Result<Uuid, Problem>)> for BatchResult {
+    fn from((index, result): (usize, Result<Uuid, Problem>)) -> Self {
+        match result {
+            Ok(id) => Self { index, id: Some(id), problem: None },
+            Err(problem) => Self { index, id: None, problem: Some(problem.body(None, None)) },
+        }
+    }
+}

@@ -1,0 +1,92 @@
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio::time::Instant;
+
+use super::request::{CallbackRequest, ParseContext};
+use super::view::CallbackView;
+use crate::callbacks::intake::Callbacks;
+use crate::callbacks::model::{Callback, Failure, FailureCode, Status};
+use crate::http::{Authorized, JsonBody, Problem, ProblemKind, preferred_wait, required};
+
+/// The `Retry-After` of a 202, in seconds.
+const RETRY_AFTER: u32 = 2;
+
+/// Request a callback
+///
+/// It is stored before the response is sent. 201 if CXone has its contact before the wait is over (3 s unless `Prefer`
+/// says otherwise), else 202: work on it continues, and `Location` shows its state.
+#[utoipa::path(post, path = "/v1/callbacks", operation_id = "postCallback", tag = "Callbacks",
+    security(("key" = ["callbacks:write"])),
+    request_body = CallbackRequest,
+    params(
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "1 to 255 characters. A request with the same key and body gets the response of the first one"),
+        ("Prefer" = Option<String>, Header,
+            description = "`respond-async`: do not wait. `wait=N`: wait N seconds, 0 to 30"),
+    ),
+    responses((status = 201, description = "CXone has the contact", body = CallbackView),
+        (status = 202, description = "Stored; work on it continues", body = CallbackView,
+            headers(("Location" = String), ("Retry-After" = u32))),
+        (status = 409, description = "`duplicate-callback`, with `existingId`"),
+        (status = 422, description = "Invalid request, `cxone-rejected` or `no-forecast`; `campaign-held` or \
+            `outside-regulatory-window`, with `earliestStart`")))]
+pub(super) async fn create(
+    State(callbacks): State<Callbacks>,
+    Authorized(context, _): Authorized<required::CallbacksWrite>,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody<CallbackRequest>,
+) -> Result<Response, Problem> {
+    let preferred = preferred_wait(&headers);
+    let wait = preferred.unwrap_or(callbacks.default_wait);
+    // A repeated request gets the callback that the first one has stored, even if it would no longer be valid.
+    if context.resource.repeated
+        && let Some(existing) = callbacks.store.find(context.resource.id).await?
+    {
+        let waiter = callbacks.waiters.add(existing.id);
+        let callback = callbacks.outcome_of(existing, waiter, Instant::now() + wait).await;
+        return response(callback, preferred);
+    }
+    let rules = callbacks.placement_rules(request.campaign_id()).await?;
+    let rules = ParseContext { region: &callbacks.region, now: context.clock.now(), rules: &rules };
+    let new = request.parse(&rules)?;
+    let callback = callbacks.accept(new, &context, wait).await?;
+    response(callback, preferred)
+}
+
+/// 201 with a contact, 202 without one, and a problem if the callback has failed.
+fn response(callback: Callback, preferred: Option<Duration>) -> Result<Response, Problem> {
+    if callback.status == Status::Failed {
+        return Err(failed(callback));
+    }
+    let is_scheduled = callback.status == Status::Scheduled;
+    let status = if is_scheduled { StatusCode::CREATED } else { StatusCode::ACCEPTED };
+    let location = HeaderValue::from_str(&format!("/v1/callbacks/{}", callback.id));
+    let mut response = (status, Json(CallbackView::from(callback))).into_response();
+    let headers = response.headers_mut();
+    if let Ok(location) = location {
+        headers.insert(header::LOCATION, location);
+    }
+    if !is_scheduled {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
+    }
+    let applied = preferred.map(|wait| match wait.as_secs() {
+        0 => "respond-async".to_owned(),
+        seconds => format!("wait={seconds}"),
+    });
+    if let Some(applied) = applied.and_then(|applied| HeaderValue::from_str(&applied).ok()) {
+        headers.insert(HeaderName::from_static("preference-applied"), applied);
+    }
+    Ok(response)
+}
+
+fn failed(callback: Callback) -> Problem {
+    let refused = || Failure::new(FailureCode::CxoneRejected, "CXone refused");
+    let failure = callback.failure.unwrap_or_else(refused);
+    let is_forecast = failure.code == FailureCode::NoForecast;
+    let kind = if is_forecast { ProblemKind::NoForecast } else { ProblemKind::CxoneRejected };
+    Problem::new(kind, failure.detail).with("callbackId", callback.id)
+}

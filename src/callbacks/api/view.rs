@@ -1,0 +1,83 @@
+//! The callback in responses.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::callbacks::model::{Callback, Confirmation, Failure, SkipReason, Status};
+use crate::types::{CampaignId, PhoneNumber};
+
+/// A callback
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Callback)]
+pub(super) struct CallbackView {
+    id: Uuid,
+    status: Status,
+    #[schema(value_type = String, example = "+12025550198")]
+    phone_number: PhoneNumber,
+    #[schema(value_type = String, example = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8")]
+    campaign_id: CampaignId,
+    requested_start: Timestamp,
+    requested_end: Timestamp,
+    #[schema(example = "en-US")]
+    language: String,
+    #[schema(example = "America/New_York")]
+    timezone: Option<String>,
+    /// When CXone calls. It lies in the requested window.
+    dispatch_time: Option<Timestamp>,
+    /// The id of the contact in CXone, once CXone has it.
+    contact_id: Option<Uuid>,
+    confirmation: ConfirmationView,
+    /// Whether a hold of the campaign covers the dispatch time.
+    at_risk: bool,
+    /// Why the callback failed, or the failure of the last attempt.
+    failure: Option<Failure>,
+    /// The number of attempts so far.
+    attempts: i32,
+    /// When the next attempt is due; while an attempt runs, when its lease ends. Null if nothing is left to do.
+    next_attempt_at: Option<Timestamp>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// The SMS that confirms a callback
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CallbackConfirmation)]
+struct ConfirmationView {
+    status: Confirmation,
+    /// Why it is skipped.
+    reason: Option<SkipReason>,
+    /// The id of the messaging session in CXone, once the SMS is sent.
+    sms_session_id: Option<String>,
+}
+
+impl From<Callback> for CallbackView {
+    fn from(callback: Callback) -> Self {
+        Self {
+            id: callback.id,
+            status: callback.status,
+            dispatch_time: callback.shown_dispatch_time(),
+            phone_number: callback.phone_number,
+            campaign_id: callback.campaign_id,
+            requested_start: callback.window.start(),
+            requested_end: callback.window.end(),
+            language: callback.language.as_str().to_owned(),
+            timezone: callback.timezone.as_ref().map(|zone| zone.name().to_owned()),
+            contact_id: callback.contact_id,
+            confirmation: ConfirmationView {
+                status: callback.confirmation,
+                reason: callback.skip_reason,
+                sms_session_id: callback.sms_session_id,
+            },
+            at_risk: callback.at_risk,
+            failure: callback.failure,
+            attempts: callback.attempts,
+            next_attempt_at: callback.due_at,
+            created_at: callback.created_at,
+            updated_at: callback.updated_at,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The contact of an attempt. A contact can be sent again under its id, so that no callback ever has two.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::place::Placement;
+use super::{AttemptError, Attempts, CallbackGateway, CallbackRepository};
+use crate::callbacks::model::{Callback, Failure, FailureCode, START_PASSED_AFTER};
+use crate::campaigns::PlacementRules;
+use crate::cxone::{Asker, Class, ContactAnswer, CxoneError, NewContact};
+use crate::placement::NOTICE;
+
+/// A contact is sent at least this long before its start, which must be in the future when it arrives.
+const SEND_BEFORE: SignedDuration = SignedDuration::from_secs(5);
+/// How often one attempt places a callback whose start passed before CXone had the contact.
+const MAX_PLACEMENTS: usize = 3;
+/// The notice of the second and later placements: the attempt was too slow for the shorter one.
+const LONGER_NOTICE: SignedDuration = SignedDuration::from_secs(60);
+
+impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
+    /// Sends a contact that CXone may have again, even if its start has passed. CXone answers that it exists, or creates
+    /// it. If CXone refuses a start that has passed, it has no contact with it, and the callback is placed again.
+    pub(super) async fn send_again(
+        &self,
+        callback: &mut Callback,
+        class: Class,
+        rules: &PlacementRules,
+        start: Timestamp,
+    ) -> Result<(), AttemptError> {
+        callback.extend_lease(self.lease_end());
+        self.save(callback).await?;
+        match self.send_contact(callback, class, start, None).await {
+            Ok(answer) => match self.confirmed_start(callback, class, answer, start).await {
+                Ok(Some(start)) => self.scheduled(callback, class, rules, start).await,
+                Ok(None) => self.start_unknown(callback).await,
+                Err(error) => self.not_scheduled(callback, callback.possible_contact(), &error).await,
+            },
+            Err(error) if refuses_start(&error) && start + START_PASSED_AFTER < self.clock.now() => {
+                self.place_and_send(callback, class, rules).await
+            }
+            Err(error) => self.not_scheduled(callback, callback.possible_contact(), &error).await,
+        }
+    }
+
+    /// Places the callback and sends its contact. Places it again if the start passes before CXone has the contact.
+    pub(super) async fn place_and_send(
+        &self,
+        callback: &mut Callback,
+        class: Class,
+        rules: &PlacementRules,
+    ) -> Result<(), AttemptError> {
+        let before = callback.possible_contact();
+        let (mut notice, mut last_error) = (NOTICE, CxoneError::NotSentInTime);
+        for placement in 0..MAX_PLACEMENTS {
+            let start = match self.place(callback, class, rules, notice).await? {
+                Placement::At(start) => start,
+                Placement::Settled => return Ok(()),
+                Placement::Nowhere { .. } if placement > 0 => break,
+                Placement::Nowhere { failure, may_change } => {
+                    return self.without_placement(callback, failure, may_change).await;
+                }
+            };
+            match self.send_contact(callback, class, start, Some(start - SEND_BEFORE)).await {
+                Ok(ContactAnswer::Created) => return self.scheduled(callback, class, rules, start).await,
+                // This start was not sent before, so the contact that exists has an earlier one.
+                Ok(ContactAnswer::Exists { at }) => {
+                    let start = at.filter(|at| callback.window.contains(*at)).or(before.only_start());
+                    return match start {
+                        Some(start) => self.scheduled(callback, class, rules, start).await,
+                        None => self.start_unknown(callback).await,
+                    };
+                }
+                Err(error) if start_may_have_passed(&error, start, self.clock.now()) => last_error = error,
+                Err(error) => return self.not_scheduled(callback, before, &error).await,
+            }
+            callback.restore_placement(before);
+            notice = LONGER_NOTICE;
+        }
+        self.not_scheduled(callback, before, &last_error).await
+    }
+
+    /// The start with which CXone has the contact; none if it cannot be known.
+    ///
+    /// If the contact was sent with two starts, the second one is right provided that CXone looks up an existing contact
+    /// before it checks the start: its refusal of the first start then meant that there was no contact. Sending the first
+    /// start again, which has passed, shows whether CXone does so.
+    async fn confirmed_start(
+        &self,
+        callback: &Callback,
+        class: Class,
+        answer: ContactAnswer,
+        sent: Timestamp,
+    ) -> Result<Option<Timestamp>, CxoneError> {
+        match (answer, callback.earlier_dispatch_time) {
+            (ContactAnswer::Exists { at: Some(at) }, _) if callback.window.contains(at) => Ok(Some(at)),
+            (ContactAnswer::Exists { .. }, Some(earlier)) => {
+                match self.send_contact(callback, class, earlier, None).await {
+                    Ok(ContactAnswer::Exists { .. }) => Ok(Some(sent)),
+                    Ok(ContactAnswer::Created) => Ok(Some(earlier)),
+                    Err(error) if refuses_start(&error) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+            (ContactAnswer::Exists { .. }, None) | (ContactAnswer::Created, _) => Ok(Some(sent)),
+        }
+    }
+
+    /// CXone has the contact with one of several starts. No SMS can be sent, and another request gives no more information.
+    async fn start_unknown(&self, callback: &mut Callback) -> Result<(), AttemptError> {
+        let detail = "CXone has the contact, but does not say for which of the times with which it was sent";
+        callback.defer_to_window_end(Failure::new(FailureCode::CxoneTimeUnknown, detail));
+        self.save(callback).await
+    }
+
+    async fn send_contact(
+        &self,
+        callback: &Callback,
+        class: Class,
+        start: Timestamp,
+        send_by: Option<Timestamp>,
+    ) -> Result<ContactAnswer, CxoneError> {
+        let contact = NewContact {
+            contact_id: callback.id,
+            campaign_id: &callback.campaign_id,
+            phone_number: &callback.phone_number,
+            at: start,
+            language: &callback.language,
+            window: callback.window,
+            send_by,
+        };
+        self.gateway.create_contact(&contact, Asker { class, trace: &callback.trace }).await
+    }
+}
+
+/// Whether CXone may have refused the start. It refuses one that is not in the future like any other fault; the text of
+/// the answer is not interpreted.
+fn refuses_start(error: &CxoneError) -> bool {
+    matches!(error, CxoneError::Rejected { status: 400 | 422, .. } | CxoneError::ContactRefused { .. })
+}
+
+/// Whether the start, which was in the future when it was chosen, may have passed on the way to CXone.
+fn start_may_have_passed(error: &CxoneError, start: Timestamp, now: Timestamp) -> bool {
+    matches!(error, CxoneError::NotSentInTime) || (refuses_start(error) && start <= now + NOTICE)
+}

@@ -1,0 +1,120 @@
+//! The real decision code of attempts in random interleavings: replicas with different clocks, crashes, SIGTERM, leases
+//! that end, cancellations, clocks that are set back, a Postgres that loses the answer to a commit, and a CXone that
+//! refuses, fails, loses answers and carries out requests late. Only Postgres and CXone are models.
+//!
+//! Some of the modelled CXones look up an existing contact first, and answer 409 even if its start has passed. The others
+//! check the start first.
+
+mod actors;
+mod cxone;
+mod postgres;
+mod world;
+
+use actors::Run;
+use jiff::SignedDuration;
+use world::Behavior;
+
+use crate::callbacks::model::{Confirmation, Status};
+use crate::placement::NOTICE;
+
+const INTERLEAVINGS: u64 = 100_000;
+const STEPS: usize = 60;
+/// The errors of the clocks of the replicas and of CXone.
+const SKEWS_MS: [i64; 3] = [0, -1_500, 1_500];
+
+impl Run {
+    /// All attempts crash. Then attempts are made until nothing is left to do, while CXone works, or its contacts fail forever.
+    fn settle(&mut self) {
+        self.actors.clear();
+        self.deliver_late();
+        {
+            let mut world = self.world.lock().unwrap();
+            world.postgres_answers = true;
+            world.forecast = Behavior::Normal;
+            world.messaging = Behavior::Normal;
+            world.contacts =
+                *self.rng.choice(&[Behavior::Normal, Behavior::Normal, Behavior::Fails, Behavior::Refuses]).unwrap();
+            world.log(|_| "the run ends".into());
+        }
+        for _ in 0..400 {
+            let Some(due) = self.world.lock().unwrap().row.due_at else { break };
+            let mut world = self.world.lock().unwrap();
+            world.now_ms = world.now_ms.max(due.as_millisecond()) + 2_000;
+            drop(world);
+            self.claim();
+            while !self.actors.is_empty() {
+                self.poll_one();
+            }
+        }
+    }
+
+    fn check_settled(&self) -> Result<(), &'static str> {
+        let world = self.world.lock().unwrap();
+        let row = &world.row;
+        let is_reported = row.failure.as_ref().is_some_and(|failure| failure.detail.contains("may have it"));
+        if row.due_at.is_some() {
+            return Err("it does not reach a final state");
+        }
+        match row.status {
+            Status::Accepted => return Err("it is accepted, but not due"),
+            Status::Scheduled if world.contact != row.dispatch_time => {
+                return Err("its dispatch time is not the start of the contact");
+            }
+            Status::Failed | Status::Cancelled if world.contact.is_some() => {
+                return Err("it has ended, but CXone will call");
+            }
+            Status::Expired if world.contact.is_some() && !is_reported => {
+                return Err("it has expired without a hint that CXone may call");
+            }
+            _ => {}
+        }
+        match row.confirmation {
+            Confirmation::Sent if world.sms_sent != 1 => Err("it is confirmed, but there is not exactly one SMS"),
+            Confirmation::Pending | Confirmation::Failed | Confirmation::Skipped if world.sms_sent != 0 => {
+                Err("an SMS was sent, but its confirmation does not say so")
+            }
+            Confirmation::Pending if row.status == Status::Scheduled => {
+                Err("it is scheduled, but its SMS is never sent")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn run(seed: u64, history: Option<String>) -> Result<Status, String> {
+    let mut run = Run::new(seed, history);
+    for _ in 0..STEPS {
+        run.step();
+    }
+    run.settle();
+    let settled = run.check_settled().map_err(str::to_owned);
+    let world = run.world.lock().unwrap();
+    let history = world.history.as_deref().unwrap_or_default();
+    let result = world.violation.clone().map_or(settled, Err);
+    result.map(|()| world.row.status).map_err(|rule| format!("seed {seed}: {rule}\n{history}\n{:#?}", world.row))
+}
+
+#[test]
+fn no_callback_is_lost_or_called_twice_or_confirmed_wrongly() {
+    let halves = [0, 1].map(|half| {
+        std::thread::spawn(move || {
+            let mut ends = [0_u32; 5];
+            for seed in (0..INTERLEAVINGS).filter(|seed| seed % 2 == half) {
+                ends[run(seed, None).or_else(|_| run(seed, Some(String::new())))? as usize] += 1;
+            }
+            Ok::<_, String>(ends)
+        })
+    });
+    for half in halves {
+        let ends = half.join().unwrap().unwrap_or_else(|failure| panic!("{failure}"));
+        for status in [Status::Scheduled, Status::Failed, Status::Expired, Status::Cancelled] {
+            assert!(ends[status as usize] > 100, "too few runs end as {status:?}: {ends:?}");
+        }
+    }
+}
+
+/// The notice is longer than the difference between two clocks.
+#[test]
+fn the_notice_covers_the_difference_between_clocks() {
+    assert!(SKEWS_MS.iter().all(|skew| SignedDuration::from_millis(2 * skew.abs()) < NOTICE));
+}

@@ -1,0 +1,133 @@
+//! Accepts callbacks: stores them, starts the first attempt, and waits for the outcome.
+
+mod batch;
+mod wait;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::model::{Callback, Confirmation, NewCallback, Status};
+use super::outcome::Waiters;
+use super::store::{CallbackStore, Inserted};
+use super::worker::{AttemptJob, AttemptLease, Worker};
+use crate::audit::{Action, Actor, Entry, Outcome};
+use crate::campaigns::{PlacementRules, SettingsStore};
+use crate::clock::Clock;
+use crate::cxone::Class;
+use crate::http::{Problem, ProblemKind, RequestContext};
+use crate::types::{CampaignId, Region};
+
+/// What the routes of callbacks work with.
+#[derive(Clone)]
+pub struct Callbacks {
+    pub store: Arc<CallbackStore>,
+    pub campaigns: SettingsStore,
+    pub worker: Arc<Worker>,
+    pub waiters: Waiters,
+    pub clock: Clock,
+    pub region: Region,
+    /// How long a POST waits for the outcome unless `Prefer` says otherwise.
+    pub default_wait: Duration,
+    /// Cancelled when the service shuts down. No request waits for an outcome then.
+    pub draining: CancellationToken,
+}
+
+impl Callbacks {
+    /// The placement rules of those of the campaigns that have any, by campaign id.
+    pub(super) async fn placement_rules(
+        &self,
+        campaigns: impl IntoIterator<Item = &CampaignId>,
+    ) -> Result<HashMap<String, PlacementRules>, sqlx::Error> {
+        let mut campaigns: Vec<_> = campaigns.into_iter().collect();
+        campaigns.sort_unstable();
+        campaigns.dedup();
+        if campaigns.is_empty() {
+            return Ok(HashMap::new());
+        }
+        self.campaigns.placement_rules_of_each(&campaigns).await
+    }
+
+    /// Stores a callback, starts an attempt on it, and waits up to `wait` for the outcome.
+    pub(super) async fn accept(
+        &self,
+        new: NewCallback,
+        context: &RequestContext,
+        wait: Duration,
+    ) -> Result<Callback, Problem> {
+        let deadline = Instant::now() + wait;
+        let class = if wait.is_zero() { Class::Background } else { Class::Waiting };
+        let may_start = !self.draining.is_cancelled() && !context.resource.repeated;
+        let slot = if may_start && self.worker.queue().may_start(class) { self.worker.free_slot() } else { None };
+        let due_at = if slot.is_some() { self.worker.queue().lease_end() } else { context.arrived_at };
+        let callback = accepted(new, context.resource.id, context, i32::from(slot.is_some()), due_at);
+        let waiter = self.waiters.add(callback.id);
+        let entry = accepted_entry(&callback, context);
+        let inserted = self.store.insert(vec![(&callback, entry)]).await;
+        if inserted.is_err() && slot.is_some() {
+            // It may be stored all the same, with a claim of this replica.
+            self.worker.release_later(AttemptLease::of(&callback));
+        }
+        match inserted?.remove(&callback.id) {
+            Some(Inserted::Duplicate(existing)) => return Err(duplicate(existing)),
+            // `Existing` under a new id: an insert whose answer was lost has stored it.
+            Some(Inserted::New | Inserted::Existing) if !context.resource.repeated => {
+                metrics::counter!("ringback_callbacks_total", "status" => "accepted").increment(1);
+                match slot {
+                    Some(slot) => self.worker.start(AttemptJob { callback: callback.clone(), class }, slot),
+                    None => self.worker.wake(),
+                }
+                if wait.is_zero() {
+                    return Ok(callback);
+                }
+            }
+            Some(Inserted::New | Inserted::Existing) | None => self.worker.wake(),
+        }
+        Ok(self.outcome_of(callback, waiter, deadline).await)
+    }
+}
+
+/// The accepted callback of a request.
+fn accepted(new: NewCallback, id: Uuid, context: &RequestContext, attempts: i32, due_at: Timestamp) -> Callback {
+    Callback {
+        id,
+        status: Status::Accepted,
+        phone_number: new.phone_number,
+        campaign_id: new.campaign_id,
+        window: new.window,
+        language: new.language,
+        timezone: new.timezone,
+        dispatch_time: None,
+        earlier_dispatch_time: None,
+        contact_id: None,
+        confirmation: Confirmation::Pending,
+        skip_reason: None,
+        confirmation_started_at: None,
+        sms_session_id: None,
+        at_risk: false,
+        failure: None,
+        attempts,
+        due_at: Some(due_at),
+        request_id: context.request_id.clone(),
+        trace: context.traceparent.clone(),
+        created_at: context.arrived_at,
+        updated_at: context.arrived_at,
+    }
+}
+
+fn accepted_entry(callback: &Callback, context: &RequestContext) -> Entry {
+    let (id, now) = (context.clock.new_id(), context.clock.now());
+    let entry = callback.entry(id, now, Action::CallbackAccepted, Outcome::Succeeded, Status::Accepted);
+    Entry { actor: Actor::caller(&context.caller), previous_state: None, ..entry }
+}
+
+fn duplicate(existing: Uuid) -> Problem {
+    let detail = "the number has an open callback for this campaign in an overlapping window";
+    Problem::new(ProblemKind::DuplicateCallback, detail).with("existingId", json!(existing))
+}

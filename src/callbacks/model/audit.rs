@@ -1,0 +1,82 @@
+//! Audit entries and webhook events about a callback.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::callback::Callback;
+use super::status::{Failure, SkipReason, Status};
+use crate::audit::{Action, Actor, Entry, Outcome};
+use crate::webhooks::{CallbackEvent, Event, EventFailure};
+
+/// The detail of each audit entry about a callback.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Detail<'a> {
+    /// Masked.
+    phone_number: String,
+    requested_start: Timestamp,
+    requested_end: Timestamp,
+    attempts: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dispatch_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirmation_skipped: Option<SkipReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contact_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sms_session_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'a Failure>,
+}
+
+impl Callback {
+    /// An audit entry about the callback as it is now. The actor is the worker, the request the one that created the
+    /// callback.
+    pub fn entry(&self, id: Uuid, now: Timestamp, action: Action, outcome: Outcome, previous: Status) -> Entry {
+        Entry {
+            campaign_id: Some(self.campaign_id.to_string()),
+            callback_id: Some(self.id),
+            previous_state: Some(previous.as_ref().into()),
+            new_state: Some(self.status.as_ref().into()),
+            latency_ms: Some(milliseconds(now.duration_since(self.created_at))),
+            request_id: Some(self.request_id.clone()),
+            ..Entry::new(id, now, action, Actor::system("callbacks"), outcome)
+        }
+        .with_detail(&self.audit_detail())
+    }
+
+    /// The webhook event of a change of the callback.
+    pub fn event(&self) -> Event {
+        let failure = self.failure.as_ref();
+        Event::Callback(CallbackEvent {
+            dispatch_time: self.shown_dispatch_time(),
+            contact_id: self.contact_id,
+            failure: failure.map(|Failure { code, detail }| EventFailure {
+                code: code.as_ref().to_owned(),
+                detail: detail.clone(),
+            }),
+        })
+    }
+
+    fn audit_detail(&self) -> Detail<'_> {
+        Detail {
+            phone_number: self.phone_number.masked(),
+            requested_start: self.window.start(),
+            requested_end: self.window.end(),
+            attempts: self.attempts,
+            dispatch_time: self.shown_dispatch_time(),
+            confirmation_skipped: self.skip_reason,
+            contact_id: self.contact_id,
+            sms_session_id: self.sms_session_id.as_deref(),
+            failure: self.failure.as_ref(),
+        }
+    }
+}
+
+/// Whole milliseconds, never negative.
+fn milliseconds(duration: SignedDuration) -> i64 {
+    i64::try_from(Duration::try_from(duration).unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}

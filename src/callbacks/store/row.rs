@@ -1,0 +1,76 @@
+//! A row of `callbacks`, and its conversion to a callback. A stored value that Ringback does not know is an error.
+
+use uuid::Uuid;
+
+use crate::callbacks::model::{Callback, Failure};
+use crate::db::decode;
+use crate::trace::Traceparent;
+use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
+
+pub(super) struct Row {
+    pub id: Uuid,
+    pub status: String,
+    pub phone_number: String,
+    pub campaign_id: String,
+    pub requested_start: jiff_sqlx::Timestamp,
+    pub requested_end: jiff_sqlx::Timestamp,
+    pub language: String,
+    pub timezone: Option<String>,
+    pub dispatch_time: Option<jiff_sqlx::Timestamp>,
+    pub earlier_dispatch_time: Option<jiff_sqlx::Timestamp>,
+    pub contact_id: Option<Uuid>,
+    pub confirmation: String,
+    pub skip_reason: Option<String>,
+    pub confirmation_started_at: Option<jiff_sqlx::Timestamp>,
+    pub sms_session_id: Option<String>,
+    pub failure_code: Option<String>,
+    pub failure_detail: Option<String>,
+    pub attempts: i32,
+    pub due_at: Option<jiff_sqlx::Timestamp>,
+    pub request_id: String,
+    pub traceparent: Option<String>,
+    pub created_at: jiff_sqlx::Timestamp,
+    pub updated_at: jiff_sqlx::Timestamp,
+    pub at_risk: bool,
+}
+
+impl TryFrom<Row> for Callback {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        let at = |at: Option<jiff_sqlx::Timestamp>| at.map(jiff_sqlx::Timestamp::to_jiff);
+        let window = TimeWindow::parse(row.requested_start.to_jiff(), row.requested_end.to_jiff());
+        let zone = row.timezone.as_deref().map(Zone::parse).transpose();
+        let skip_reason = row.skip_reason.map(|text| decode(&text)).transpose();
+        let failure = row.failure_code.zip(row.failure_detail);
+        let failure = failure.map(|(code, detail)| Ok::<_, sqlx::Error>(Failure { code: decode(&code)?, detail }));
+        Ok(Self {
+            id: row.id,
+            status: decode(&row.status)?,
+            phone_number: PhoneNumber::from_stored(row.phone_number).map_err(|_| unknown("phone_number"))?,
+            campaign_id: CampaignId::parse(&row.campaign_id).map_err(|_| unknown("campaign_id"))?,
+            window: window.map_err(|_| unknown("requested_end"))?,
+            language: Language::parse(&row.language).map_err(|_| unknown("language"))?,
+            timezone: zone.map_err(|_| unknown("timezone"))?,
+            dispatch_time: at(row.dispatch_time),
+            earlier_dispatch_time: at(row.earlier_dispatch_time),
+            contact_id: row.contact_id,
+            confirmation: decode(&row.confirmation)?,
+            skip_reason: skip_reason?,
+            confirmation_started_at: at(row.confirmation_started_at),
+            sms_session_id: row.sms_session_id,
+            at_risk: row.at_risk,
+            failure: failure.transpose()?,
+            attempts: row.attempts,
+            due_at: at(row.due_at),
+            trace: row.traceparent.as_deref().and_then(Traceparent::parse).unwrap_or(Traceparent::root(row.id)),
+            request_id: row.request_id,
+            created_at: row.created_at.to_jiff(),
+            updated_at: row.updated_at.to_jiff(),
+        })
+    }
+}
+
+fn unknown(column: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("callbacks.{column} has an unknown value").into())
+}

@@ -1,0 +1,95 @@
+//! The statements of the store, against Postgres.
+
+mod at_risk;
+mod claim;
+mod insert;
+mod list;
+mod progress;
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::*;
+use crate::audit::{Action, Outcome};
+use crate::callbacks::attempt::CallbackRepository as _;
+use crate::callbacks::model::testing;
+use crate::placement::NOTICE;
+
+const ANY: Claimable = Claimable { contacts: true, messages: true, notice: NOTICE };
+const LEASE: SignedDuration = SignedDuration::from_secs(15);
+
+fn store(pool: &PgPool) -> CallbackStore {
+    CallbackStore::new(Db::new(pool.clone()))
+}
+
+fn at(time: &str) -> Timestamp {
+    format!("2026-11-20T{time}Z").parse().unwrap()
+}
+
+fn now() -> Timestamp {
+    at("14:00:00")
+}
+
+/// Callback number `n`, accepted and due now, to be called from 15:00 to 17:00.
+fn accepted(n: u16) -> Callback {
+    testing::accepted(n, at("15:00:00"), now())
+}
+
+/// The same, placed at `start`.
+fn placed(n: u16, start: &str) -> Callback {
+    let mut callback = accepted(n);
+    callback.place(at(start));
+    callback
+}
+
+/// The same, with its contact at `start`, and its SMS still to be sent.
+fn scheduled(n: u16, start: &str) -> Callback {
+    let mut callback = placed(n, start);
+    callback.schedule(at(start), None, now());
+    callback.reset_confirmation();
+    callback
+}
+
+/// An audit entry about the callback, with an id of its own.
+fn entry(callback: &Callback, action: Action) -> Entry {
+    let id = Uuid::new_v5(&callback.id, format!("{action:?} {}", callback.attempts).as_bytes());
+    callback.entry(id, now(), action, Outcome::Succeeded, Status::Accepted)
+}
+
+async fn insert<'a>(
+    store: &CallbackStore,
+    callbacks: impl IntoIterator<Item = &'a Callback>,
+) -> HashMap<Uuid, Inserted> {
+    let new = callbacks.into_iter().map(|callback| (callback, entry(callback, Action::CallbackAccepted)));
+    store.insert(new.collect()).await.unwrap()
+}
+
+/// Stores callbacks in any state.
+async fn put(store: &CallbackStore, callbacks: &[Callback]) {
+    for callback in callbacks {
+        let new = Callback { status: Status::Accepted, due_at: Some(now()), ..callback.clone() };
+        assert_eq!(insert(store, [&new]).await[&callback.id], Inserted::New);
+        assert!(store.save(callback, None).await.unwrap());
+    }
+}
+
+async fn stored(store: &CallbackStore, id: Uuid) -> Callback {
+    store.find(id).await.unwrap().unwrap()
+}
+
+/// Claims one callback at `now`.
+async fn claim(store: &CallbackStore, now: Timestamp) -> Option<Callback> {
+    store.claim(now, now + LEASE, ANY, 1).await.unwrap().pop()
+}
+
+/// The actions in the audit log about a callback, in order.
+async fn actions(pool: &PgPool, id: Uuid) -> Vec<String> {
+    sqlx::query_scalar("select action from audit_entries where callback_id = $1 order by seq")
+        .bind(id)
+        .fetch_all(pool)
+        .await
+        .unwrap()
+}

@@ -1,0 +1,36 @@
+//! What this replica knows of CXone's condition without sending a request.
+
+use std::time::Duration;
+
+use super::budget::{Class, Decision};
+use super::client::Cxone;
+use super::endpoint::{Condition, Endpoint};
+
+impl Cxone {
+    /// Whether CXone responds and accepts the client.
+    pub fn condition(&self) -> Condition {
+        self.transport.gate.condition()
+    }
+
+    /// Whether requests to these endpoints would be sent now. Checks only what this replica knows, not the shared budget.
+    /// The token endpoint is included where a token is needed, here and below.
+    pub fn looks_open(&self, class: Class, endpoints: &[Endpoint]) -> bool {
+        self.transport.gate.looks_open(class, &self.transport.needed(endpoints))
+    }
+
+    /// Whether requests are sent to these endpoints at all now. They are not while one is down or refuses the client.
+    pub fn is_up(&self, endpoints: &[Endpoint]) -> bool {
+        self.transport.gate.is_up(&self.transport.needed(endpoints))
+    }
+
+    /// Whether background work that needs `count` requests to these endpoints may start, or how long to wait.
+    pub async fn may_start(&self, endpoints: &[Endpoint], count: u32) -> Decision {
+        self.transport.gate.may_start(&self.transport.needed(endpoints), count).await
+    }
+
+    /// The duration of the slowest request to this endpoint that this replica sent in about the last ten minutes, until it
+    /// was answered, failed or was cancelled; zero where there was none.
+    pub fn slowest_lately(&self, endpoint: Endpoint) -> Duration {
+        self.transport.gate.slowest_lately(endpoint)
+    }
+}

@@ -1,0 +1,249 @@
+//! The layers around all routes: request id, trace, log line, metric, time and size limits, response headers, compression.
+
+use std::any::Any;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::HttpBody as _;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_request};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+use tracing::Span;
+
+use super::idempotency_store::ResourceId;
+use super::problem::{Problem, ProblemKind};
+use crate::clock::Clock;
+use crate::trace::Traceparent;
+
+/// Holds the largest legal batch (1,000 callbacks, 10,000 events) with room to spare.
+const MAX_BODY: usize = 1024 * 1024;
+const TOO_LARGE: &str = "the body is larger than 1 MiB";
+/// The longest `Prefer: wait` is 30 s; a request that takes longer than this is stuck.
+const DEADLINE: Duration = Duration::from_secs(40);
+/// Of a body that is too large, up to this much is read and discarded, for this long: a client that is still sending when
+/// its connection closes does not see the response.
+const MAX_DISCARDED: usize = 16 * MAX_BODY;
+const DISCARD_WITHIN: Duration = Duration::from_secs(5);
+/// An id that is longer than this, or has other characters than [`is_safe_id`] allows, is replaced.
+const MAX_REQUEST_ID: usize = 128;
+/// Smaller responses are not compressed, in bytes.
+const COMPRESS_FROM: u64 = 1024;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What is known of a request when it arrives.
+#[derive(Clone, Debug)]
+pub struct RequestInfo {
+    /// The sender's `X-Request-Id`, or a generated one.
+    pub request_id: String,
+    /// The path of the request.
+    pub path: String,
+    /// The sender's trace, or a new one.
+    pub traceparent: Traceparent,
+    /// When it arrived.
+    pub arrived_at: jiff::Timestamp,
+    /// The id for the resource that a POST creates, unless an `Idempotency-Key` has one already.
+    pub resource: ResourceId,
+    /// The service's clock.
+    pub clock: Clock,
+}
+
+/// Adds the layers to all routes. Those further up run first.
+pub fn wrap(router: Router, clock: Clock) -> Router {
+    let headers = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    let layers = ServiceBuilder::new()
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_FROM)))
+        .layer(headers(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(headers(header::CACHE_CONTROL, "no-store"))
+        .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
+        .layer(map_request(remove_unsafe_id))
+        .layer(SetRequestIdLayer::new(X_REQUEST_ID, NewRequestId(clock.clone())))
+        .layer(PropagateRequestIdLayer::new(X_REQUEST_ID))
+        .layer(from_fn_with_state(clock, request_context))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(request_span)
+                .on_request(())
+                .on_response(log_response)
+                .on_failure(()),
+        )
+        .layer(from_fn(measure))
+        .layer(from_fn(render_problem))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(refuse_large_bodies))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY));
+    router
+        .fallback(async || Problem::new(ProblemKind::NotFound, "no such route"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(ProblemKind::MethodNotAllowed, "method not allowed for this route")
+        })
+        .layer(layers)
+}
+
+/// Generates the id of a request that has none.
+#[derive(Clone)]
+struct NewRequestId(Clock);
+
+impl MakeRequestId for NewRequestId {
+    fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<RequestId> {
+        HeaderValue::from_str(&self.0.new_id().to_string()).ok().map(RequestId::new)
+    }
+}
+
+/// Removes a request id that must not appear in logs.
+async fn remove_unsafe_id(mut request: Request) -> Request {
+    if request.headers().get(&X_REQUEST_ID).is_some_and(|id| !is_safe_id(id)) {
+        request.headers_mut().remove(&X_REQUEST_ID);
+    }
+    request
+}
+
+fn is_safe_id(id: &HeaderValue) -> bool {
+    let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
+    (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(is_safe)
+}
+
+/// Adds what is known of the request to its extensions.
+async fn request_context(State(clock): State<Clock>, mut request: Request, next: Next) -> Response {
+    let info = RequestInfo::of(&request, clock);
+    request.extensions_mut().insert(info);
+    next.run(request).await
+}
+
+impl RequestInfo {
+    fn of(request: &Request, clock: Clock) -> Self {
+        let id = clock.new_id();
+        let request_id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
+        let parent = request.headers().get(TRACEPARENT).and_then(|value| Traceparent::parse(value.to_str().ok()?));
+        Self {
+            request_id: request_id.unwrap_or_default().to_owned(),
+            path: request.uri().path().to_owned(),
+            traceparent: parent.map_or_else(|| Traceparent::root(id), |parent| parent.child(id)),
+            arrived_at: clock.now(),
+            resource: ResourceId { id, repeated: false },
+            clock,
+        }
+    }
+}
+
+fn route_of(request: &Request) -> &str {
+    request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str)
+}
+
+fn request_span(request: &Request) -> Span {
+    let info = request.extensions().get::<RequestInfo>();
+    tracing::info_span!(
+        "request",
+        http.method = %request.method(),
+        http.route = route_of(request),
+        request.id = info.map(|info| info.request_id.as_str()),
+        trace.id = info.map(|info| info.traceparent.trace_id())
+    )
+}
+
+fn log_response<B>(response: &axum::http::Response<B>, latency: Duration, _: &Span) {
+    let status = response.status().as_u16();
+    tracing::info!(http.status = status, http.duration_ms = latency.as_secs_f64() * 1000.0, "request answered");
+}
+
+/// Records how long the request took.
+async fn measure(request: Request, next: Next) -> Response {
+    let (method, route) = (request.method().to_string(), route_of(&request).to_owned());
+    let started = Instant::now();
+    let response = next.run(request).await;
+    metrics::histogram!("ringback_http_request_seconds", "method" => method, "route" => route,
+        "status" => response.status().as_str().to_owned())
+    .record(started.elapsed());
+    response
+}
+
+async fn render_problem(request: Request, next: Next) -> Response {
+    let info = request.extensions().get::<RequestInfo>().cloned();
+    let response = next.run(request).await;
+    match info {
+        Some(info) => rendered(response, &info),
+        None => response,
+    }
+}
+
+/// Writes the body of a problem; any other response stays as it is. The empty responses of tower's layers become problems.
+pub(super) fn rendered(response: Response, info: &RequestInfo) -> Response {
+    let problem = response.extensions().get::<Problem>().cloned();
+    let Some(problem) = problem.or_else(|| problem_of_layer(&response)) else { return response };
+    if response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json") {
+        return response;
+    }
+    let mut answer = problem.render(&info.path, &info.request_id);
+    for name in [header::ALLOW, header::CONNECTION] {
+        let kept = response.headers().get(&name).cloned();
+        answer.headers_mut().extend(kept.map(|value| (name, value)));
+    }
+    answer.extensions_mut().insert(problem);
+    answer
+}
+
+/// The problem for a response that one of tower's layers made: the body limit answers 413 in plain text, the timeout an
+/// empty 503.
+fn problem_of_layer(response: &Response) -> Option<Problem> {
+    let has_content = response.headers().contains_key(header::CONTENT_TYPE);
+    match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Some(Problem::new(ProblemKind::PayloadTooLarge, TOO_LARGE)),
+        StatusCode::SERVICE_UNAVAILABLE if !has_content => Some(
+            Problem::new(ProblemKind::Unavailable, "the request was not finished within 40 seconds").retry_after(5),
+        ),
+        _ => None,
+    }
+}
+
+/// Refuses a body whose `Content-Length` is too large, and closes its connection: what is left of the body is not the next
+/// request. A body without a length reaches the limit while it is read.
+async fn refuse_large_bodies(request: Request, next: Next) -> Response {
+    if request.body().size_hint().lower() <= MAX_BODY as u64 {
+        return next.run(request).await;
+    }
+    let mut body = request.into_body().into_data_stream();
+    let discard = async {
+        let mut discarded = 0;
+        while let Some(Ok(piece)) = body.next().await
+            && discarded < MAX_DISCARDED
+        {
+            discarded += piece.len();
+        }
+    };
+    let _ = tokio::time::timeout(DISCARD_WITHIN, discard).await;
+    let mut refusal = Problem::new(ProblemKind::PayloadTooLarge, TOO_LARGE).into_response();
+    refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    refusal
+}
+
+pub(super) fn panicked(cause: Box<dyn Any + Send>) -> Response {
+    let text = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
+    tracing::error!(panic = text.unwrap_or("unknown"), "a request panicked");
+    Problem::new(ProblemKind::Internal, "internal error").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_kept_only_if_it_is_safe_in_a_log() {
+        let is_safe = |text: &str| is_safe_id(&HeaderValue::from_str(text).unwrap());
+        assert!(is_safe("ivr-42/a.b:c") && is_safe(&"x".repeat(128)));
+        assert!(!is_safe("") && !is_safe("with space") && !is_safe(&"x".repeat(129)));
+    }
+}

@@ -1,0 +1,82 @@
+//! The metrics of this process, in Prometheus's text format.
+
+use std::sync::OnceLock;
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_process::Collector;
+
+/// The upper bounds of the histogram buckets, in seconds.
+const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// The recorder of this process. The first call creates it.
+pub fn metrics() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(install_recorder).clone()
+}
+
+/// All metrics as text, with the process's own CPU time, memory and open files as of now.
+pub fn render_metrics() -> String {
+    let handle = metrics();
+    Collector::default().collect();
+    handle.render()
+}
+
+fn install_recorder() -> PrometheusHandle {
+    let builder = PrometheusBuilder::new();
+    // Fails only for an empty list.
+    let builder = builder.set_buckets(&SECONDS).unwrap_or_else(|_| PrometheusBuilder::new());
+    let recorder = builder.build_recorder();
+    let handle = recorder.handle();
+    if metrics::set_global_recorder(recorder).is_err() {
+        tracing::warn!("another recorder is installed: metrics are not exported");
+    }
+    Collector::default().describe();
+    describe();
+    handle
+}
+
+/// The unit and the help text of every metric. The gauges of single campaigns are described where they are set.
+fn describe() {
+    describe_histogram!("ringback_http_request_seconds", Unit::Seconds, "Duration of requests, by route and status");
+    describe_counter!("ringback_callbacks_total", Unit::Count, "Callbacks that reached a status, by status");
+    describe_counter!("ringback_callbacks_at_risk_total", Unit::Count, "Callbacks that were marked as at risk");
+    describe_counter!("ringback_campaign_changes_total", Unit::Count, "Campaign changes confirmed by CXone, by state");
+    describe_counter!("ringback_webhook_attempts_total", Unit::Count, "Webhook delivery attempts, by outcome");
+    describe_counter!("ringback_webhook_endpoints_disabled_total", Unit::Count, "Webhook endpoints that were disabled");
+    describe_gauge!(
+        "ringback_clock_offset_seconds",
+        Unit::Seconds,
+        "How far this machine's clock is ahead of Postgres's clock, which the service uses"
+    );
+    describe_cxone();
+}
+
+fn describe_cxone() {
+    describe_histogram!(
+        "ringback_cxone_request_seconds",
+        Unit::Seconds,
+        "Duration of requests to CXone, by operation and outcome"
+    );
+    describe_counter!("ringback_cxone_token_requests_total", Unit::Count, "Requests for an access token, by outcome");
+    describe_gauge!("ringback_cxone_token_fetched_at_seconds", Unit::Seconds, "Unix time of the latest access token");
+    describe_gauge!("ringback_cxone_unauthorized", Unit::Count, "1 while CXone rejects the client's credentials");
+    describe_gauge!("ringback_cxone_breaker_open", Unit::Count, "1 while the circuit breaker is open, by endpoint");
+    describe_counter!(
+        "ringback_cxone_back_offs_total",
+        Unit::Count,
+        "429 answers that paused an endpoint, by endpoint"
+    );
+    describe_gauge!("ringback_cxone_budget_quota", Unit::Count, "Requests to CXone allowed per minute");
+    describe_gauge!("ringback_cxone_budget_used", Unit::Count, "Requests to CXone in the last minute, of all replicas");
+    describe_counter!(
+        "ringback_cxone_budget_refusals_total",
+        Unit::Count,
+        "Requests to CXone refused because the quota was used up, by class"
+    );
+    describe_histogram!(
+        "ringback_cxone_budget_wait_seconds",
+        Unit::Seconds,
+        "Time that requests to CXone waited for the quota, by class"
+    );
+}
