@@ -337,25 +337,19 @@ async fn each_status_of_each_call_has_its_meaning() {
 async fn the_wait_after_any_retry_after_is_bounded() {
     let date = |at: Timestamp| at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let now = Timestamp::now();
-    // What it says, and between how many and how many seconds the callback then waits, a second of spread included.
+    // The header, and the bounds of the wait in seconds, with up to a second of jitter. Other forms of the header
+    // are tested beside the parser.
     let cases = [
         (None, 2, 3),
         (Some("3".to_owned()), 3, 4),
         (Some("2.5".to_owned()), 2, 4),
-        (Some(date(now + 300.seconds())), 250, 301),
-        (Some(date(now - 300.seconds())), 1, 3),
-        (Some("0".to_owned()), 1, 3),
-        (Some("-5".to_owned()), 1, 3),
-        (Some("soon".to_owned()), 2, 3),
-        (Some("NaN".to_owned()), 2, 3),
-        (Some("inf".to_owned()), 2, 601),
         (Some(String::new()), 2, 3),
-        (Some("99999999999".to_owned()), 2, 601),
         (Some("1e300".to_owned()), 2, 601),
-        (Some(date(now + 87_600.hours())), 2, 601),
+        (Some(date(now + 300.seconds())), 250, 301),
+        (Some("99999999999".to_owned()), 2, 601),
     ];
     for (index, (said, least, most)) in cases.iter().enumerate() {
-        // The 429 of each is its own.
+        // A separate world, because a 429 delays all requests to the endpoint.
         let mut table = Table::start().await;
         let route = ["forecast", "contact"][index % 2];
         let mut fault = json!({"kind": "status", "status": 429});
@@ -363,12 +357,12 @@ async fn the_wait_after_any_retry_after_is_bounded() {
             fault["retryAfter"] = json!(said);
         }
 
-        let before = Timestamp::now();
         let (status, callback) = table.ask_for(1, route, fault).await;
 
         assert_eq!((status, code(&callback)), (202, "cxone-rate-limited"), "{said:?}");
         let next: Timestamp = text(&callback, "nextAttemptAt").parse().unwrap();
-        let wait = next.duration_since(before);
+        let failed_at: Timestamp = text(&callback, "updatedAt").parse().unwrap();
+        let wait = next.duration_since(failed_at);
         let bounds = SignedDuration::from_millis(least * 1000 - 50)..SignedDuration::from_millis(most * 1000 + 950);
         assert!(bounds.contains(&wait), "{said:?}: a wait of {wait:#}");
         if most < &5 {

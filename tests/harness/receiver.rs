@@ -58,7 +58,7 @@ pub struct Receiver {
 impl Receiver {
     /// Gives these replies in order, and 200 after that.
     pub async fn start(replies: &[Reply]) -> Self {
-        let mut replies = replies.to_vec().into_iter();
+        let mut replies = Vec::from(replies).into_iter();
         Self::replying(move || replies.next().unwrap_or(Reply::Status(200))).await
     }
 
