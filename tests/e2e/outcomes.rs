@@ -4,8 +4,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{
-    CAMPAIGN,CAMPAIGN, Service, World, caller, instant, payload, payload_with, text};
+use crate::support::{CAMPAIGN, Service, World, caller, instant, payload, payload_with, text};
 
 /// A window that began half an hour ago: callbacks in it are placed at once.
 fn begun() -> Value {
