@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::audit::{self, AuditStore};
 use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiting, Worker};
 use crate::campaigns::{
-    self, AnswerRateMonitor, AnswerRateStore, CampaignStore, Campaigns, Conductor, CxoneDialer, LiveStates,
+    self, AnswerRateMonitor, AnswerRateStore, CampaignStore, CampaignWorker, Campaigns, CxoneGateway, LiveStates,
     SettingsRoutes, SettingsStore,
 };
 use crate::clock::Clock;
@@ -47,7 +47,7 @@ pub async fn configure(db: &Db, settings: &ServiceSettings, clock: &Clock) -> Re
 pub struct App {
     router: Router,
     worker: Arc<Worker>,
-    conductor: Arc<Conductor>,
+    campaign_worker: Arc<CampaignWorker>,
     rates: Arc<AnswerRateMonitor>,
     risk_marker: RiskMarker,
     deliveries: Arc<DeliveryWorker>,
@@ -77,15 +77,15 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
         settings: settings.attempts.clone(),
     })));
     let campaign_store = CampaignStore::new(db.clone());
-    let conductor = Arc::new(Conductor::new(
+    let campaign_worker = Arc::new(CampaignWorker::new(
         campaign_store.clone(),
-        CxoneDialer::new(Arc::clone(&cxone), settings.campaign_check),
+        CxoneGateway::new(Arc::clone(&cxone), settings.campaign_check),
         Arc::<CallbackStore>::clone(&store),
         clock.clone(),
     ));
     let risk_marker = RiskMarker::new(Arc::clone(&store), campaign_store.clone(), clock.clone());
     let rate_store = AnswerRateStore::new(db.clone());
-    let rates = Arc::new(AnswerRateMonitor::new(rate_store.clone(), Arc::clone(&conductor), clock.clone()));
+    let rates = Arc::new(AnswerRateMonitor::new(rate_store.clone(), Arc::clone(&campaign_worker), clock.clone()));
     let webhook_store = WebhookStore::new(db.clone());
     let deliveries = DeliveryQueue::new(webhook_store.clone(), settings.webhooks.clone(), clock.clone())?;
     let deliveries = Arc::new(DeliveryWorker::new(deliveries));
@@ -98,14 +98,14 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
     let campaign_routes = Campaigns {
         settings: campaigns.clone(),
         store: campaign_store.clone(),
-        conductor: Arc::clone(&conductor),
+        worker: Arc::clone(&campaign_worker),
         live_states: LiveStates::new(Arc::clone(&cxone), clock.clone()),
         answer_rates: rate_store.clone(),
         clock: clock.clone(),
     };
     let setting_routes = SettingsRoutes {
         settings: campaigns.clone(),
-        conductor: Arc::clone(&conductor),
+        worker: Arc::clone(&campaign_worker),
         clock: clock.clone(),
         region: settings.region,
     };
@@ -138,7 +138,7 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
         .layer(from_fn_with_state((KeyStore::new(db.clone()), clock.clone()), authenticate));
     let (router, _) = v1.merge(Operations::routes().with_state(operations)).split_for_parts();
     let router = http::wrap(router.merge(http::docs(openapi_text()?)), clock);
-    Ok(App { router, worker, conductor, rates, risk_marker, deliveries, idempotency, campaign_store, time, stop })
+    Ok(App { router, worker, campaign_worker, rates, risk_marker, deliveries, idempotency, campaign_store, time, stop })
 }
 
 /// The OpenAPI document as it is committed, printed and served.
@@ -170,7 +170,7 @@ impl App {
     /// Where the listener fails.
     pub async fn run(self, listener: TcpListener) -> std::io::Result<()> {
         let worker = tokio::spawn(Arc::clone(&self.worker).run(self.stop.clone()));
-        let conductor = tokio::spawn(Arc::clone(&self.conductor).run(self.stop.clone()));
+        let campaign_worker = tokio::spawn(Arc::clone(&self.campaign_worker).run(self.stop.clone()));
         let deliveries = tokio::spawn(Arc::clone(&self.deliveries).run(self.stop.clone()));
         let (queue, stop) = (Arc::clone(&self.deliveries), self.stop.clone());
         let event_purge = tokio::spawn(async move { queue.queue().purge(&stop).await });
@@ -202,9 +202,9 @@ impl App {
         };
         self.stop.cancel();
         // Only now: a request that was still running may have started on a callback.
-        tokio::join!(self.worker.drain(), self.conductor.drain(), self.deliveries.drain());
+        tokio::join!(self.worker.drain(), self.campaign_worker.drain(), self.deliveries.drain());
         last_request.cancel();
-        for task in [worker, conductor, rates, marking, deliveries, event_purge, purge, upkeep, timing] {
+        for task in [worker, campaign_worker, rates, marking, deliveries, event_purge, purge, upkeep, timing] {
             match tokio::time::timeout(LAST_WORDS, task).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => tracing::error!("a task of the service panicked"),

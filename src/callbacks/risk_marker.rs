@@ -50,22 +50,22 @@ impl RiskMarker {
     /// Compares the callbacks of campaigns that are due with their holds. False where none was due.
     async fn mark_due(&self) -> Result<bool, sqlx::Error> {
         let Some(claimed) = self.campaigns.claim_risk().await? else { return Ok(false) };
-        let held = self.campaigns.held(&claimed, self.clock.now()).await?;
+        let held = self.campaigns.held_periods(&claimed, self.clock.now()).await?;
         loop {
-            let found = self.callbacks.newly_at_risk(&held.times).await?;
+            let found = self.callbacks.newly_at_risk(&held.periods).await?;
             if found.is_empty() {
                 break;
             }
             self.mark(true, &found).await?;
         }
         loop {
-            let found = self.callbacks.no_longer_at_risk(&claimed.campaigns, &held.times).await?;
+            let found = self.callbacks.no_longer_at_risk(&claimed.campaigns, &held.periods).await?;
             if found.is_empty() {
                 break;
             }
             self.mark(false, &found).await?;
         }
-        self.campaigns.risk_settled(&claimed, &held).await?;
+        self.campaigns.complete_risk_claim(&claimed, &held).await?;
         Ok(true)
     }
 

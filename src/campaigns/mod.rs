@@ -1,4 +1,4 @@
-//! Campaigns: the holds that keep them from dialing, and what CXone is told of it.
+//! Campaigns: the holds that keep them from dialing, and their state in CXone.
 
 mod answer_rate;
 mod api;
@@ -11,5 +11,5 @@ pub use answer_rate::{AnswerRateMonitor, AnswerRateStore, Window};
 pub use api::{Campaigns, LiveStates, SettingsRoutes, event_routes, routes, settings_routes};
 pub use model::{BusinessHours, CampaignSettings, Counts, PlacementRefusal, PlacementRules, Restrictions};
 pub use ports::ScheduledCallbacks;
-pub use reconcile::{Conductor, CxoneDialer};
-pub use store::{CampaignStore, Claimed, HeldTime, SettingsStore};
+pub use reconcile::{CampaignWorker, CxoneGateway};
+pub use store::{CampaignStore, HeldPeriod, RiskClaim, SettingsStore};

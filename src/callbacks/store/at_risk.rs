@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Callback, CallbackStore, Row};
 use crate::audit::Entry;
-use crate::campaigns::{HeldTime, ScheduledCallbacks};
+use crate::campaigns::{HeldPeriod, ScheduledCallbacks};
 use crate::types::CampaignId;
 
 /// Callbacks that are marked together.
@@ -42,7 +42,7 @@ impl CallbackStore {
     ///
     /// # Errors
     /// Where Postgres cannot be asked.
-    pub async fn newly_at_risk(&self, held: &[HeldTime]) -> Result<Vec<Callback>, sqlx::Error> {
+    pub async fn newly_at_risk(&self, held: &[HeldPeriod]) -> Result<Vec<Callback>, sqlx::Error> {
         let rows = sqlx::query_as!(
             Row,
             r#"select c.* from jsonb_to_recordset($1) as h(campaign_id text, "from" timestamptz, until timestamptz)
@@ -70,7 +70,7 @@ impl CallbackStore {
     pub async fn no_longer_at_risk(
         &self,
         campaigns: &[String],
-        held: &[HeldTime],
+        held: &[HeldPeriod],
     ) -> Result<Vec<Callback>, sqlx::Error> {
         let rows = sqlx::query_as!(
             Row,

@@ -17,8 +17,8 @@ use super::counters::{Counters, DialerSample, GuardTrip, TooManyCampaigns};
 use super::guard_state::BucketUpdate;
 use super::store::AnswerRateStore;
 use crate::audit::Actor;
-use crate::campaigns::model::{Command, Counts, Hold, Order, PauseReason, Refusal, Report, Trigger};
-use crate::campaigns::reconcile::{Conductor, Halt, report_on};
+use crate::campaigns::model::{Command, CommandKind, Counts, Hold, PauseReason, Refusal, Report, Trigger};
+use crate::campaigns::reconcile::{AttemptError, CampaignWorker, log_report};
 use crate::clock::Clock;
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
@@ -51,14 +51,14 @@ struct Batches {
 pub struct AnswerRateMonitor {
     counters: Mutex<Counters>,
     store: AnswerRateStore,
-    conductor: Arc<Conductor>,
+    worker: Arc<CampaignWorker>,
     clock: Clock,
 }
 
 impl AnswerRateMonitor {
     /// A monitor with empty counters.
-    pub fn new(store: AnswerRateStore, conductor: Arc<Conductor>, clock: Clock) -> Self {
-        Self { counters: Mutex::default(), store, conductor, clock }
+    pub fn new(store: AnswerRateStore, worker: Arc<CampaignWorker>, clock: Clock) -> Self {
+        Self { counters: Mutex::default(), store, worker, clock }
     }
 
     /// Counts the samples of a campaign if it has `answerRate` settings, and drops them otherwise.
@@ -176,16 +176,16 @@ impl AnswerRateMonitor {
         let GuardTrip { campaign_id: id, guard, counts } = trip;
         tracing::warn!(campaign.id = %id, campaign.attempts = counts.attempts, campaign.answers = counts.answers,
             "the answer rate is too low; pausing the campaign");
-        let order = self.pause_order(guard.pause_for(), counts, now);
-        let outcome = match self.conductor.with_affected_callbacks(&id, order).await {
-            Ok(order) => self.conductor.command(&id, order, PAUSE_WAIT).await,
+        let command = self.pause_command(guard.pause_for(), counts, now);
+        let outcome = match self.worker.count_affected_callbacks(&id, command).await {
+            Ok(command) => self.worker.execute(&id, command, PAUSE_WAIT).await,
             Err(error) => Err(error.into()),
         };
         let disabled_for = disabled_after(&outcome);
         match outcome {
-            Ok(report) => report_on(&report),
-            Err(Halt::Refused(refusal)) => {
-                tracing::info!(campaign.id = %id, reason = refusal.slug(), "the pause for a low answer rate was refused");
+            Ok(report) => log_report(&report),
+            Err(AttemptError::Refused(refusal)) => {
+                tracing::info!(campaign.id = %id, reason = refusal.code(), "the pause for a low answer rate was refused");
             }
             Err(error) => {
                 tracing::error!(campaign.id = %id, error = %error, "could not pause the campaign for a low answer rate");
@@ -194,7 +194,7 @@ impl AnswerRateMonitor {
         self.counters.lock().placement_finished(&id, disabled_for, self.clock.now());
     }
 
-    fn pause_order(&self, pause_for: Duration, counts: Counts, now: Timestamp) -> Order {
+    fn pause_command(&self, pause_for: Duration, counts: Counts, now: Timestamp) -> Command {
         let by = Actor::system("answer-rate");
         let hold = Hold {
             id: self.clock.new_id(),
@@ -211,12 +211,12 @@ impl AnswerRateMonitor {
             counts,
             revision: 0,
         };
-        Order {
+        Command {
             id: hold.id,
             is_repeated: false,
             revision: 0,
             trace: Traceparent::root(hold.id),
-            command: Command::Pause(Box::new(hold)),
+            kind: CommandKind::Pause(Box::new(hold)),
             by,
             request_id: None,
             arrived_at: now,
@@ -226,11 +226,13 @@ impl AnswerRateMonitor {
 }
 
 /// How long the guard is disabled after a pause. A hold that is in place disables the guard itself.
-fn disabled_after(outcome: &Result<Report, Halt>) -> Duration {
+fn disabled_after(outcome: &Result<Report, AttemptError>) -> Duration {
     match outcome {
-        Ok(_) | Err(Halt::Refused(Refusal::Throttled) | Halt::Repeated(_)) => Duration::ZERO,
-        Err(Halt::Refused(_)) => DISABLED_AFTER_REFUSAL,
-        Err(Halt::LeaseLost | Halt::Database(_)) => DISABLED_AFTER_FAILURE,
+        Ok(_) | Err(AttemptError::Refused(Refusal::AlreadyThrottled) | AttemptError::AlreadyExecuted(_)) => {
+            Duration::ZERO
+        }
+        Err(AttemptError::Refused(_)) => DISABLED_AFTER_REFUSAL,
+        Err(AttemptError::LeaseLost | AttemptError::Database(_)) => DISABLED_AFTER_FAILURE,
     }
 }
 
@@ -259,11 +261,11 @@ mod tests {
     #[test]
     fn the_guard_is_disabled_for_a_time_that_depends_on_the_outcome_of_the_pause() {
         for (halt, disabled_for) in [
-            (Halt::Refused(Refusal::Throttled), Duration::ZERO),
-            (Halt::Refused(Refusal::NotRunning(CampaignState::Inactive)), DISABLED_AFTER_REFUSAL),
-            (Halt::Refused(Refusal::Unknown), DISABLED_AFTER_REFUSAL),
-            (Halt::LeaseLost, DISABLED_AFTER_FAILURE),
-            (Halt::Database(sqlx::Error::PoolTimedOut), DISABLED_AFTER_FAILURE),
+            (AttemptError::Refused(Refusal::AlreadyThrottled), Duration::ZERO),
+            (AttemptError::Refused(Refusal::NotRunning(CampaignState::Inactive)), DISABLED_AFTER_REFUSAL),
+            (AttemptError::Refused(Refusal::CampaignNotFound), DISABLED_AFTER_REFUSAL),
+            (AttemptError::LeaseLost, DISABLED_AFTER_FAILURE),
+            (AttemptError::Database(sqlx::Error::PoolTimedOut), DISABLED_AFTER_FAILURE),
         ] {
             assert_eq!(disabled_after(&Err(halt)), disabled_for);
         }

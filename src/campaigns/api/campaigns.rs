@@ -18,9 +18,9 @@ use super::command_wire::{
 use super::live_state::LiveStates;
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::campaigns::answer_rate::AnswerRateStore;
-use crate::campaigns::model::{Campaign, Command, Order, Refusal, Status};
-use crate::campaigns::reconcile::{Conductor, Halt, report_on};
-use crate::campaigns::store::{AtArrival, CampaignStore, SettingsStore};
+use crate::campaigns::model::{Campaign, Command, CommandKind, Refusal, Status};
+use crate::campaigns::reconcile::{AttemptError, CampaignWorker, log_report};
+use crate::campaigns::store::{CampaignStore, CommandContext, SettingsStore};
 use crate::clock::Clock;
 use crate::cxone::CxoneError;
 use crate::db::Page;
@@ -44,7 +44,7 @@ const LOOK_AGAIN_AFTER: u32 = 2;
 pub struct Campaigns {
     pub settings: SettingsStore,
     pub store: CampaignStore,
-    pub conductor: Arc<Conductor>,
+    pub worker: Arc<CampaignWorker>,
     pub live_states: LiveStates,
     pub answer_rates: AnswerRateStore,
     pub clock: Clock,
@@ -86,8 +86,8 @@ async fn pause(
     };
     let read = request.read(faults, &path, &known, placing);
     let pause = campaigns.understood(read, Action::CampaignPauseRefused, &path, &info, &allowed.caller).await?;
-    let order = order(Command::Pause(pause.hold), resource, known.revision, &info, &allowed.caller);
-    campaigns.command(id, order, &headers, pause.resume_deferred_from).await
+    let command = command(CommandKind::Pause(pause.hold), resource, known.revision, &info, &allowed.caller);
+    campaigns.command(id, command, &headers, pause.resume_deferred_from).await
 }
 
 /// Resume a campaign
@@ -114,9 +114,9 @@ async fn resume(
 ) -> Result<Response, Problem> {
     let Arrived { id, faults, known } = campaigns.arrived(&path).await?;
     let read = request.read(faults, &path, &known.settings);
-    let command = campaigns.understood(read, Action::CampaignResumeRefused, &path, &info, &allowed.caller).await?;
-    let order = order(command, resource, known.revision, &info, &allowed.caller);
-    campaigns.command(id, order, &headers, None).await
+    let kind = campaigns.understood(read, Action::CampaignResumeRefused, &path, &info, &allowed.caller).await?;
+    let command = command(kind, resource, known.revision, &info, &allowed.caller);
+    campaigns.command(id, command, &headers, None).await
 }
 
 /// See a campaign
@@ -159,15 +159,15 @@ async fn list(
 struct Arrived {
     id: Option<CampaignId>,
     faults: Faults,
-    known: AtArrival,
+    known: CommandContext,
 }
 
-fn order(command: Command, resource: ResourceId, revision: i64, info: &RequestInfo, caller: &Caller) -> Order {
-    Order {
+fn command(kind: CommandKind, resource: ResourceId, revision: i64, info: &RequestInfo, caller: &Caller) -> Command {
+    Command {
         id: resource.id,
         is_repeated: resource.repeated,
         revision,
-        command,
+        kind,
         by: Actor::caller(caller),
         request_id: Some(info.request_id.clone()),
         trace: info.traceparent.clone(),
@@ -181,8 +181,8 @@ impl Campaigns {
         let mut faults = Faults::new();
         let id = parse_campaign_uuid(path).map_err(|fault| faults.add("campaignId", fault)).ok();
         let known = match &id {
-            Some(id) => self.store.at_arrival(id).await?,
-            None => AtArrival::default(),
+            Some(id) => self.store.command_context(id).await?,
+            None => CommandContext::default(),
         };
         Ok(Arrived { id, faults, known })
     }
@@ -213,20 +213,20 @@ impl Campaigns {
     async fn command(
         &self,
         id: Option<CampaignId>,
-        order: Order,
+        command: Command,
         headers: &HeaderMap,
         deferred_from: Option<Timestamp>,
     ) -> Result<Response, Problem> {
         let id = id.ok_or_else(|| Problem::not_found("campaign"))?;
-        let order = self.conductor.with_affected_callbacks(&id, order).await?;
+        let command = self.worker.count_affected_callbacks(&id, command).await?;
         let about = Commanded {
-            arrived_at: order.arrived_at,
+            arrived_at: command.arrived_at,
             resume_deferred_from: deferred_from,
-            affected_callbacks: order.affected_callbacks(),
+            affected_callbacks: command.affected_callbacks(),
         };
         let wait = preferred_wait(headers).unwrap_or(COMMAND_WAIT);
-        let report = self.conductor.command(&id, order, wait).await.map_err(problem)?;
-        report_on(&report);
+        let report = self.worker.execute(&id, command, wait).await.map_err(problem)?;
+        log_report(&report);
         let view = CommandView::of(&report, &about, self.clock.now());
         if view.status != Status::Pending {
             return Ok(Json(view).into_response());
@@ -253,7 +253,7 @@ impl Campaigns {
             }
             (None, Ok(shown)) => {
                 let (_, counts) = self.answer_rates.counts(id, now).await?;
-                Ok(Campaign { counts, ..Campaign::only_seen(id.clone(), shown.state, shown.at) })
+                Ok(Campaign { counts, ..Campaign::from_cxone(id.clone(), shown.state, shown.at) })
             }
             (None, Err(CxoneError::NotFound { .. })) => Err(Problem::not_found("campaign")),
             (None, Err(error)) => {
@@ -264,18 +264,18 @@ impl Campaigns {
     }
 }
 
-fn problem(halt: Halt) -> Problem {
-    let refusal = match halt {
-        Halt::Refused(refusal) => refusal,
-        Halt::Database(error) => return error.into(),
-        Halt::LeaseLost | Halt::Repeated(_) => {
+fn problem(error: AttemptError) -> Problem {
+    let refusal = match error {
+        AttemptError::Refused(refusal) => refusal,
+        AttemptError::Database(error) => return error.into(),
+        AttemptError::LeaseLost | AttemptError::AlreadyExecuted(_) => {
             let detail = "the work on the command has stopped";
             return Problem::new(ProblemKind::Unavailable, detail).retry_after(LOOK_AGAIN_AFTER.into());
         }
     };
     match refusal {
-        Refusal::Unknown => Problem::not_found("campaign in CXone"),
-        Refusal::NoSuchHold => Problem::not_found("hold of this campaign that is not lifted"),
+        Refusal::CampaignNotFound => Problem::not_found("campaign in CXone"),
+        Refusal::HoldNotFound => Problem::not_found("hold of this campaign that is not lifted"),
         Refusal::NotRunning(state) => {
             let detail = format!("the campaign is {} in CXone", state.as_str());
             Problem::new(ProblemKind::CampaignNotRunning, detail).with("state", state)
@@ -290,7 +290,7 @@ fn problem(halt: Halt) -> Problem {
             let detail = format!("the regulatory window is closed until {next_opening}");
             Problem::new(ProblemKind::OutsideRegulatoryWindow, detail).with("nextOpening", next_opening)
         }
-        Refusal::Throttled => Problem::new(ProblemKind::Internal, "only the guard is told so"),
+        Refusal::AlreadyThrottled => Problem::new(ProblemKind::Internal, "only the guard is told so"),
     }
 }
 

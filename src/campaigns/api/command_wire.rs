@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::settings_request::{SettingsView, check_agents, read_carrier_limit};
 use crate::audit::Actor;
-use crate::campaigns::model::{Campaign, Command, Failure, Hold, PauseReason, Report, Status, Trigger};
+use crate::campaigns::model::{Campaign, CommandKind, Failure, Hold, PauseReason, Report, Status, Trigger};
 use crate::campaigns::model::{
     CampaignSettings, CarrierLimit, Counts, DEFAULT_WINDOW, RegulatoryWindowView, first_open, read_window,
 };
-use crate::campaigns::store::AtArrival;
+use crate::campaigns::store::CommandContext;
 use crate::cxone::CampaignState;
 use crate::http::{Faults, Member, Problem, Unknown};
 use crate::types::{CampaignId, Fault, parse_instant};
@@ -75,7 +75,13 @@ impl PauseRequest {
     ///
     /// # Errors
     /// A 422 with every fault, those of the path among them.
-    pub fn read(&self, mut faults: Faults, path: &str, known: &AtArrival, placing: Placing) -> Result<Pause, Problem> {
+    pub fn read(
+        &self,
+        mut faults: Faults,
+        path: &str,
+        known: &CommandContext,
+        placing: Placing,
+    ) -> Result<Pause, Problem> {
         let settings = &known.settings;
         check_campaign(&self.campaign_id, path, &mut faults);
         let reason = faults.required("pauseReason", &self.pause_reason, |text| PauseReason::parse(text));
@@ -166,7 +172,7 @@ impl ResumeRequest {
     ///
     /// # Errors
     /// A 422 with every fault, those of the path among them.
-    pub fn read(&self, mut faults: Faults, path: &str, settings: &CampaignSettings) -> Result<Command, Problem> {
+    pub fn read(&self, mut faults: Faults, path: &str, settings: &CampaignSettings) -> Result<CommandKind, Problem> {
         check_campaign(&self.campaign_id, path, &mut faults);
         let reason = faults.optional("pauseReason", &self.pause_reason, |text| PauseReason::parse(text));
         let hold_id = faults.optional("holdId", &self.hold_id, |text| {
@@ -176,7 +182,7 @@ impl ResumeRequest {
         check_agents(max_agents, settings.carrier_limit, &mut faults);
         let force = faults.optional("force", &self.force, |force| Ok(*force)).unwrap_or_default();
         faults.unknown(&self.unknown);
-        faults.finish(Some(Command::Resume { reason, hold_id, max_agents, force }))
+        faults.finish(Some(CommandKind::Resume { reason, hold_id, max_agents, force }))
     }
 }
 
@@ -373,7 +379,7 @@ mod tests {
             request_id: "r-1".into(),
             now: "2026-11-20T15:00:00Z".parse().unwrap(),
         };
-        request.read(Faults::new(), ID, &AtArrival::default(), placing).map_err(|problem| {
+        request.read(Faults::new(), ID, &CommandContext::default(), placing).map_err(|problem| {
             let errors = problem.body(None, None)["errors"].clone();
             let text = |fault: &Value, name: &str| fault[name].as_str().unwrap().to_owned();
             let faults = errors.as_array().unwrap().iter();

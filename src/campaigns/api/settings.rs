@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::settings_request::{SettingsRequest, SettingsView};
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::campaigns::model::CampaignSettings;
-use crate::campaigns::reconcile::Conductor;
+use crate::campaigns::reconcile::CampaignWorker;
 use crate::campaigns::store::{Saved, SettingsStore};
 use crate::clock::Clock;
 use crate::http::{Allowed, JsonBody, PathParam, Problem, ProblemKind, RequestInfo, required};
@@ -22,7 +22,7 @@ use crate::types::{CampaignId, Region};
 #[derive(Clone)]
 pub struct SettingsRoutes {
     pub settings: SettingsStore,
-    pub conductor: Arc<Conductor>,
+    pub worker: Arc<CampaignWorker>,
     pub clock: Clock,
     pub region: Region,
 }
@@ -81,7 +81,7 @@ async fn put_settings(
     };
     match campaigns.settings.save(&campaign, &settings, expected_version(&headers), now, entry).await? {
         Saved::As(version) => {
-            campaigns.conductor.wake();
+            campaigns.worker.wake();
             Ok(answer(&settings, version))
         }
         Saved::Stale => Err(Problem::new(ProblemKind::SettingsChanged, "If-Match is not the ETag of the settings now")),

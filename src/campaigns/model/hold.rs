@@ -1,7 +1,8 @@
-//! A hold: a reason for a campaign not to dial.
+//! A hold: a reason for a campaign not to dial, and when it is in force.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use strum::{AsRefStr, EnumString, IntoStaticStr, VariantNames};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -10,16 +11,30 @@ use super::regulatory_window::{self, first_open};
 use crate::audit::Actor;
 use crate::types::{DailyWindow, Fault};
 
-/// The hold of a closing window is placed at most so long before the close.
-pub const LONGEST_LEAD: SignedDuration = SignedDuration::from_secs(60);
+/// The hold of a closing window is placed at most this long before the close.
+pub const MAX_LEAD: SignedDuration = SignedDuration::from_secs(60);
 
-/// Why a campaign is paused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// Why a campaign is paused. Its text is that of CXone and of the API.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    AsRefStr,
+    EnumString,
+    IntoStaticStr,
+    VariantNames,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum PauseReason {
-    /// The law, or a client, wants it.
+    /// The law, or a client, requires it.
     ComplianceHold,
-    /// The carrier takes fewer calls, or people answer fewer.
+    /// The carrier takes fewer calls, or fewer calls are answered.
     CarrierThrottle,
     /// There are not enough agents.
     AgentCapacity,
@@ -28,81 +43,56 @@ pub enum PauseReason {
 }
 
 impl PauseReason {
-    const ALL: [Self; 4] = [Self::ComplianceHold, Self::CarrierThrottle, Self::AgentCapacity, Self::Scheduled];
-
     /// # Errors
     /// `not-a-pause-reason` for anything else.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == text).ok_or_else(|| {
-            let known = Self::ALL.map(Self::as_str).join(", ");
-            Fault::new("not-a-pause-reason", format!("must be one of {known}"))
-        })
-    }
-
-    /// As CXone and the API write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ComplianceHold => "COMPLIANCE_HOLD",
-            Self::CarrierThrottle => "CARRIER_THROTTLE",
-            Self::AgentCapacity => "AGENT_CAPACITY",
-            Self::Scheduled => "SCHEDULED",
-        }
+        text.parse()
+            .map_err(|_| Fault::new("not-a-pause-reason", format!("must be one of {}", Self::VARIANTS.join(", "))))
     }
 }
 
-/// What brought a change about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// What caused a change. Its text is that of the API and the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, AsRefStr)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Trigger {
-    /// A command.
+    /// A command to pause.
     ManualPause,
-    /// A command.
+    /// A command to resume.
     ManualResume,
     /// The end of a hold.
     ScheduledResume,
-    /// The answer rate fell under its floor.
+    /// The answer rate fell below its floor.
     SlidingWindowThrottle,
     /// The regulatory window closed or opened.
     RegulatoryWindow,
 }
 
-impl Trigger {
-    /// As the audit log writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ManualPause => "MANUAL_PAUSE",
-            Self::ManualResume => "MANUAL_RESUME",
-            Self::ScheduledResume => "SCHEDULED_RESUME",
-            Self::SlidingWindowThrottle => "SLIDING_WINDOW_THROTTLE",
-            Self::RegulatoryWindow => "REGULATORY_WINDOW",
-        }
-    }
-}
-
-/// A reason for a campaign not to dial, from when it was placed until it is lifted.
+/// A reason for a campaign not to dial, from its placing until it is lifted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
     pub id: Uuid,
     pub reason: PauseReason,
-    /// Lifted before its time only by someone who may override.
+    /// Whether only a caller who may override lifts it before its end.
     pub compliance: bool,
     pub triggered_by: Trigger,
     pub placed_by: Actor,
     pub placed_at: Timestamp,
-    /// When it lifts itself; never, where absent.
+    /// When it is lifted; `None` for an open-ended hold.
     pub ends_at: Option<Timestamp>,
-    /// How many agents the campaign may have meanwhile; as CXone has it, where absent.
+    /// The agents that the campaign may have meanwhile; as in CXone, where `None`.
     pub max_agents: Option<u32>,
-    /// The window that the pause named. That of the campaign's settings counts in any case.
+    /// The window that the pause named. The window of the settings applies in any case.
     #[serde(with = "regulatory_window::kept")]
     pub regulatory_window: Option<DailyWindow>,
     pub request_id: Option<String>,
-    /// Scheduled callbacks that it covered when it was asked for; absent where nobody counted.
+    /// The scheduled callbacks that it covered when it was requested; `None` where they were not counted.
     pub affected_callbacks: Option<u32>,
-    /// What the campaign's dialer had done when it was asked for, in the answer rate's window.
+    /// What the dialer had done in the answer rate's window when the hold was requested.
     #[serde(default)]
     pub counts: Counts,
-    /// The campaign's revision that has it. A command that saw an older one does not mean this hold.
+    /// The campaign's revision with which it was placed or refreshed. A command that arrived at an older revision does not
+    /// lift it.
     #[serde(default)]
     pub revision: i64,
 }
@@ -114,7 +104,7 @@ impl Hold {
         own.into_iter().chain(of_settings.filter(|window| Some(*window) != own)).collect()
     }
 
-    /// Whether the campaign may not dial because of it. A hold whose end was missed, because the service was down, stays
+    /// Whether it keeps the campaign from dialing at `now`. A hold whose end was missed, because the service was down, stays
     /// in force while a window is closed.
     pub fn is_in_force(&self, now: Timestamp, of_settings: Option<&DailyWindow>) -> bool {
         if self.triggered_by == Trigger::RegulatoryWindow {
@@ -124,7 +114,7 @@ impl Hold {
         !has_ended || first_open(&self.windows(of_settings), now) > now
     }
 
-    /// When it lifts itself: at its end, or where a window is closed then, at its next opening.
+    /// When it is lifted: at its end or, where a window is closed then, when all windows are open.
     pub fn end(&self, now: Timestamp, of_settings: Option<&DailyWindow>) -> Option<Timestamp> {
         if self.triggered_by == Trigger::RegulatoryWindow {
             return Some(of_settings.map_or(now, |window| self.window_opens(window, now)));
@@ -132,15 +122,15 @@ impl Hold {
         Some(first_open(&self.windows(of_settings), self.ends_at?.max(now)))
     }
 
-    /// Of the hold of a closed window, which follows the window as it is now, whatever it was when it closed: when it
-    /// opens. It may have been placed a little before the close.
+    /// When the window opens whose close placed this hold. The window is that of the current settings, which may have
+    /// changed since. The hold may have been placed shortly before the close.
     fn window_opens(&self, window: &DailyWindow, now: Timestamp) -> Timestamp {
         let closes = window.next_close(self.placed_at);
-        let closes_soon = closes.filter(|closes| now < *closes && *closes <= self.placed_at + LONGEST_LEAD);
+        let closes_soon = closes.filter(|closes| now < *closes && *closes <= self.placed_at + MAX_LEAD);
         window.next_opening(closes_soon.unwrap_or(now))
     }
 
-    /// Whether a pause that would place `other` is this one again.
+    /// Whether the pause that would place `other` is a repetition of the pause that placed this hold.
     pub fn is_same_pause(&self, other: &Self) -> bool {
         self.triggered_by == Trigger::ManualPause
             && other.triggered_by == Trigger::ManualPause

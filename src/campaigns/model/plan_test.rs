@@ -1,28 +1,32 @@
-//! Rules of a plan that need no CXone to be seen.
+//! Table tests of the plan.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::campaign::{Campaign, Changes, Pace};
+use super::answer_rate::Counts;
+use super::campaign::{Campaign, Timing};
+use super::changes::Changes;
 use super::hold::{Hold, PauseReason, Trigger};
-use crate::audit::Actor;
-use crate::campaigns::model::Counts;
+use crate::audit::{Action, Actor};
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, DialerCampaign};
 use crate::types::CampaignId;
 
-const PACE: Pace =
-    Pace { lead: Duration::from_secs(2), doubt: Duration::from_secs(60), check_every: Duration::from_secs(45) };
+const TIMING: Timing = Timing {
+    pause_lead: Duration::from_secs(2),
+    uncertain_for: Duration::from_secs(60),
+    check_interval: Duration::from_secs(45),
+};
 
-/// As when the command was kept while CXone was away, and the dialer has gone on since.
+/// The command was stored while CXone was unavailable, and the dialer has gone on since.
 #[test]
-fn a_pause_that_is_planned_later_carries_the_counts_of_when_it_was_asked_for() {
+fn a_pause_that_is_sent_later_has_the_counts_from_when_it_was_requested() {
     let now: Timestamp = "2026-11-20T15:00:00Z".parse().unwrap();
     let clock = Clock::manual(move || now, 1);
-    let mut campaign = Campaign::only_seen(CampaignId::parse("c").unwrap(), CampaignState::Active, now);
-    let asked_for = Counts { attempts: 100, answers: 20 };
+    let mut campaign = Campaign::from_cxone(CampaignId::parse("c").unwrap(), CampaignState::Active, now);
+    let requested = Counts { attempts: 100, answers: 20 };
     campaign.holds.push(Hold {
         id: Uuid::from_u128(7),
         reason: PauseReason::CarrierThrottle,
@@ -35,7 +39,7 @@ fn a_pause_that_is_planned_later_carries_the_counts_of_when_it_was_asked_for() {
         regulatory_window: None,
         request_id: None,
         affected_callbacks: None,
-        counts: asked_for,
+        counts: requested,
         revision: 1,
     });
     campaign.counts = Counts { attempts: 900, answers: 900 };
@@ -47,10 +51,10 @@ fn a_pause_that_is_planned_later_carries_the_counts_of_when_it_was_asked_for() {
         dialing_mode: None,
     };
 
-    let request = campaign.plan(&shown, &PACE, &mut Changes::default(), &clock).unwrap();
+    let request = campaign.plan(&shown, &TIMING, &mut Changes::default(), &clock).unwrap();
     let mut changes = Changes::default();
-    campaign.confirmed(&request, &mut changes, &clock);
+    campaign.confirm(&request, &mut changes, &clock);
 
-    let paused = changes.entries.iter().find(|entry| entry.action == crate::audit::Action::CampaignPaused).unwrap();
-    assert_eq!((paused.call_volume_before, paused.answer_rate), (Some(100), asked_for.rate()));
+    let paused = changes.entries.iter().find(|entry| entry.action == Action::CampaignPaused).unwrap();
+    assert_eq!((paused.call_volume_before, paused.answer_rate), (Some(100), requested.rate()));
 }

@@ -1,47 +1,47 @@
-//! CXone as campaigns see it: what is due in the most urgent class, for a pause outranks everything else.
+//! The campaigns in CXone, over its client. Pauses and starts have the highest priority.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 
-use super::reconciler::{Check, Dialer, Urgency};
-use crate::campaigns::model::Pace;
+use crate::campaigns::model::Timing;
+use crate::campaigns::ports::{CampaignGateway, SendCheck, Urgency};
 use crate::cxone::{Asker, Class, Cxone, CxoneError, DialerCampaign, Endpoint};
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
 
-/// A pause for the close of a window is sent at least so long before it.
-const LEAST_LEAD: Duration = Duration::from_secs(2);
-/// A token, a read and a write are taken to last so long together where CXone was not asked about a campaign lately.
-const UNKNOWN_ROUND: Duration = Duration::from_secs(4);
-/// After its last moment a request may still be on its way inside CXone for so long.
+/// The pause for the close of a window is sent at least this long before it.
+const MIN_PAUSE_LEAD: Duration = Duration::from_secs(2);
+/// The assumed time for a token, a read and an update together, where CXone was not asked about a campaign lately.
+const DEFAULT_ROUND_TRIPS: Duration = Duration::from_secs(4);
+/// A request may take effect inside CXone for this long after its timeout.
 const LATE_EFFECT: Duration = Duration::from_secs(15);
 
-/// The real one.
+/// The campaigns in CXone.
 #[derive(Clone)]
-pub struct CxoneDialer {
+pub struct CxoneGateway {
     cxone: Arc<Cxone>,
-    check_every: Duration,
+    check_interval: Duration,
 }
 
-impl CxoneDialer {
-    /// A campaign that is held is checked so often.
-    pub fn new(cxone: Arc<Cxone>, check_every: Duration) -> Self {
-        Self { cxone, check_every }
+impl CxoneGateway {
+    /// `check_interval` is the interval between checks of a held campaign.
+    pub fn new(cxone: Arc<Cxone>, check_interval: Duration) -> Self {
+        Self { cxone, check_interval }
     }
 
-    /// Whether a check would be let out now, as far as this replica knows.
+    /// Whether a routine check could be sent now, as far as this replica knows.
     pub fn may_check(&self) -> bool {
         self.cxone.looks_open(Class::Routine, &[Endpoint::Campaigns])
     }
 }
 
-impl Dialer for CxoneDialer {
+impl CampaignGateway for CxoneGateway {
     async fn read(
         &self,
         id: &CampaignId,
-        within: Option<Duration>,
+        timeout: Option<Duration>,
         urgency: Urgency,
         trace: &Traceparent,
     ) -> Result<DialerCampaign, CxoneError> {
@@ -50,38 +50,38 @@ impl Dialer for CxoneDialer {
             Urgency::Routine => Class::Routine,
         };
         let read = self.cxone.read_campaign(id, Asker { class, trace });
-        let Some(within) = within else { return read.await };
-        tokio::time::timeout(within, read).await.unwrap_or_else(|_| {
-            let reason = format!("no answer in {} ms", within.as_millis());
+        let Some(timeout) = timeout else { return read.await };
+        tokio::time::timeout(timeout, read).await.unwrap_or_else(|_| {
+            let reason = format!("no answer in {} ms", timeout.as_millis());
             Err(CxoneError::Unavailable { retry_after: None, reason })
         })
     }
 
-    async fn write(
+    async fn update(
         &self,
         id: &CampaignId,
-        wanted: &DialerCampaign,
-        check: &impl Check,
+        target: &DialerCampaign,
+        check: &impl SendCheck,
         trace: &Traceparent,
     ) -> Result<DialerCampaign, CxoneError> {
         let asker = Asker { class: Class::Control, trace };
-        let still_wanted = || check.is_right().boxed();
-        self.cxone.update_campaign(id, wanted, asker, &still_wanted).boxed().await
+        let still_wanted = || check.is_still_wanted().boxed();
+        self.cxone.update_campaign(id, target, asker, &still_wanted).boxed().await
     }
 
-    async fn rest(&self, wait: Duration) {
-        tokio::time::sleep(wait).await;
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
     }
 
-    fn pace(&self) -> Pace {
-        let of_campaigns = self.cxone.slowest_lately(Endpoint::Campaigns);
-        // A read and a write; and a token, where there is none.
-        let known = of_campaigns * 2 + self.cxone.slowest_lately(Endpoint::Token);
-        let slowest = if of_campaigns.is_zero() { known.max(UNKNOWN_ROUND) } else { known };
-        Pace {
-            lead: LEAST_LEAD + slowest,
-            doubt: self.cxone.call_within() + LATE_EFFECT,
-            check_every: self.check_every,
+    fn timing(&self) -> Timing {
+        let slowest_request = self.cxone.slowest_lately(Endpoint::Campaigns);
+        // A read, an update and, where there is none, a token.
+        let known = slowest_request * 2 + self.cxone.slowest_lately(Endpoint::Token);
+        let round_trips = if slowest_request.is_zero() { known.max(DEFAULT_ROUND_TRIPS) } else { known };
+        Timing {
+            pause_lead: MIN_PAUSE_LEAD + round_trips,
+            uncertain_for: self.cxone.call_within() + LATE_EFFECT,
+            check_interval: self.check_interval,
         }
     }
 }

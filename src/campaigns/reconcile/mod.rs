@@ -1,11 +1,14 @@
 //! Brings the state of campaigns in CXone to what their holds say.
 
+mod commands;
+mod error;
 mod gateway;
+mod local_locks;
 #[cfg(test)]
 mod model_test;
 mod reconciler;
 mod worker;
 
-pub use gateway::CxoneDialer;
-pub use reconciler::{Book, Halt};
-pub use worker::{Conductor, report_on};
+pub use error::AttemptError;
+pub use gateway::CxoneGateway;
+pub use worker::{CampaignWorker, log_report};
