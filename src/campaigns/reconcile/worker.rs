@@ -152,7 +152,7 @@ impl CampaignWorker {
         };
         let read_timeout = deadline.saturating_duration_since(Instant::now()).max(MIN_READ_TIMEOUT);
         let work = self.reconciler().execute(id, *lease_id, command, read_timeout, &on_saved);
-        match self.jobs.renewing(lease, work).await {
+        match self.jobs.renewing(lease, Box::pin(work)).await {
             Err(AttemptError::Refused(refusal)) => {
                 self.store().release(id, *lease_id, self.refused_entry(id, command, &refusal)).await?;
                 self.store().delete_unknown(id).await?;
