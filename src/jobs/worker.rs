@@ -142,7 +142,8 @@ impl<Q: Queue> Worker<Q> {
 /// Works on a job until it is finished, fails, or is cancelled at the end of the drain.
 async fn run_job<Q: Queue>(queue: &Arc<Q>, tasks: &Tasks, job: Q::Job) {
     let lease = queue.lease(&job);
-    let work = renewing(&**queue, &lease, queue.work(job));
+    // On the heap: the futures of slices are large, and each layer around them would move them on the stack.
+    let work = renewing(&**queue, &lease, Box::pin(queue.work(job)));
     match tasks.until_cancelled(work).await {
         Some(Ok(())) => {}
         Some(Err(error)) => {

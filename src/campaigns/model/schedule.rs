@@ -8,15 +8,18 @@ use super::campaign::{Campaign, Timing};
 use super::hold::{MAX_LEAD, Trigger};
 use super::last_sent::UncertainRequest;
 use super::plan::DesiredState;
+use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, CxoneError};
 
-/// The shortest and the longest backoff after the first failure.
-const FIRST_BACKOFF: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(700));
-/// The longest backoff, unless CXone asks for a longer one.
-const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// The longest backoff of a campaign that CXone does not have, and has never shown. It may be created there later.
-const MAX_BACKOFF_NOT_FOUND: Duration = Duration::from_secs(300);
+/// The backoff after a failure is drawn from this …
+const SHORTEST_BACKOFF: Duration = Duration::from_millis(300);
+/// … to this, later ones from a quarter of the doubled time …
+const FIRST_BACKOFF: Duration = Duration::from_millis(700);
+/// … up to this, unless CXone asks for a longer one.
+const BACKOFF: Backoff = backoff_up_to(Duration::from_secs(30));
+/// The backoff of a campaign that CXone does not have, and has never shown. It may be created there later.
+const BACKOFF_NOT_FOUND: Backoff = backoff_up_to(Duration::from_secs(300));
 /// After more failures than this, a campaign that is not known to dial is not urgent.
 const MAX_URGENT_FAILURES: u32 = 5;
 /// The wait before a campaign with an uncertain request is read again is half of the time since the request was sent; at
@@ -26,6 +29,10 @@ const MIN_UNCERTAIN_WAIT: SignedDuration = SignedDuration::from_secs(1);
 const MAX_UNCERTAIN_WAIT: SignedDuration = SignedDuration::from_secs(5);
 /// The wait for the time to send the pause of a window's close is not halved below this.
 const MIN_HALF: SignedDuration = SignedDuration::from_millis(500);
+
+const fn backoff_up_to(longest: Duration) -> Backoff {
+    Backoff::doubling(FIRST_BACKOFF, longest).jittered_from_quarter(SHORTEST_BACKOFF)
+}
 
 impl Campaign {
     /// Whether CXone has not yet confirmed what the holds and the resume ask for.
@@ -140,10 +147,8 @@ impl Campaign {
         self.failures = self.failures.saturating_add(1);
         self.failure = Some(error.into());
         let is_not_found = self.seen.is_none() && matches!(error, CxoneError::NotFound { .. });
-        let max = if is_not_found { MAX_BACKOFF_NOT_FOUND } else { MAX_BACKOFF };
-        let doubled = FIRST_BACKOFF.1 * 2_u32.pow(self.failures.clamp(1, 10) - 1);
-        let backoff = clock.between(FIRST_BACKOFF.0.max(doubled / 4).min(max), doubled.min(max));
-        let again = now + backoff.max(error.retry_after().unwrap_or_default());
+        let backoff = if is_not_found { BACKOFF_NOT_FOUND } else { BACKOFF };
+        let again = now + backoff.wait(self.failures, clock).max(error.retry_after().unwrap_or_default());
         let uncertain = self.next_uncertain_check(now);
         let again = uncertain.filter(|_| error.retry_after().is_none()).map_or(again, |uncertain| uncertain.min(again));
         let is_urgent = was_due && self.is_urgent(now, timing);

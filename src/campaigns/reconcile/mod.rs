@@ -6,9 +6,11 @@ mod gateway;
 mod local_locks;
 #[cfg(test)]
 mod model_test;
+mod queue;
 mod reconciler;
 mod worker;
 
 pub use error::AttemptError;
 pub use gateway::CxoneGateway;
-pub use worker::{CampaignWorker, log_report};
+pub use queue::log_report;
+pub use worker::CampaignWorker;

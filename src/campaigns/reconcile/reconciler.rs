@@ -9,6 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::error::AttemptError;
+use crate::backoff::Backoff;
 use crate::campaigns::model::{Campaign, Changes, NotApplied, Refusal, Report, Request, Status};
 use crate::campaigns::ports::{CampaignGateway, CampaignRepository, SendCheck, Urgency};
 use crate::clock::Clock;
@@ -20,8 +21,11 @@ use crate::types::CampaignId;
 const MAX_RETRIES: u32 = 5;
 /// … where the attempt before has failed too, so that a lasting failure does not use up the quota.
 const MAX_RETRIES_AFTER_FAILURE: u32 = 1;
-/// The longest wait before the first immediate retry. It doubles with each retry.
-const RETRY_WAIT: Duration = Duration::from_millis(100);
+/// The waits before each immediate retry.
+const RETRY_BACKOFF: Backoff =
+    Backoff::doubling(Duration::from_millis(100), Duration::from_millis(12_800)).jittered_from_quarter(Duration::ZERO);
+/// The wait does not grow after this many retries.
+const MAX_DOUBLINGS: u32 = 7;
 /// The shortest wait before the next attempt, after one that had nothing to do.
 const MIN_WAIT: Duration = Duration::from_millis(50);
 
@@ -87,8 +91,7 @@ impl<R: CampaignRepository, G: CampaignGateway> Reconciler<R, G> {
                 Round::Finished(report) => return Ok(report),
                 Round::Retry(unapplied) => unapplied,
             };
-            let longest = RETRY_WAIT * 2_u32.pow(retries.min(7));
-            self.gateway.sleep(self.clock.between(longest / 4, longest)).await;
+            self.gateway.sleep(RETRY_BACKOFF.wait(retries.min(MAX_DOUBLINGS) + 1, &self.clock)).await;
             retries += 1;
             let campaign = self.repository.load(work.id).await?;
             round = Box::pin(self.read_and_send(work, campaign, Urgency::Due, unapplied, retries)).await?;
