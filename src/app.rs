@@ -91,9 +91,8 @@ pub fn build(settings: &ServiceSettings, db: Db, time: SharedTime, stop: Cancell
     let deliveries = Arc::new(DeliveryWorker::new(deliveries));
     let webhook_routes = Webhooks {
         store: webhook_store,
-        reach: settings.webhooks.reach,
-        seal: settings.webhooks.seal.clone(),
-        clock: clock.clone(),
+        address_policy: settings.webhooks.address_policy,
+        cipher: settings.webhooks.cipher.clone(),
     };
     let campaign_routes = Campaigns {
         settings: campaigns.clone(),
