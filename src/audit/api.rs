@@ -12,10 +12,10 @@ use crate::db::Page;
 use crate::http::{Authorized, Problem, Query, required};
 use crate::types::{CampaignId, Fault, parse_instant, parse_uuid};
 
-/// The longest text that a filter can match.
+/// In bytes: longer text matches nothing that is stored.
 const MAX_FILTER: usize = 200;
 
-/// The log's routes.
+/// The routes.
 pub fn routes() -> OpenApiRouter<AuditStore> {
     OpenApiRouter::new().routes(routes!(list))
 }
