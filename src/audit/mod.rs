@@ -5,6 +5,8 @@ mod action;
 mod api;
 mod model;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use action::Action;
 pub use api::routes;

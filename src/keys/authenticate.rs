@@ -1,4 +1,4 @@
-//! The gate to everything under `/v1`.
+//! The authentication of requests under `/v1`.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
@@ -9,7 +9,7 @@ use super::store::KeyStore;
 use crate::clock::Clock;
 use crate::http::{Caller, Problem, ProblemKind};
 
-/// Lets only requests with a valid key through, and tells the rest of the request who calls.
+/// Rejects requests without a valid key, and adds the [`Caller`] to the others.
 ///
 /// # Errors
 /// 401 without a key that is valid now.
