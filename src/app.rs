@@ -131,7 +131,7 @@ impl Services {
             .merge(callbacks::routes().with_state(self.callbacks(settings, clock, stop)))
             .merge(campaigns::routes().with_state(self.campaigns(settings, clock)))
             .merge(campaigns::event_routes().with_state(Arc::clone(&self.rate_monitor)))
-            .merge(webhooks::routes().with_state(self.webhooks(settings, clock)))
+            .merge(webhooks::routes().with_state(self.webhooks(settings)))
             .merge(audit::routes().with_state(AuditStore::new(db.clone())))
             .layer(from_fn_with_state(self.idempotency.clone(), http::idempotent))
             .layer(from_fn_with_state((KeyStore::new(db.clone()), clock.clone()), authenticate));
@@ -163,12 +163,11 @@ impl Services {
         }
     }
 
-    fn webhooks(&self, settings: &ServiceSettings, clock: &Clock) -> Webhooks {
+    fn webhooks(&self, settings: &ServiceSettings) -> Webhooks {
         Webhooks {
             store: self.webhook_store.clone(),
-            reach: settings.webhooks.reach,
-            seal: settings.webhooks.seal.clone(),
-            clock: clock.clone(),
+            address_policy: settings.webhooks.address_policy,
+            cipher: settings.webhooks.cipher.clone(),
         }
     }
 
@@ -227,7 +226,6 @@ fn openapi() -> utoipa::openapi::OpenApi {
     let mut api = http::describe();
     api.merge(callbacks::routes().into_openapi());
     api.merge(campaigns::routes().into_openapi());
-    api.merge(campaigns::settings_routes().into_openapi());
     api.merge(campaigns::event_routes().into_openapi());
     api.merge(webhooks::routes().into_openapi());
     api.merge(audit::routes().into_openapi());

@@ -16,7 +16,7 @@ use crate::callbacks::{AttemptSettings, WithoutForecast};
 use crate::cxone::{self, AuthStyle};
 use crate::telemetry::LogFormat;
 use crate::types::{PhoneNumber, Region, Zone};
-use crate::webhooks::{Reach, Seal, SigningSecret, WebhookSettings};
+use crate::webhooks::{AddressPolicy, SecretCipher, SigningSecret, WebhookSettings};
 
 /// A missing or invalid setting, as one line that names it.
 #[derive(Debug, thiserror::Error)]
@@ -230,25 +230,26 @@ impl ServiceArgs {
     }
 
     fn webhooks(&self) -> Result<WebhookSettings, BadSetting> {
-        let reach = Reach { loopback: self.webhooks_allow_loopback };
+        let address_policy = AddressPolicy { allow_loopback: self.webhooks_allow_loopback };
         let key = secret("ENCRYPTION_KEY", self.encryption_key.as_ref(), self.encryption_key_file.as_deref())?;
-        let seal = key.map(|key| {
+        let cipher = key.map(|key| {
             let bytes = base64::engine::general_purpose::STANDARD.decode(key.expose_secret()).unwrap_or_default();
-            Seal::new(&bytes).ok_or_else(|| BadSetting::new("ENCRYPTION_KEY", "must be 32 bytes in base64"))
+            SecretCipher::new(&bytes).ok_or_else(|| BadSetting::new("ENCRYPTION_KEY", "must be 32 bytes in base64"))
         });
         let file = self.wfo_webhook_secret_file.as_deref();
         let secret = secret("WFO_WEBHOOK_SECRET", self.wfo_webhook_secret.as_ref(), file)?;
         let secret = secret
             .map(|secret| SigningSecret::parse(&secret).map_err(|fault| BadSetting::new("WFO_WEBHOOK_SECRET", fault)));
-        let (seal, secret) = (seal.transpose()?, secret.transpose()?);
+        let (cipher, secret) = (cipher.transpose()?, secret.transpose()?);
         let configured = match given(self.wfo_webhook_url.as_deref()) {
             None => None,
             Some(url) => {
-                let url = reach.parse(url).map_err(|fault| BadSetting::new("WFO_WEBHOOK_URL", fault.detail))?;
+                let url =
+                    address_policy.parse(url).map_err(|fault| BadSetting::new("WFO_WEBHOOK_URL", fault.detail))?;
                 Some((url.into(), secret.ok_or_else(|| BadSetting::missing("WFO_WEBHOOK_SECRET"))?))
             }
         };
-        Ok(WebhookSettings { reach, seal, configured })
+        Ok(WebhookSettings { address_policy, cipher, configured })
     }
 }
 

@@ -2,11 +2,13 @@
 //! (`audit_record()` in the migrations) and never changed.
 
 mod action;
+mod api;
 mod model;
-mod routes;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use action::Action;
+pub use api::routes;
 pub use model::{Actor, Entry, EntryEvent, Outcome};
-pub use routes::routes;
 pub use store::AuditStore;

@@ -1,4 +1,4 @@
-//! Reading the log.
+//! Reads the log.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -8,7 +8,7 @@ use super::model::{Actor, ActorType, Detail, Entry, Outcome};
 use crate::db::{Db, Page, PageRequest, SequencePosition, decode};
 use crate::types::CampaignId;
 
-/// What a reader asks for. An absent part lets everything through.
+/// The filter of a list. An absent part matches every entry.
 #[derive(Debug, Default)]
 pub struct Filter {
     pub campaign_id: Option<CampaignId>,
@@ -85,7 +85,7 @@ impl AuditStore {
         Self { pool }
     }
 
-    /// One page of the entries that pass the filter, newest first.
+    /// One page of the entries that match the filter, newest first.
     ///
     /// # Errors
     /// Where Postgres cannot be asked.

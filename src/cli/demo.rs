@@ -27,7 +27,7 @@ use crate::keys::KeyStore;
 use crate::simulator::{self, Campaign};
 use crate::telemetry::{self, LogFormat};
 use crate::types::{PhoneNumber, Region, Zone};
-use crate::webhooks::{Reach, SigningSecret, WebhookSettings};
+use crate::webhooks::{AddressPolicy, SigningSecret, WebhookSettings};
 use crate::{app, db, shutdown};
 
 const CAMPAIGN: &str = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8";
@@ -171,8 +171,8 @@ fn settings(simulator: SocketAddr, receiver: SocketAddr) -> anyhow::Result<Servi
         campaign_check: Duration::from_secs(45),
         clock_offset: SignedDuration::ZERO,
         webhooks: WebhookSettings {
-            reach: Reach { loopback: true },
-            seal: None,
+            address_policy: AddressPolicy { allow_loopback: true },
+            cipher: None,
             configured: Some((format!("http://{receiver}/hooks"), SigningSecret::new()?)),
         },
     })

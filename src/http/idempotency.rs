@@ -18,7 +18,6 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
-use uuid::Uuid;
 
 use super::body::read_body;
 use super::caller::Caller;

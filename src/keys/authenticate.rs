@@ -12,10 +12,10 @@ use super::store::KeyStore;
 use crate::clock::Clock;
 use crate::http::{Caller, Problem, ProblemKind};
 
-/// Longer texts are no API keys of ours.
+/// Longer than any key that Ringback creates, in bytes.
 const MAX_KEY_LENGTH: usize = 200;
 
-/// Passes only requests with a valid API key on, with their [`Caller`].
+/// Rejects requests without a valid key, and adds the [`Caller`] to the others.
 ///
 /// # Errors
 /// 401 without a key that is valid now.

@@ -1,7 +1,9 @@
-//! API keys: what a key is, what it may do, and where its hash is kept.
+//! API keys: generation, storage by hash, and authentication.
 
 mod authenticate;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use authenticate::authenticate;
 pub use store::{KeyRecord, KeyStore, NewKey};
@@ -11,18 +13,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-/// Marks a Ringback key where it turns up, so that scanners for leaked secrets can know it.
+/// Lets scanners for leaked secrets recognise a key.
 const PREFIX: &str = "rbk_";
 
-/// The secret half of a key: `rbk_` and 256 random bits. Shown once, then only its hash is kept.
+/// The secret of a key: `rbk_` and 256 random bits. It is shown once; only its hash is stored.
 #[derive(Debug)]
 pub struct KeySecret(SecretString);
 
 impl KeySecret {
-    /// A new one.
+    /// Generates a secret.
     ///
     /// # Errors
-    /// Where the operating system has no randomness to give.
+    /// Where the operating system provides no random bytes.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
@@ -34,14 +36,14 @@ impl KeySecret {
         self.0.expose_secret()
     }
 
-    /// What is kept of it.
+    /// The hash that is stored.
     pub fn hash(&self) -> [u8; 32] {
         hash(self.reveal())
     }
 }
 
-/// SHA-256 of a key's text. The text has 256 bits of chance, so that no slow hash is needed and a look-up by the hash
-/// tells an attacker nothing by its timing.
+/// SHA-256 of a key's text. The text has 256 random bits, so that no slow hash is needed, and the timing of a look-up by the
+/// hash reveals nothing.
 fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }

@@ -1,4 +1,4 @@
-//! The keys in Postgres.
+//! Keys in Postgres.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -6,36 +6,36 @@ use uuid::Uuid;
 
 use super::{KeySecret, hash};
 use crate::audit::Entry;
-use crate::db::Db;
+use crate::db::{Db, decode};
 use crate::http::Scope;
 
-/// A key to be made.
+/// A key to create.
 #[derive(Debug)]
 pub struct NewKey {
-    /// Its id, which the audit log names.
+    /// Its id, which the audit log shows.
     pub id: Uuid,
-    /// What people call it.
+    /// The display name.
     pub name: String,
     /// What it may do; at least one.
     pub scopes: Vec<Scope>,
-    /// From when it is refused; never, where absent.
+    /// It is refused from then on; never, where absent.
     pub expires_at: Option<Timestamp>,
 }
 
-/// A key as it is kept. The secret is not in it, nor its hash.
+/// A stored key, without its secret or hash.
 #[derive(Clone, Debug)]
 pub struct KeyRecord {
-    /// Its id, which the audit log names.
+    /// Its id, which the audit log shows.
     pub id: Uuid,
-    /// What people call it.
+    /// The display name.
     pub name: String,
-    /// What it may do. A scope that this version does not know allows nothing.
+    /// What it may do.
     pub scopes: Vec<Scope>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// From when it is refused.
+    /// It is refused from then on.
     pub expires_at: Option<Timestamp>,
-    /// Since when it is refused, where it was revoked.
+    /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
 }
 
@@ -48,16 +48,18 @@ struct Row {
     revoked_at: Option<jiff_sqlx::Timestamp>,
 }
 
-impl From<Row> for KeyRecord {
-    fn from(row: Row) -> Self {
-        Self {
+impl TryFrom<Row> for KeyRecord {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
             id: row.id,
             name: row.name,
-            scopes: row.scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
+            scopes: row.scopes.iter().map(|scope| decode(scope)).collect::<Result<_, _>>()?,
             created_at: row.created_at.to_jiff(),
             expires_at: row.expires_at.map(jiff_sqlx::Timestamp::to_jiff),
             revoked_at: row.revoked_at.map(jiff_sqlx::Timestamp::to_jiff),
-        }
+        })
     }
 }
 
@@ -85,10 +87,10 @@ impl KeyStore {
             &hash(secret),
             now.to_sqlx() as _
         );
-        Ok(row.fetch_optional(&self.pool).await?.map(KeyRecord::from))
+        row.fetch_optional(&self.pool).await?.map(KeyRecord::try_from).transpose()
     }
 
-    /// Keeps a new key, and the entry that says so.
+    /// Stores a new key and its audit entry.
     ///
     /// # Errors
     /// Where Postgres refuses.
@@ -125,10 +127,10 @@ impl KeyStore {
             Row,
             "select id, name, scopes, created_at, expires_at, revoked_at from api_keys order by created_at desc, id desc"
         );
-        Ok(rows.fetch_all(&self.pool).await?.into_iter().map(KeyRecord::from).collect())
+        rows.fetch_all(&self.pool).await?.into_iter().map(KeyRecord::try_from).collect()
     }
 
-    /// Revokes a key from `now` on. False where there is no such key, or it was revoked before.
+    /// Revokes a key from `now` on. False where there is no such key, or it is revoked already.
     ///
     /// # Errors
     /// Where Postgres refuses.

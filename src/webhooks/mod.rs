@@ -1,24 +1,24 @@
-//! Webhooks: every change is told to those who asked for it, signed, in order, at least once.
+//! Webhooks: changes are published to the endpoints that subscribe to them, signed, in order for each campaign, at least
+//! once.
 
-mod address;
+mod address_policy;
+mod api;
 mod detail;
-mod endpoint;
 mod endpoint_slots;
 mod event;
+mod model;
 mod retry;
-mod routes;
-mod secret;
 mod sender;
+mod signing;
 mod store;
-mod store_configured;
 mod worker;
 #[cfg(test)]
 mod worker_test;
 
-pub use address::Reach;
+pub use address_policy::AddressPolicy;
+pub use api::{Webhooks, routes};
 pub use event::{CallbackEvent, CampaignEvent, Event, EventFailure};
-pub use routes::{Webhooks, routes};
-pub use secret::{Seal, SigningSecret};
 pub use sender::WebhookSettings;
+pub use signing::{SecretCipher, SigningSecret};
 pub use store::WebhookStore;
 pub use worker::{DeliveryQueue, DeliveryWorker};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::endpoint::Verdict;
+use super::model::Verdict;
 use crate::backoff::Schedule;
 use crate::clock::Clock;
 

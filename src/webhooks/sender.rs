@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use super::address::{GuardedResolver, Reach};
-use super::endpoint::Claimed;
+use super::address_policy::{AddressPolicy, GuardedResolver};
+use super::model::Claimed;
 use super::retry::Answered;
-use super::secret::{Seal, SecretError, SigningSecret};
+use super::signing::{SecretCipher, SecretError, SigningSecret};
 use crate::clock::Clock;
 use crate::types::parse_retry_after;
 
@@ -24,9 +24,9 @@ const MAX_STORED: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct WebhookSettings {
     /// Which addresses are allowed.
-    pub reach: Reach,
+    pub address_policy: AddressPolicy,
     /// Decrypts signing secrets. Without it, only the endpoint of the configuration receives events.
-    pub seal: Option<Seal>,
+    pub cipher: Option<SecretCipher>,
     /// The URL and the secret of the endpoint of the configuration.
     pub configured: Option<(String, SigningSecret)>,
 }
@@ -60,7 +60,7 @@ impl Sender {
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .dns_resolver(Arc::new(GuardedResolver(settings.reach)))
+            .dns_resolver(Arc::new(GuardedResolver(settings.address_policy)))
             .user_agent(concat!("ringback/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self { settings, http, clock })
@@ -78,19 +78,18 @@ impl Sender {
             let configured = self.settings.configured.as_ref().filter(|(url, _)| *url == claimed.url);
             return configured.map_or(Err(SecretError::NoKey), |(_, secret)| sign(secret));
         }
-        let seal = self.settings.seal.as_ref().ok_or(SecretError::NoKey)?;
-        let current = claimed.secrets.current.as_deref().ok_or(SecretError::NoKey)?;
-        let mut signatures = vec![sign(&seal.open(claimed.endpoint, current)?)?];
-        for (previous, _) in claimed.secrets.previous.iter().filter(|(_, until)| at < *until) {
-            signatures.push(sign(&seal.open(claimed.endpoint, previous)?)?);
-        }
-        Ok(signatures.join(" "))
+        let cipher = self.settings.cipher.as_ref().ok_or(SecretError::NoKey)?;
+        let current = claimed.secret.as_ref().ok_or(SecretError::NoKey)?;
+        let secrets = std::iter::once(current).chain(&claimed.previous_secrets);
+        let signatures: Result<Vec<String>, SecretError> =
+            secrets.map(|secret| sign(&cipher.decrypt(claimed.endpoint, secret)?)).collect();
+        Ok(signatures?.join(" "))
     }
 
     /// Sends an event that was signed at `at`, and reads the response.
     pub async fn send(&self, claimed: &Claimed, at: Timestamp, signature: String) -> Sent {
         // Checked again: the settings may have changed since the endpoint was created.
-        let url = match self.settings.reach.parse(&claimed.url) {
+        let url = match self.settings.address_policy.parse(&claimed.url) {
             Ok(url) => url,
             Err(fault) => return Sent::failed(format!("the URL {}", fault.detail)),
         };

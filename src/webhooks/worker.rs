@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::detail::DisabledDetail;
-use super::endpoint::{Attempt, Claimed, DeliveryLease, Verdict};
 use super::endpoint_slots::{EndpointSlot, EndpointSlots};
+use super::model::{Attempt, Claimed, DeliveryLease, Verdict};
 use super::retry::verdict;
 use super::sender::{Sender, WebhookSettings};
 use super::store::WebhookStore;

@@ -10,10 +10,10 @@ use sqlx::PgPool;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use super::address::Reach;
-use super::endpoint::DeliveryLease;
-use super::secret::SigningSecret;
+use super::address_policy::AddressPolicy;
+use super::model::DeliveryLease;
 use super::sender::WebhookSettings;
+use super::signing::SigningSecret;
 use super::store::WebhookStore;
 use super::worker::{DeliveryQueue, DeliveryWorker};
 use crate::clock::Clock;
@@ -37,7 +37,7 @@ async fn queue(pool: &PgPool, url: &str) -> DeliveryQueue {
     let store = WebhookStore::new(Db::new(pool.clone()));
     store.configure(Some(url), &clock()).await.unwrap();
     let configured = Some((url.to_owned(), SigningSecret::new().unwrap()));
-    let settings = WebhookSettings { reach: Reach { loopback: true }, seal: None, configured };
+    let settings = WebhookSettings { address_policy: AddressPolicy { allow_loopback: true }, cipher: None, configured };
     DeliveryQueue::new(store, settings, clock()).unwrap()
 }
 

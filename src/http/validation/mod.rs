@@ -75,6 +75,13 @@ pub fn fault_at(member: &'static str, fault: Fault) -> ValidationError {
     error
 }
 
+/// The errors of a value that has one fault itself, for a `Validate` without the derive.
+pub fn fault_of_value(fault: Fault) -> ValidationErrors {
+    let mut errors = ValidationErrors::new();
+    errors.add(WHOLE_OBJECT, fault.into());
+    errors
+}
+
 /// Adds the faults below `base`, sorted by member and index. Those of the object itself come first.
 fn collect(errors: &ValidationErrors, base: &str, faults: &mut Vec<FieldFault>) {
     let mut by_member: BTreeMap<Cow<'_, str>, Vec<FieldFault>> = BTreeMap::new();

@@ -1,8 +1,8 @@
 use super::*;
-use crate::campaigns::{HeldTime, ScheduledCallbacks as _};
+use crate::campaigns::{HeldPeriod, ScheduledCallbacks as _};
 
-fn held(from: &str, until: Option<&str>) -> HeldTime {
-    HeldTime { campaign_id: "c".to_owned(), from: at(from), until: until.map(at) }
+fn held(from: &str, until: Option<&str>) -> HeldPeriod {
+    HeldPeriod { campaign_id: "c".to_owned(), from: at(from), until: until.map(at) }
 }
 
 fn marks(callbacks: &[Callback], action: Action) -> Vec<(Uuid, Entry)> {

@@ -9,13 +9,13 @@ use utoipa_axum::routes;
 use super::model::{Entry, Outcome};
 use super::store::{AuditStore, Filter};
 use crate::db::Page;
-use crate::http::{Allowed, Problem, Query, required};
+use crate::http::{Authorized, Problem, Query, required};
 use crate::types::{CampaignId, Fault, parse_instant, parse_uuid};
 
-/// The longest text that a filter can match.
+/// In bytes: longer text matches nothing that is stored.
 const MAX_FILTER: usize = 200;
 
-/// The log's routes.
+/// The routes.
 pub fn routes() -> OpenApiRouter<AuditStore> {
     OpenApiRouter::new().routes(routes!(list))
 }
@@ -36,7 +36,7 @@ pub fn routes() -> OpenApiRouter<AuditStore> {
     responses((status = 200, body = Page<Entry>), (status = 422)))]
 async fn list(
     State(store): State<AuditStore>,
-    _: Allowed<required::AuditRead>,
+    _: Authorized<required::AuditRead>,
     mut query: Query,
 ) -> Result<Json<Page<Entry>>, Problem> {
     let filter = Filter {

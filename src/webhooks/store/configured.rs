@@ -5,26 +5,26 @@ use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::detail::{ChangedDetail, CreatedDetail};
-use super::store::WebhookStore;
+use super::WebhookStore;
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::db::Transaction;
+use crate::webhooks::detail::{ChangedDetail, CreatedDetail};
 
 impl WebhookStore {
-    /// The endpoint of the configuration is this one, and no other; none, where absent. What this changes is in the audit
-    /// log; where it was so already, nothing is changed.
+    /// Makes this URL the only endpoint of the configuration; without a URL there is none. Each change is recorded in the
+    /// audit log.
     ///
     /// # Errors
     /// Where Postgres refuses; nothing is changed then.
     pub async fn configure(&self, url: Option<&str>, clock: &Clock) -> Result<(), sqlx::Error> {
         let now = clock.now();
-        let mut transaction = self.pool().begin().await?;
+        let mut transaction = self.pool.begin().await?;
         for id in remove_others(&mut transaction, url, now).await? {
             record(&mut transaction, Action::WebhookDeleted, &ChangedDetail { webhook_id: id }, clock).await?;
         }
         if let Some(url) = url {
-            if let Some(id) = make(&mut transaction, clock.new_id(), url, now).await? {
+            if let Some(id) = create(&mut transaction, clock.new_id(), url, now).await? {
                 let detail = CreatedDetail { webhook_id: id, url };
                 record(&mut transaction, Action::WebhookCreated, &detail, clock).await?;
             }
@@ -36,7 +36,7 @@ impl WebhookStore {
     }
 }
 
-/// Deletes the configured endpoints of other addresses; what was on its way to them is dead.
+/// Deletes the configured endpoints with other URLs; their pending deliveries are dead. Returns their ids.
 async fn remove_others(
     transaction: &mut Transaction,
     url: Option<&str>,
@@ -62,8 +62,13 @@ async fn remove_others(
     Ok(removed)
 }
 
-/// Makes the endpoint, again where it was deleted; gives its id where it was not there.
-async fn make(transaction: &mut Transaction, id: Uuid, url: &str, now: Timestamp) -> Result<Option<Uuid>, sqlx::Error> {
+/// Creates the endpoint, or restores it where it was deleted. Returns its id where it was created or restored.
+async fn create(
+    transaction: &mut Transaction,
+    id: Uuid,
+    url: &str,
+    now: Timestamp,
+) -> Result<Option<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
         "insert into webhook_endpoints (id, url, description, is_configured, created_at)
          values ($1, $2, 'WFO_WEBHOOK_URL', true, $3)
@@ -79,7 +84,7 @@ async fn make(transaction: &mut Transaction, id: Uuid, url: &str, now: Timestamp
     .await
 }
 
-/// A restart is how operators enable it; gives its id where it was disabled.
+/// Enables the endpoint: operators do so by a restart. Returns its id where it was disabled.
 async fn enable(transaction: &mut Transaction, url: &str) -> Result<Option<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
         "update webhook_endpoints set disabled_at = null, disabled_reason = null, failing_since = null

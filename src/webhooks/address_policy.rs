@@ -1,5 +1,5 @@
-//! Where webhooks may go: no address of the machine's own, of its network, or of a cloud's metadata, whatever name or
-//! form it comes in. Asked of the URL, and again of every address that a name resolves to when a connection is made.
+//! Which addresses webhooks may be sent to: no loopback, private, link-local or other special address, in any notation.
+//! Checked for the URL, and again for each address that its host resolves to when a connection is made.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -11,15 +11,15 @@ use crate::types::Fault;
 
 const LONGEST_URL: usize = 2048;
 
-/// What is allowed beside the public internet.
+/// The addresses that are allowed besides public ones.
 #[derive(Clone, Copy, Debug)]
-pub struct Reach {
-    /// Loopback addresses, and plain http to them: for development.
-    pub loopback: bool,
+pub struct AddressPolicy {
+    /// Allows loopback addresses, and http to them: for development.
+    pub allow_loopback: bool,
 }
 
-impl Reach {
-    /// Reads the URL of an endpoint.
+impl AddressPolicy {
+    /// Parses the URL of an endpoint.
     ///
     /// # Errors
     /// `not-a-webhook-url` or `forbidden-address`.
@@ -49,7 +49,7 @@ impl Reach {
             || matches!(url.host(), Some(Host::Domain("localhost")));
         match url.scheme() {
             "https" => Ok(url),
-            "http" if self.loopback && is_loopback => Ok(url),
+            "http" if self.allow_loopback && is_loopback => Ok(url),
             _ => Err(bad_url("must be https")),
         }
     }
@@ -57,7 +57,7 @@ impl Reach {
     /// Whether a connection to this address may be made.
     pub fn allows(self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        (self.loopback && address.is_loopback())
+        (self.allow_loopback && address.is_loopback())
             || match address {
                 IpAddr::V4(address) => is_public_v4(address),
                 IpAddr::V6(address) => is_public_v6(address),
@@ -87,14 +87,14 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     )
 }
 
-/// Only global unicast (2000::/3), and of that nothing that stands for another address or for documentation.
+/// Only global unicast (2000::/3), without the blocks that embed another address or serve documentation.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     let is_global = first & 0xe000 == 0x2000;
     let is_special = match first {
-        // Teredo, benchmarking, ORCHID and others of IETF's own; documentation.
+        // Teredo, benchmarking, ORCHID and other IETF assignments; documentation.
         0x2001 => second < 0x0200 || second == 0x0db8,
-        // 6to4 stands for an IPv4 address.
+        // 6to4 embeds an IPv4 address.
         0x2002 => true,
         // Documentation.
         0x3fff => second < 0x1000,
@@ -103,16 +103,17 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     is_global && !is_special
 }
 
-/// Resolves names, and leaves out what may not be connected to: also when a name resolves otherwise the second time.
+/// Resolves names to allowed addresses only. It runs for each connection, so a name that resolves to another address later
+/// does not get past the check of the URL.
 #[derive(Clone, Copy, Debug)]
-pub struct GuardedResolver(pub Reach);
+pub struct GuardedResolver(pub AddressPolicy);
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.0;
+        let policy = self.0;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found.filter(|address| reach.allows(address.ip())).collect();
+            let allowed: Vec<SocketAddr> = found.filter(|address| policy.allows(address.ip())).collect();
             if allowed.is_empty() {
                 return Err("the name has no address that webhooks may go to".into());
             }
@@ -126,10 +127,10 @@ impl Resolve for GuardedResolver {
 mod tests {
     use super::*;
 
-    const OUTSIDE: Reach = Reach { loopback: false };
+    const PUBLIC: AddressPolicy = AddressPolicy { allow_loopback: false };
 
     #[test]
-    fn no_connection_goes_to_a_special_address_in_any_form() {
+    fn no_special_address_is_allowed_in_any_notation() {
         for address in [
             "0.0.0.0",
             "0.1.2.3",
@@ -183,7 +184,7 @@ mod tests {
             "4000::1",
             "e000::1",
         ] {
-            assert!(!OUTSIDE.allows(address.parse().unwrap()), "{address}");
+            assert!(!PUBLIC.allows(address.parse().unwrap()), "{address}");
         }
         for address in [
             "1.1.1.1",
@@ -207,9 +208,9 @@ mod tests {
             "2606:4700::1111",
             "2a00::1",
         ] {
-            assert!(OUTSIDE.allows(address.parse().unwrap()), "{address}");
+            assert!(PUBLIC.allows(address.parse().unwrap()), "{address}");
         }
-        let with_loopback = Reach { loopback: true };
+        let with_loopback = AddressPolicy { allow_loopback: true };
         for (address, allowed) in [
             ("127.0.0.1", true),
             ("::1", true),
@@ -224,7 +225,7 @@ mod tests {
     #[test]
     fn a_url_is_https_to_a_public_host_without_credentials() {
         for url in ["https://wfo.example.com/hooks?tenant=1", "https://8.8.8.8/", "https://[2606:4700::1111]:8443/x"] {
-            assert!(OUTSIDE.parse(url).is_ok(), "{url}");
+            assert!(PUBLIC.parse(url).is_ok(), "{url}");
         }
         for (url, code) in [
             ("", "not-a-webhook-url"),
@@ -244,9 +245,9 @@ mod tests {
             ("https://169.254.169.254/latest/meta-data", "forbidden-address"),
             ("http://localhost:9000/", "not-a-webhook-url"),
         ] {
-            assert_eq!(OUTSIDE.parse(url).unwrap_err().code, code, "{url}");
+            assert_eq!(PUBLIC.parse(url).unwrap_err().code, code, "{url}");
         }
-        let with_loopback = Reach { loopback: true };
+        let with_loopback = AddressPolicy { allow_loopback: true };
         for url in ["http://127.0.0.1:9000/hooks", "http://localhost:9000/", "http://[::1]:9000/"] {
             assert!(with_loopback.parse(url).is_ok(), "{url}");
         }
@@ -255,19 +256,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_resolves_to_the_machine_itself_is_not_connected_to() {
-        let client = |reach| {
+    async fn no_connection_is_made_to_a_name_that_resolves_to_loopback() {
+        let client = |policy| {
             crate::tls::client_builder()
                 .no_proxy()
-                .dns_resolver(std::sync::Arc::new(GuardedResolver(reach)))
+                .dns_resolver(std::sync::Arc::new(GuardedResolver(policy)))
                 .build()
                 .unwrap()
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
 
-        let refused = client(OUTSIDE).get(&url).send().await.unwrap_err();
-        let asked = client(Reach { loopback: true }).get(&url).send();
+        let refused = client(PUBLIC).get(&url).send().await.unwrap_err();
+        let asked = client(AddressPolicy { allow_loopback: true }).get(&url).send();
         let accepted = tokio::select! {
             _ = asked => false,
             accepted = listener.accept() => accepted.is_ok(),

@@ -1,4 +1,4 @@
-//! The secrets that sign: made, sealed at rest, and used.
+//! Signing secrets: generation, encryption at rest, signatures.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,44 +7,44 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use standardwebhooks::Webhook;
 use uuid::Uuid;
 
-/// What receivers know a secret by.
+/// The prefix of a secret, as Standard Webhooks defines it.
 const PREFIX: &str = "whsec_";
-/// As long as the hash that it keys.
+/// In bytes: the size of the hash that it keys.
 const LENGTH: usize = 32;
 
-/// A secret that signs what is sent to one endpoint.
+/// The secret that signs the events of one endpoint.
 #[derive(Clone, Debug)]
 pub struct SigningSecret(SecretSlice<u8>);
 
-/// A secret cannot be made, opened or used.
+/// A secret cannot be generated, decrypted or used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    #[error("the operating system gives no random bytes")]
+    #[error("the operating system provides no random bytes")]
     NoRandomness,
-    #[error("it was sealed under another ENCRYPTION_KEY")]
-    SealedOtherwise,
-    #[error("there is no ENCRYPTION_KEY to open it with")]
+    #[error("the secret was encrypted with another ENCRYPTION_KEY")]
+    WrongKey,
+    #[error("there is no ENCRYPTION_KEY to decrypt the secret with")]
     NoKey,
     #[error("the event cannot be signed")]
     Unsignable,
 }
 
 impl SigningSecret {
-    /// A new one, from the operating system's randomness.
+    /// Generates a secret.
     ///
     /// # Errors
-    /// Where it has none.
+    /// Where the operating system provides no random bytes.
     pub fn new() -> Result<Self, SecretError> {
         let mut bytes = vec![0; LENGTH];
         getrandom::fill(&mut bytes).map_err(|_| SecretError::NoRandomness)?;
         Ok(Self(bytes.into()))
     }
 
-    /// Reads one from the configuration: base64, with `whsec_` or without, as the published libraries do. Other text
-    /// without `whsec_` is taken as it is.
+    /// Parses a secret of the configuration: base64, with or without `whsec_`, as the published libraries do. Text without
+    /// `whsec_` that is not base64 is used as it is.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The rule that the text breaks.
     pub fn parse(text: &SecretString) -> Result<Self, &'static str> {
         let text = text.expose_secret();
         let bytes = match text.strip_prefix(PREFIX) {
@@ -57,7 +57,7 @@ impl SigningSecret {
         Ok(Self(bytes.into()))
     }
 
-    /// As it is shown, once.
+    /// The text that the API shows once.
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}", STANDARD.encode(self.0.expose_secret()))
     }
@@ -65,53 +65,54 @@ impl SigningSecret {
     /// The signature of an event: `v1,` and base64.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where the secret cannot be used as a key.
     pub fn sign(&self, event: Uuid, timestamp: i64, body: &str) -> Result<String, SecretError> {
         let webhook = Webhook::from_bytes(self.0.expose_secret().to_vec()).map_err(|_| SecretError::Unsignable)?;
         webhook.sign(&event.to_string(), timestamp, body.as_bytes()).map_err(|_| SecretError::Unsignable)
     }
 }
 
-/// What seals secrets at rest.
+/// Encrypts secrets at rest, with ChaCha20-Poly1305 (RFC 8439).
 #[derive(Clone)]
-pub struct Seal(LessSafeKey);
+pub struct SecretCipher(LessSafeKey);
 
-impl std::fmt::Debug for Seal {
+impl std::fmt::Debug for SecretCipher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Seal")
+        f.write_str("SecretCipher")
     }
 }
 
-impl Seal {
-    /// With a key of 32 bytes; none for any other.
+impl SecretCipher {
+    /// With a key of 32 bytes; none for a key of another length.
     pub fn new(key: &[u8]) -> Option<Self> {
         UnboundKey::new(&CHACHA20_POLY1305, key).ok().map(|key| Self(LessSafeKey::new(key)))
     }
 
-    /// Seals an endpoint's secret; another endpoint's row cannot hold it. A nonce, then what is sealed.
+    /// Encrypts the secret of an endpoint: 12 bytes of nonce, then the ciphertext with its tag. The endpoint's id is
+    /// authenticated, so that the result is of no use in the row of another endpoint.
     ///
     /// # Errors
-    /// Where the operating system has no randomness.
-    pub fn close(&self, endpoint: Uuid, secret: &SigningSecret) -> Result<Vec<u8>, SecretError> {
+    /// Where the operating system provides no random bytes.
+    pub fn encrypt(&self, endpoint: Uuid, secret: &SigningSecret) -> Result<Vec<u8>, SecretError> {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(|_| SecretError::NoRandomness)?;
-        let mut sealed = secret.0.expose_secret().to_vec();
+        let mut encrypted = secret.0.expose_secret().to_vec();
         let (unique, aad) = (Nonce::assume_unique_for_key(nonce), Aad::from(*endpoint.as_bytes()));
-        self.0.seal_in_place_append_tag(unique, aad, &mut sealed).map_err(|_| SecretError::Unsignable)?;
-        Ok([nonce.as_slice(), &sealed].concat())
+        self.0.seal_in_place_append_tag(unique, aad, &mut encrypted).map_err(|_| SecretError::Unsignable)?;
+        Ok([nonce.as_slice(), &encrypted].concat())
     }
 
-    /// Opens what was sealed for this endpoint.
+    /// Decrypts the secret of an endpoint.
     ///
     /// # Errors
-    /// Where it was sealed under another key, or for another endpoint.
-    pub fn open(&self, endpoint: Uuid, sealed: &[u8]) -> Result<SigningSecret, SecretError> {
-        let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or(SecretError::SealedOtherwise)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SecretError::SealedOtherwise)?;
-        let mut bytes = sealed.to_vec();
+    /// Where it was encrypted with another key, or for another endpoint.
+    pub fn decrypt(&self, endpoint: Uuid, encrypted: &[u8]) -> Result<SigningSecret, SecretError> {
+        let (nonce, ciphertext) = encrypted.split_at_checked(NONCE_LEN).ok_or(SecretError::WrongKey)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SecretError::WrongKey)?;
+        let mut bytes = ciphertext.to_vec();
         let aad = Aad::from(*endpoint.as_bytes());
-        let opened = self.0.open_in_place(nonce, aad, &mut bytes).map_err(|_| SecretError::SealedOtherwise)?;
-        Ok(SigningSecret(opened.to_vec().into()))
+        let decrypted = self.0.open_in_place(nonce, aad, &mut bytes).map_err(|_| SecretError::WrongKey)?;
+        Ok(SigningSecret(decrypted.to_vec().into()))
     }
 }
 
@@ -120,17 +121,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_opened_only_with_its_key_and_for_its_endpoint() {
+    fn a_secret_is_decrypted_only_with_its_key_and_for_its_endpoint() {
         let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let (seal, other) = (Seal::new(&[7; 32]).unwrap(), Seal::new(&[8; 32]).unwrap());
+        let (cipher, other) = (SecretCipher::new(&[7; 32]).unwrap(), SecretCipher::new(&[8; 32]).unwrap());
         let secret = SigningSecret::new().unwrap();
-        let sealed = seal.close(one, &secret).unwrap();
+        let encrypted = cipher.encrypt(one, &secret).unwrap();
 
-        assert_eq!(seal.open(one, &sealed).unwrap().reveal(), secret.reveal());
-        assert!(seal.open(two, &sealed).is_err() && other.open(one, &sealed).is_err());
-        assert!(seal.open(one, &[]).is_err() && seal.open(one, &sealed[1..]).is_err());
-        assert!(!sealed.windows(8).any(|part| secret.0.expose_secret().starts_with(part)));
-        assert!(Seal::new(&[7; 31]).is_none());
+        assert_eq!(cipher.decrypt(one, &encrypted).unwrap().reveal(), secret.reveal());
+        assert!(cipher.decrypt(two, &encrypted).is_err() && other.decrypt(one, &encrypted).is_err());
+        assert!(cipher.decrypt(one, &[]).is_err() && cipher.decrypt(one, &encrypted[1..]).is_err());
+        assert!(!encrypted.windows(8).any(|part| secret.0.expose_secret().starts_with(part)));
+        assert!(SecretCipher::new(&[7; 31]).is_none());
     }
 
     #[test]

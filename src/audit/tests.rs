@@ -1,0 +1,147 @@
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use strum::VariantArray as _;
+use uuid::Uuid;
+
+use super::store::Filter;
+use super::{Action, Actor, AuditStore, Entry, Outcome};
+use crate::db::{Db, PageRequest, decode_cursor};
+use crate::types::CampaignId;
+
+fn at(seconds: i64) -> Timestamp {
+    let start: Timestamp = "2026-11-20T15:00:00Z".parse().unwrap();
+    start + SignedDuration::from_secs(seconds)
+}
+
+fn entry(seconds: i64, action: Action, outcome: Outcome) -> Entry {
+    Entry::new(Uuid::now_v7(), at(seconds), action, Actor::operator(), outcome)
+}
+
+async fn record(pool: &PgPool, entry: Value) -> Result<Option<Uuid>, String> {
+    let recorded = sqlx::query_scalar("select audit_record($1)").bind(entry).fetch_one(pool).await;
+    recorded.map_err(|error| error.to_string())
+}
+
+async fn actions(pool: &PgPool, filter: Filter) -> Vec<Action> {
+    let store = AuditStore::new(Db::new(pool.clone()));
+    let page = store.page(&filter, &PageRequest { limit: 200, after: None }).await.unwrap();
+    page.data.iter().map(|entry| entry.action).collect()
+}
+
+#[sqlx::test]
+async fn every_action_can_be_recorded_and_read(pool: PgPool) {
+    for action in Action::VARIANTS {
+        record(&pool, entry(0, *action, Outcome::Succeeded).into_json()).await.unwrap();
+    }
+    let read: Vec<Action> = actions(&pool, Filter::default()).await.into_iter().rev().collect();
+    assert_eq!(read, Action::VARIANTS);
+}
+
+#[sqlx::test]
+async fn an_entry_is_recorded_once(pool: PgPool) {
+    let entry = entry(0, Action::HoldPlaced, Outcome::Succeeded);
+    for _ in 0..2 {
+        assert_eq!(record(&pool, entry.clone().into_json()).await, Ok(Some(entry.id)));
+    }
+    assert_eq!(actions(&pool, Filter::default()).await, [Action::HoldPlaced]);
+}
+
+#[sqlx::test]
+async fn an_entry_with_an_unknown_or_a_missing_key_is_refused(pool: PgPool) {
+    let complete = entry(0, Action::HoldPlaced, Outcome::Succeeded).into_json();
+    let keys: Vec<String> = complete.as_object().unwrap().keys().cloned().collect();
+    for key in keys {
+        let mut lacking = complete.clone();
+        lacking.as_object_mut().unwrap().remove(&key);
+        let refused = record(&pool, lacking).await.unwrap_err();
+        assert!(refused.contains(&format!("audit entry lacks {key}")), "{refused}");
+    }
+    let mut misspelt = complete.clone();
+    misspelt["campaignID"] = json!("a");
+    assert!(record(&pool, misspelt).await.unwrap_err().contains("audit entry has unknown campaignID"));
+    let mut no_name = complete.clone();
+    no_name["actor"].as_object_mut().unwrap().remove("name");
+    assert!(record(&pool, no_name).await.unwrap_err().contains("actor of an audit entry lacks name"));
+    let mut bad_event = complete;
+    bad_event["event"] = json!({"id": Uuid::nil(), "type": "campaign.paused", "text": ""});
+    assert!(record(&pool, bad_event).await.unwrap_err().contains("webhook event lacks body"));
+    assert!(actions(&pool, Filter::default()).await.is_empty());
+}
+
+#[sqlx::test]
+async fn an_entry_is_never_changed_or_deleted(pool: PgPool) {
+    record(&pool, entry(0, Action::HoldPlaced, Outcome::Succeeded).into_json()).await.unwrap();
+    for change in [
+        "update audit_entries set action = 'hold.lifted'",
+        "delete from audit_entries where false",
+        "truncate audit_entries",
+        "set session_replication_role = replica; delete from audit_entries",
+    ] {
+        let refused = sqlx::raw_sql(change).execute(&pool).await.unwrap_err().to_string();
+        assert!(refused.contains("audit entries are never changed or deleted"), "{change}: {refused}");
+    }
+}
+
+#[sqlx::test]
+async fn filters_are_combined(pool: PgPool) {
+    #[derive(Serialize)]
+    struct Detail {
+        reason: &'static str,
+    }
+    let callback_id = Some(Uuid::now_v7());
+    let campaign_id = Some("a".to_owned());
+    let placed = entry(0, Action::HoldPlaced, Outcome::Succeeded).with_detail(&Detail { reason: "test" });
+    let refused = entry(1, Action::CampaignPauseRefused, Outcome::Refused);
+    let failed = entry(2, Action::CallbackFailed, Outcome::Failed);
+    for entry in [
+        Entry { campaign_id: campaign_id.clone(), ..placed },
+        Entry { campaign_id, actor: Actor::system("worker"), ..refused },
+        Entry { callback_id, ..failed },
+    ] {
+        record(&pool, entry.into_json()).await.unwrap();
+    }
+    let of = async |filter| actions(&pool, filter).await;
+    let campaign = || CampaignId::parse("a").ok();
+
+    let all = [Action::CallbackFailed, Action::CampaignPauseRefused, Action::HoldPlaced];
+    assert_eq!(of(Filter::default()).await, all);
+    assert_eq!(of(Filter { campaign_id: campaign(), ..Filter::default() }).await, all[1..]);
+    assert_eq!(of(Filter { callback_id, ..Filter::default() }).await, all[..1]);
+    assert_eq!(of(Filter { action: Some("hold.placed".into()), ..Filter::default() }).await, all[2..]);
+    assert_eq!(of(Filter { actor: Some("worker".into()), ..Filter::default() }).await, all[1..2]);
+    assert_eq!(of(Filter { outcome: Some(Outcome::Refused), ..Filter::default() }).await, all[1..2]);
+    assert_eq!(of(Filter { from: Some(at(1)), to: Some(at(2)), ..Filter::default() }).await, all[1..2]);
+    let both = Filter { campaign_id: campaign(), outcome: Some(Outcome::Failed), ..Filter::default() };
+    assert!(of(both).await.is_empty());
+}
+
+#[sqlx::test]
+async fn pages_list_every_entry_once_newest_first(pool: PgPool) {
+    let mut recorded = Vec::new();
+    for seconds in 0..5 {
+        let entry = entry(seconds, Action::SettingsUpdated, Outcome::Succeeded);
+        recorded.insert(0, entry.id);
+        record(&pool, entry.into_json()).await.unwrap();
+    }
+    let store = AuditStore::new(Db::new(pool));
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.page(&Filter::default(), &PageRequest { limit: 2, after }).await.unwrap();
+        listed.extend(page.data.iter().map(|entry| entry.id));
+        let Some(cursor) = page.next_cursor else { break };
+        after = decode_cursor(&cursor);
+    }
+    assert_eq!(listed, recorded);
+}
+
+#[sqlx::test]
+async fn an_action_that_is_not_known_is_an_error(pool: PgPool) {
+    let mut unknown = entry(0, Action::HoldPlaced, Outcome::Succeeded).into_json();
+    unknown["action"] = json!("hold.shaken");
+    record(&pool, unknown).await.unwrap();
+    let store = AuditStore::new(Db::new(pool));
+    let read = store.page(&Filter::default(), &PageRequest { limit: 2, after: None }).await;
+    assert!(matches!(read, Err(sqlx::Error::Decode(_))));
+}

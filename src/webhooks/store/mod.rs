@@ -1,0 +1,25 @@
+//! Endpoints, events and deliveries in Postgres. Events are stored by `audit_record()`, in the commit of the change.
+
+mod configured;
+mod deliveries;
+mod endpoints;
+mod outbox;
+#[cfg(test)]
+mod tests;
+
+use crate::db::Db;
+
+pub use deliveries::{Delivery, Redelivery};
+
+/// The tables of webhooks.
+#[derive(Clone, Debug)]
+pub struct WebhookStore {
+    pool: Db,
+}
+
+impl WebhookStore {
+    /// Over this database.
+    pub fn new(pool: Db) -> Self {
+        Self { pool }
+    }
+}

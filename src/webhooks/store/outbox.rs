@@ -1,0 +1,220 @@
+//! The outbox: deliveries are claimed, settled and released, and old events are deleted.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use uuid::Uuid;
+
+use super::WebhookStore;
+use crate::audit::Entry;
+use crate::webhooks::model::{Attempt, Claimed, DeliveryLease, DeliveryStatus, Verdict};
+
+/// The events that one statement deletes, with their deliveries and attempts.
+const PURGE_STEP: i64 = 1_000;
+
+impl WebhookStore {
+    /// Claims the delivery that has been due for longest, until `lease_end`. Only the first pending delivery of each endpoint
+    /// and campaign can be claimed, so that deliveries are in order, and none of the `busy` endpoints. Endpoints that fail
+    /// come last. Of configured endpoints only that with the URL `configured` can be claimed: this replica has its secret.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn claim(
+        &self,
+        now: Timestamp,
+        lease_end: Timestamp,
+        busy: &[Uuid],
+        configured: Option<&str>,
+    ) -> Result<Option<Claimed>, sqlx::Error> {
+        // A loose index scan finds the first delivery of each endpoint and campaign, so that a long queue of an endpoint
+        // that does not respond costs nothing.
+        let row = sqlx::query!(
+            r#"with recursive firsts as (
+                 (select endpoint_id, campaign_id, id from webhook_deliveries where status = 'pending'
+                  order by endpoint_id, campaign_id, event_seq limit 1)
+                 union all
+                 select next.endpoint_id, next.campaign_id, next.id
+                 from firsts as f cross join lateral (
+                     select d.endpoint_id, d.campaign_id, d.id from webhook_deliveries as d
+                     where d.status = 'pending' and (d.endpoint_id, d.campaign_id) > (f.endpoint_id, f.campaign_id)
+                     order by d.endpoint_id, d.campaign_id, d.event_seq limit 1
+                 ) as next
+             ),
+             claimed as (
+                 update webhook_deliveries set due_at = $2, claims = claims + 1
+                 where id = (
+                     select d.id from firsts
+                     join webhook_deliveries as d using (id)
+                     join webhook_endpoints as e on e.id = d.endpoint_id
+                     where d.status = 'pending' and d.due_at <= $1 and d.endpoint_id <> all($3)
+                       and e.deleted_at is null and e.disabled_at is null and (not e.is_configured or e.url = $4)
+                     order by (e.failing_since is not null), d.due_at, d.event_seq
+                     limit 1 for update of d skip locked
+                 )
+                 returning id, claims, attempts, event_seq, endpoint_id
+             )
+             select c.id, c.claims, c.attempts, v.id as event_id, v.body, e.id as endpoint_id, e.url, e.is_configured,
+                 e.secret, e.failing_since,
+                 array(
+                     select p.secret from webhook_previous_secrets as p
+                     where p.endpoint_id = e.id and p.valid_until > $1 order by p.valid_until
+                 ) as "previous_secrets!"
+             from claimed as c
+             join webhook_events as v on v.seq = c.event_seq
+             join webhook_endpoints as e on e.id = c.endpoint_id"#,
+            now.to_sqlx() as _,
+            lease_end.to_sqlx() as _,
+            busy,
+            configured
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| Claimed {
+            id: row.id,
+            claim: row.claims,
+            attempts: row.attempts.unsigned_abs(),
+            event_id: row.event_id,
+            body: row.body,
+            endpoint: row.endpoint_id,
+            url: row.url,
+            is_configured: row.is_configured,
+            secret: row.secret,
+            previous_secrets: row.previous_secrets,
+            failing_since: row.failing_since.map(jiff_sqlx::Timestamp::to_jiff),
+        }))
+    }
+
+    /// Stores an attempt and its consequence, with `entry` where the endpoint is disabled. False, and no change, where the
+    /// claim is lost.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn settle(
+        &self,
+        claimed: &Claimed,
+        attempt: &Attempt,
+        verdict: &Verdict,
+        entry: Option<Entry>,
+    ) -> Result<bool, sqlx::Error> {
+        let (status, due_at, disabled) = match verdict {
+            Verdict::Succeeded => (DeliveryStatus::Succeeded, None, None),
+            Verdict::Again(at) => (DeliveryStatus::Pending, Some(at.to_sqlx()), None),
+            Verdict::Dead => (DeliveryStatus::Dead, None, None),
+            Verdict::Disabled(reason) => (DeliveryStatus::Dead, None, Some(*reason)),
+        };
+        let settled = sqlx::query!(
+            "with settled as (
+                 update webhook_deliveries set status = $3, due_at = $4, attempts = attempts + 1, updated_at = $5
+                 -- A delivery that was made dead during the attempt has succeeded if the receiver accepted it.
+                 where id = $1 and claims = $2 and (status = 'pending' or $3 = 'succeeded')
+                   and not exists (select from webhook_attempts where delivery_id = $1 and at = $5)
+                 returning id, endpoint_id
+             ),
+             attempted as (
+                 insert into webhook_attempts (delivery_id, at, duration_ms, status, error, answer)
+                 select id, $5, $6, $7, $8, $9 from settled
+                 on conflict do nothing
+             ),
+             endpoint as (
+                 update webhook_endpoints set
+                     failing_since = case when $3 = 'succeeded' then null else coalesce(failing_since, $5) end,
+                     disabled_at = case when $10::text is null then disabled_at else coalesce(disabled_at, $5) end,
+                     disabled_reason = case when $10::text is null then disabled_reason
+                         else coalesce(disabled_reason, $10) end
+                 where id = (select endpoint_id from settled)
+                   and ($10::text is not null or ($3 = 'succeeded') = (failing_since is not null))
+             ),
+             -- The pending deliveries of a disabled endpoint are dead; a redelivery can be requested. A row that another
+             -- transaction is writing is left to it.
+             dead as (
+                 update webhook_deliveries set status = 'dead', due_at = null, updated_at = $5
+                 where id in (
+                     select id from webhook_deliveries
+                     where $10::text is not null and endpoint_id = (select endpoint_id from settled)
+                       and status = 'pending' and id <> $1
+                     for update skip locked
+                 )
+             )
+             select audit_record($11) as id from settled",
+            claimed.id,
+            claimed.claim,
+            status.as_str(),
+            due_at as _,
+            attempt.at.to_sqlx() as _,
+            attempt.duration_ms,
+            attempt.status.map(|status| i16::try_from(status).unwrap_or(i16::MAX)),
+            attempt.error,
+            attempt.answer,
+            disabled,
+            entry.map(Entry::into_json)
+        );
+        Ok(settled.fetch_optional(&self.pool).await?.is_some())
+    }
+
+    /// Releases a claim: the delivery is due again at `due_at`, and no attempt is counted.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn release(&self, lease: &DeliveryLease, due_at: Timestamp) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "update webhook_deliveries set due_at = $3 where id = $1 and claims = $2 and status = 'pending'",
+            lease.delivery,
+            lease.claim,
+            due_at.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// Releases the delivery of a claim whose answer was lost. It is found by the end of its lease, in microseconds, at which
+    /// no other delivery is due.
+    ///
+    /// # Errors
+    /// Where Postgres refuses.
+    pub async fn release_lost(&self, lease_end: Timestamp, now: Timestamp) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "update webhook_deliveries set due_at = $2 where due_at = $1 and status = 'pending'",
+            lease_end.to_sqlx() as _,
+            now.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// Deletes events from before a moment that have no pending delivery, with their deliveries and attempts. Returns their
+    /// number. Events with a pending delivery are passed over once, not once for each step.
+    ///
+    /// # Errors
+    /// Where Postgres refuses; earlier steps are committed.
+    pub async fn purge(&self, before: Timestamp) -> Result<u64, sqlx::Error> {
+        let (mut after, mut purged) = ((Timestamp::UNIX_EPOCH, 0), 0);
+        loop {
+            let old = sqlx::query!(
+                "select seq, created_at from webhook_events
+                 where created_at < $1 and created_at >= $2 and (created_at, seq) > ($2, $3)
+                 order by created_at, seq limit $4",
+                before.to_sqlx() as _,
+                after.0.to_sqlx() as _,
+                after.1,
+                PURGE_STEP
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            let seqs: Vec<i64> = old.iter().map(|event| event.seq).collect();
+            let deleted = sqlx::query!(
+                "delete from webhook_events as e where e.seq = any($1) and not exists (
+                     select from webhook_deliveries as d join webhook_endpoints as p on p.id = d.endpoint_id
+                     where d.event_seq = e.seq and d.status = 'pending' and p.deleted_at is null
+                 )",
+                &seqs
+            );
+            purged += deleted.execute(&self.pool).await?.rows_affected();
+            let is_last = i64::try_from(old.len()).unwrap_or(i64::MAX) < PURGE_STEP;
+            match old.last().filter(|_| !is_last) {
+                Some(last) => after = (last.created_at.to_jiff(), last.seq),
+                None => return Ok(purged),
+            }
+        }
+    }
+}
