@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::store::Filter;
 use super::{Action, Actor, AuditStore, Entry, Outcome};
+use crate::clock::Clock;
 use crate::db::{Db, PageRequest, decode_cursor};
 use crate::types::CampaignId;
 
@@ -16,7 +17,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn entry(seconds: i64, action: Action, outcome: Outcome) -> Entry {
-    Entry::new(Uuid::now_v7(), at(seconds), action, Actor::operator(), outcome)
+    Entry::new(Clock::system().new_id(), at(seconds), action, Actor::operator(), outcome)
 }
 
 async fn record(pool: &PgPool, entry: Value) -> Result<Option<Uuid>, String> {
@@ -90,7 +91,7 @@ async fn filters_are_combined(pool: PgPool) {
     struct Detail {
         reason: &'static str,
     }
-    let callback_id = Some(Uuid::now_v7());
+    let callback_id = Some(Clock::system().new_id());
     let campaign_id = Some("a".to_owned());
     let placed = entry(0, Action::HoldPlaced, Outcome::Succeeded).with_detail(&Detail { reason: "test" });
     let refused = entry(1, Action::CampaignPauseRefused, Outcome::Refused);

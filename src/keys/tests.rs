@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::{KeySecret, KeyStore, NewKey};
 use crate::audit::{Action, Actor, Entry, Outcome};
+use crate::clock::Clock;
 use crate::db::Db;
 use crate::http::Scope;
 
@@ -12,12 +13,12 @@ fn now() -> Timestamp {
 }
 
 fn entry(action: Action) -> Entry {
-    Entry::new(Uuid::now_v7(), now(), action, Actor::operator(), Outcome::Succeeded)
+    Entry::new(Clock::system().new_id(), now(), action, Actor::operator(), Outcome::Succeeded)
 }
 
 async fn create(store: &KeyStore, expires_at: Option<Timestamp>) -> (Uuid, KeySecret) {
     let scopes = vec![Scope::CallbacksRead, Scope::CallbacksWrite];
-    let key = NewKey { id: Uuid::now_v7(), name: "ivr".into(), scopes, expires_at };
+    let key = NewKey { id: Clock::system().new_id(), name: "ivr".into(), scopes, expires_at };
     let secret = KeySecret::generate().unwrap();
     store.create(&key, &secret, now(), entry(Action::KeyCreated)).await.unwrap();
     (key.id, secret)

@@ -21,6 +21,7 @@ use crate::http::{Authorized, JsonBody, PathParam, Problem, RequestContext, requ
 use crate::types::{Fault, parse_instant};
 
 /// Pause a campaign: places a hold
+#[expect(clippy::duplicated_attributes, reason = "each rule of the whole object has its own options")]
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Pause)]

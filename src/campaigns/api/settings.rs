@@ -25,6 +25,7 @@ use crate::types::{CampaignId, Fault, PhoneNumber, Region};
 const DAY_MS: u32 = 24 * 3600 * 1000;
 
 /// New settings of a campaign. They replace all settings; a member that is left out is unset
+#[expect(clippy::duplicated_attributes, reason = "each rule of the whole object has its own options")]
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = NewCampaignSettings)]

@@ -28,11 +28,11 @@ impl World {
     }
 
     fn entry(&self, action: Action) -> Entry {
-        Entry::new(Uuid::now_v7(), self.now, action, Actor::operator(), Outcome::Succeeded)
+        Entry::new(Clock::system().new_id(), self.now, action, Actor::operator(), Outcome::Succeeded)
     }
 
     async fn endpoint(&self, events: Option<Vec<EventType>>) -> Uuid {
-        let id = Uuid::now_v7();
+        let id = Clock::system().new_id();
         let endpoint = Endpoint {
             id,
             url: "https://wfo.example.com/hooks".into(),
