@@ -1,9 +1,9 @@
-//! `Idempotency-Key`: the same request again is answered as the first one was, and done once.
+//! `Idempotency-Key`: a repeated request is executed once and gets the first response again.
 //!
-//! The first run of a request with a key claims it, with the id that whatever it makes will have, and renews its lease
-//! while it works. A run that crashes, or is answered with a 5xx, leaves the key and its id behind: the next one takes them
-//! on, finds what was made under that id, and so makes nothing twice. Only a request that certainly did nothing frees its
-//! key. Each write names the run that it belongs to.
+//! The first run of a request claims its key, together with the id of the resource it will create, and renews the lease of
+//! the claim while it runs. After a crash or a 5xx the key stays without a response: the next run takes it over with the
+//! same id, finds what exists under that id, and creates nothing twice. Only a request that certainly did nothing releases
+//! its key. Each write names the run it belongs to.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -21,49 +21,49 @@ use tracing::Instrument as _;
 
 use super::body::read_body;
 use super::caller::Caller;
-use super::idempotency_store::{Claim, Found, KeptAnswer, KeyedAnswers, LEASE, ResourceId};
+use super::idempotency_store::{Claim, IdempotencyStore, LEASE, Lookup, ResourceId, StoredResponse};
 use super::layers::{RequestInfo, panicked, rendered};
 use super::problem::{Problem, ProblemKind};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::types::Fault;
 
-/// A run renews its lease so often.
+/// The interval at which a run renews its lease.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
-/// An answer waits so long for what is written about it; the writing goes on behind it. One that says "try again" does not
-/// wait twice for a Postgres that answers nothing.
-const WRITTEN_WITHIN: Duration = Duration::from_millis(500);
-const OPENED_WITHIN: Duration = Duration::from_millis(100);
-/// Between two tries to write.
-const WRITE_AGAIN_AFTER: Duration = Duration::from_millis(250);
-/// What a client that meets a request still running should wait, in seconds.
+/// How long a response waits until it is stored; storing continues in the background. A response that asks the sender to
+/// try again waits less.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
+const UNFINISHED_WRITE_TIMEOUT: Duration = Duration::from_millis(100);
+/// The pause before a failed write is repeated.
+const RETRY_AFTER_FAILURE: Duration = Duration::from_millis(250);
+/// The `Retry-After` for a request whose first run has not finished, in seconds.
 const IN_USE_RETRY_AFTER: u64 = 2;
-/// The headers that belong to an answer; the others belong to the exchange.
-const KEPT_HEADERS: [HeaderName; 4] = [header::CONTENT_TYPE, header::LOCATION, header::RETRY_AFTER, header::ETAG];
+/// The headers that are stored with a response.
+const STORED_HEADERS: [HeaderName; 4] = [header::CONTENT_TYPE, header::LOCATION, header::RETRY_AFTER, header::ETAG];
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// What is kept of an answer that holds what is shown only once.
+/// The body to store instead of the response's own, which has a secret that is shown only once.
 #[derive(Clone, Debug)]
-pub struct KeptBody(pub Bytes);
+pub struct StoredBody(pub Bytes);
 
-/// Who keeps the answers.
+/// Runs requests once for each key, and stores their responses.
 #[derive(Clone, Debug)]
 pub struct Idempotency {
-    answers: KeyedAnswers,
+    answers: IdempotencyStore,
     clock: Clock,
 }
 
-/// What becomes of a key after a run.
+/// The state of a key after a run.
 #[derive(Debug, PartialEq, Eq)]
-enum Fate {
-    /// Its request is answered so from now on.
-    Kept(KeptAnswer),
+enum KeyOutcome {
+    /// Repeated requests get this response.
+    Answered(StoredResponse),
     /// The run certainly did nothing.
-    Freed,
-    /// It may have done something: the next request goes on under the same resource id.
-    Open,
+    Released,
+    /// The run may have done something. The next run continues with the same resource id.
+    Unfinished,
 }
 
 /// Runs a POST once for each key.
@@ -92,15 +92,14 @@ pub async fn idempotent(
 
     let claim = idempotency.answers.new_claim(caller.key_id, key);
     match idempotency.claim(&claim, &hash).await? {
-        Found::Answered(answer) => Ok(replayed(answer)),
-        Found::Running => Err(in_use()),
-        Found::OfAnotherRequest => Err(Problem::new(
-            ProblemKind::IdempotencyKeyReused,
-            "this key came with another body, or to another route, before",
-        )),
-        Found::Ours(resource) => {
+        Lookup::Answered(answer) => Ok(replayed(answer)),
+        Lookup::Running => Err(in_use()),
+        Lookup::OtherRequest => {
+            Err(Problem::new(ProblemKind::IdempotencyKeyReused, "this key was used before with another body or route"))
+        }
+        Lookup::Claimed(resource) => {
             parts.extensions.insert(resource);
-            // In a task of its own: a caller that hangs up finds the answer when it comes back with the key.
+            // In a task of its own: a client that disconnects gets the response when it repeats the request.
             let answered = async move {
                 let run = AssertUnwindSafe(next.run(Request::from_parts(parts, Body::from(body)))).catch_unwind();
                 let response = idempotency.renewing(&claim, run).await.unwrap_or_else(panicked);
@@ -108,7 +107,7 @@ pub async fn idempotent(
             };
             tokio::spawn(answered.in_current_span())
                 .await
-                .map_err(|_| Problem::new(ProblemKind::Internal, "the request could not be worked on"))
+                .map_err(|_| Problem::new(ProblemKind::Internal, "internal error"))
         }
     }
 }
@@ -134,24 +133,24 @@ fn request_hash(target: &str, body: &[u8]) -> [u8; 32] {
 }
 
 impl Idempotency {
-    /// Over this database.
+    /// Stores keys in this database.
     pub fn new(pool: Db, clock: Clock) -> Self {
-        Self { answers: KeyedAnswers::new(pool, clock.clone()), clock }
+        Self { answers: IdempotencyStore::new(pool, clock.clone()), clock }
     }
 
-    /// Deletes what is older than it need be kept.
+    /// Deletes expired keys.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres fails.
     pub async fn purge(&self) -> Result<u64, sqlx::Error> {
         self.answers.purge().await
     }
 
-    async fn claim(&self, claim: &Claim, hash: &[u8; 32]) -> Result<Found, sqlx::Error> {
+    async fn claim(&self, claim: &Claim, hash: &[u8; 32]) -> Result<Lookup, sqlx::Error> {
         let found = self.answers.claim(claim, hash).await;
         if found.is_err() {
-            // The key may be taken, by a run that there will never be.
-            self.write(claim.clone(), Fate::Open);
+            // The claim may have been committed, but there will be no run.
+            self.write(claim.clone(), KeyOutcome::Unfinished);
         }
         found
     }
@@ -171,52 +170,52 @@ impl Idempotency {
         }
     }
 
-    /// The answer is given whatever becomes of the key.
+    /// Stores the outcome and returns the response, even where storing fails.
     async fn settle(&self, claim: Claim, response: Response, repeated: bool) -> Response {
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-        let kept = parts.extensions.get::<KeptBody>().map_or(&body, |kept| &kept.0);
+        let kept = parts.extensions.get::<StoredBody>().map_or(&body, |kept| &kept.0);
         let leaves_nothing = parts.extensions.get::<Problem>().is_some_and(Problem::leaves_nothing);
-        let fate = match is_final(parts.status, leaves_nothing) {
-            Some(true) => Fate::Kept(KeptAnswer {
+        let outcome = match is_final(parts.status, leaves_nothing) {
+            Some(true) => KeyOutcome::Answered(StoredResponse {
                 status: i16::try_from(parts.status.as_u16()).unwrap_or(200),
-                headers: kept_headers(&parts.headers),
+                headers: stored_headers(&parts.headers),
                 body: kept.to_vec(),
             }),
-            // What an earlier run made is still to be found.
-            Some(false) if !repeated => Fate::Freed,
-            Some(false) | None => Fate::Open,
+            // An earlier run may have created something.
+            Some(false) if !repeated => KeyOutcome::Released,
+            Some(false) | None => KeyOutcome::Unfinished,
         };
-        let within = if fate == Fate::Open { OPENED_WITHIN } else { WRITTEN_WITHIN };
-        let _ = timeout(within, self.write(claim, fate)).await;
+        let within = if outcome == KeyOutcome::Unfinished { UNFINISHED_WRITE_TIMEOUT } else { WRITE_TIMEOUT };
+        let _ = timeout(within, self.write(claim, outcome)).await;
         Response::from_parts(parts, Body::from(body))
     }
 
-    /// Writes what becomes of a key, again and again until the lease is over by itself.
-    fn write(&self, claim: Claim, fate: Fate) -> tokio::task::JoinHandle<()> {
+    /// Stores the outcome of a run, with retries until the lease ends by itself.
+    fn write(&self, claim: Claim, outcome: KeyOutcome) -> tokio::task::JoinHandle<()> {
         let answers = self.answers.clone();
         let give_up_at = Instant::now() + LEASE;
         let writing = async move {
             loop {
-                let written = match &fate {
-                    Fate::Kept(answer) => answers.keep(&claim, answer).await,
-                    Fate::Freed => answers.free(&claim).await,
-                    Fate::Open => answers.end(&claim).await,
+                let written = match &outcome {
+                    KeyOutcome::Answered(answer) => answers.keep(&claim, answer).await,
+                    KeyOutcome::Released => answers.free(&claim).await,
+                    KeyOutcome::Unfinished => answers.end(&claim).await,
                 };
                 let Err(error) = written else { return };
                 if Instant::now() >= give_up_at {
-                    tracing::error!(error = %error, "what became of an idempotency key could not be written");
+                    tracing::error!(error = %error, "the outcome of an idempotency key could not be stored");
                     return;
                 }
-                sleep(WRITE_AGAIN_AFTER).await;
+                sleep(RETRY_AFTER_FAILURE).await;
             }
         };
         tokio::spawn(writing.in_current_span())
     }
 }
 
-/// Whether an answer is final: true, where the request brought it about, good or bad; false, where the request was refused
-/// before anything was done. None, where it is unknown what was done.
+/// Whether a response is final: true if the request was executed, successfully or not; false if it was refused before
+/// anything was done; none if that is unknown.
 fn is_final(status: StatusCode, leaves_nothing: bool) -> Option<bool> {
     match status {
         StatusCode::CONFLICT => Some(true),
@@ -228,19 +227,19 @@ fn is_final(status: StatusCode, leaves_nothing: bool) -> Option<bool> {
     }
 }
 
-fn kept_headers(headers: &HeaderMap) -> Value {
-    let kept = KEPT_HEADERS.iter().filter_map(|name| {
+fn stored_headers(headers: &HeaderMap) -> Value {
+    let kept = STORED_HEADERS.iter().filter_map(|name| {
         let value = headers.get(name)?.to_str().ok()?;
         Some((name.to_string(), json!(value)))
     });
     Value::Object(kept.collect::<Map<_, _>>())
 }
 
-fn replayed(answer: KeptAnswer) -> Response {
-    let KeptAnswer { status, headers, body } = answer;
+fn replayed(answer: StoredResponse) -> Response {
+    let StoredResponse { status, headers, body } = answer;
     let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let mut response = (status.unwrap_or(StatusCode::OK), Bytes::from(body)).into_response();
-    let kept = KEPT_HEADERS.into_iter().filter_map(|name| {
+    let kept = STORED_HEADERS.into_iter().filter_map(|name| {
         let value = headers.get(name.as_str())?.as_str()?;
         Some((name, HeaderValue::from_str(value).ok()?))
     });
@@ -254,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_kept_by_what_was_done_freed_by_what_was_not_and_left_open_by_what_is_unknown() {
+    fn an_executed_request_keeps_its_key_a_refused_one_releases_it_and_an_unknown_outcome_leaves_it_unfinished() {
         let final_of = |status: u16| is_final(StatusCode::from_u16(status).unwrap(), false);
         for status in [200, 201, 202, 204, 409] {
             assert_eq!(final_of(status), Some(true), "{status}");

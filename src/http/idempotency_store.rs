@@ -1,4 +1,4 @@
-//! Idempotency keys in Postgres: who holds one, and what it was answered.
+//! Idempotency keys in Postgres: their claims and responses.
 
 use std::time::Duration;
 
@@ -9,13 +9,12 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::db::{Db, purge_in_steps};
 
-/// How long answers are kept (the contract's 7 days).
-const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
-/// A run that does not renew its lease is taken to be dead after so long: what a crash costs the next request with the
-/// key.
+/// How long keys are kept: the 7 days of the API's contract.
+const KEEP_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The lease of a run. After a crash, the next request with the key waits at most this long.
 pub const LEASE: Duration = Duration::from_secs(6);
-/// Rows that one statement deletes.
-const PURGE_STEP: u64 = 5_000;
+/// The maximum number of rows that one statement deletes.
+const PURGE_BATCH: u64 = 5_000;
 
 /// The id of the resource that a POST creates. A request repeated under its idempotency key has the same one.
 #[derive(Clone, Copy, Debug)]
@@ -25,14 +24,14 @@ pub struct ResourceId {
     pub repeated: bool,
 }
 
-/// The table of keys.
+/// The table of idempotency keys.
 #[derive(Clone, Debug)]
-pub struct KeyedAnswers {
+pub struct IdempotencyStore {
     pool: Db,
     clock: Clock,
 }
 
-/// A key that one run of a request holds.
+/// The claim of one run on a key.
 #[derive(Clone, Debug)]
 pub struct Claim {
     caller: Uuid,
@@ -40,38 +39,41 @@ pub struct Claim {
     id: Uuid,
 }
 
-/// An answer as it is kept.
+/// A stored response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptAnswer {
+pub struct StoredResponse {
     pub status: i16,
     pub headers: Value,
     pub body: Vec<u8>,
 }
 
-/// What a key turns out to be.
-pub enum Found {
-    Ours(ResourceId),
-    Answered(KeptAnswer),
+/// The result of an attempt to claim a key.
+pub enum Lookup {
+    /// This run has the key.
+    Claimed(ResourceId),
+    Answered(StoredResponse),
+    /// An earlier run has not finished.
     Running,
-    OfAnotherRequest,
+    /// The key was used for a different request.
+    OtherRequest,
 }
 
-impl KeyedAnswers {
-    /// Over this database.
+impl IdempotencyStore {
+    /// Stores keys in this database.
     pub fn new(pool: Db, clock: Clock) -> Self {
         Self { pool, clock }
     }
 
-    /// A claim that is not made yet.
+    /// A claim that is not stored yet.
     pub fn new_claim(&self, caller: Uuid, key: String) -> Claim {
         Claim { caller, key, id: self.clock.new_id() }
     }
 
-    /// Takes the key where nobody has it, where its answer is too old, or where its last run has ended without an answer.
+    /// Claims a key that is new, expired, or left without a response by its last run.
     ///
     /// # Errors
-    /// Where Postgres refuses; the key may be taken all the same.
-    pub async fn claim(&self, claim: &Claim, hash: &[u8; 32]) -> Result<Found, sqlx::Error> {
+    /// If Postgres fails; the claim may have been committed.
+    pub async fn claim(&self, claim: &Claim, hash: &[u8; 32]) -> Result<Lookup, sqlx::Error> {
         let now = self.clock.now();
         let fresh = self.clock.new_id();
         let claimed = sqlx::query!(
@@ -95,18 +97,18 @@ impl KeyedAnswers {
             fresh,
             (now + LEASE).to_sqlx() as _,
             now.to_sqlx() as _,
-            (now - KEPT_FOR).to_sqlx() as _,
+            (now - KEEP_FOR).to_sqlx() as _,
             claim.id
         )
         .fetch_optional(&self.pool)
         .await?;
         match claimed {
-            Some(row) => Ok(Found::Ours(ResourceId { id: row.resource_id, repeated: row.resource_id != fresh })),
+            Some(row) => Ok(Lookup::Claimed(ResourceId { id: row.resource_id, repeated: row.resource_id != fresh })),
             None => self.look_up(claim, hash).await,
         }
     }
 
-    async fn look_up(&self, claim: &Claim, hash: &[u8; 32]) -> Result<Found, sqlx::Error> {
+    async fn look_up(&self, claim: &Claim, hash: &[u8; 32]) -> Result<Lookup, sqlx::Error> {
         let kept = sqlx::query!(
             "select request_hash, answer_status, answer_headers, answer_body from idempotency_keys
              where api_key_id = $1 and key = $2",
@@ -116,27 +118,27 @@ impl KeyedAnswers {
         .fetch_optional(&self.pool)
         .await?;
         Ok(match kept {
-            None => Found::Running,
-            Some(kept) if kept.request_hash != hash => Found::OfAnotherRequest,
+            None => Lookup::Running,
+            Some(kept) if kept.request_hash != hash => Lookup::OtherRequest,
             Some(kept) => match (kept.answer_status, kept.answer_headers, kept.answer_body) {
-                (Some(status), Some(headers), Some(body)) => Found::Answered(KeptAnswer { status, headers, body }),
-                _ => Found::Running,
+                (Some(status), Some(headers), Some(body)) => Lookup::Answered(StoredResponse { status, headers, body }),
+                _ => Lookup::Running,
             },
         })
     }
 
-    /// Makes the lease last longer.
+    /// Renews the lease.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres fails.
     pub async fn renew(&self, claim: &Claim) -> Result<(), sqlx::Error> {
         self.lease_until(claim, self.clock.now() + LEASE).await
     }
 
-    /// Ends the run without an answer: the next request with the key goes on at once, under the same resource id.
+    /// Ends the run without a response: the next request with the key continues at once, with the same resource id.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres fails.
     pub async fn end(&self, claim: &Claim) -> Result<(), sqlx::Error> {
         self.lease_until(claim, jiff::Timestamp::UNIX_EPOCH).await
     }
@@ -155,11 +157,11 @@ impl KeyedAnswers {
         .map(drop)
     }
 
-    /// Keeps the answer.
+    /// Stores the response.
     ///
     /// # Errors
-    /// Where Postgres refuses.
-    pub async fn keep(&self, claim: &Claim, answer: &KeptAnswer) -> Result<(), sqlx::Error> {
+    /// If Postgres fails.
+    pub async fn keep(&self, claim: &Claim, answer: &StoredResponse) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "update idempotency_keys set answer_status = $4, answer_headers = $5, answer_body = $6
              where api_key_id = $1 and key = $2 and claim_id = $3",
@@ -175,10 +177,10 @@ impl KeyedAnswers {
         .map(drop)
     }
 
-    /// Frees the key of a request that did nothing.
+    /// Releases the key of a request that did nothing.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres fails.
     pub async fn free(&self, claim: &Claim) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "delete from idempotency_keys
@@ -192,13 +194,13 @@ impl KeyedAnswers {
         .map(drop)
     }
 
-    /// Deletes what is older than it need be kept.
+    /// Deletes expired keys.
     ///
     /// # Errors
-    /// Where Postgres refuses; what was deleted before stays so.
+    /// If Postgres fails; earlier batches stay deleted.
     pub async fn purge(&self) -> Result<u64, sqlx::Error> {
-        let before = self.clock.now() - KEPT_FOR;
-        purge_in_steps(PURGE_STEP, |limit| async move {
+        let before = self.clock.now() - KEEP_FOR;
+        purge_in_steps(PURGE_BATCH, |limit| async move {
             let purged = sqlx::query!(
                 "delete from idempotency_keys where ctid = any(array(
                      select ctid from idempotency_keys where created_at < $1 order by created_at limit $2

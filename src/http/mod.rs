@@ -1,12 +1,10 @@
-//! The edge: what every route shares, and no route decides for itself.
+//! What all routes share: layers, request context, validation, problems, idempotency keys, OpenAPI.
 
 mod body;
 mod caller;
 mod context;
-
 mod idempotency;
 mod idempotency_store;
-mod input;
 mod layers;
 mod openapi;
 mod operations;
@@ -17,11 +15,10 @@ mod scope;
 pub mod validation;
 
 pub use body::{JsonBody, JsonBytes, OptionalJsonBody, PathParam, parse_json};
-pub use caller::{Allowed, Caller};
+pub use caller::Caller;
 pub use context::{Authorized, RequestContext};
-pub use idempotency::{Idempotency, KeptBody, idempotent};
+pub use idempotency::{Idempotency, StoredBody, idempotent};
 pub use idempotency_store::ResourceId;
-pub use input::{Faults, JsonType, Member, Unknown};
 pub use layers::{RequestInfo, wrap};
 pub use openapi::{complete, describe};
 pub use operations::{Operations, docs};

@@ -1,4 +1,4 @@
-//! The OpenAPI document's frame, and what is the same for all routes; they bring only what is their own.
+//! The frame of the OpenAPI document, and what all routes have in common.
 
 use axum::http::StatusCode;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -10,16 +10,16 @@ use super::problem::{FieldFault, ProblemSchema};
 
 const ABOUT: &str = "Callbacks and campaign control between a contact centre's systems and NICE CXone.
 
-Every `/v1` route takes `Authorization: Bearer <key>`. Errors are RFC 9457 problems; bad input is answered with every \
-fault at once. Every POST takes an `Idempotency-Key`: the same key and body within 7 days is answered as the first \
-time, with `Idempotency-Replayed: true`. Instants are RFC 3339.";
+Every `/v1` route takes `Authorization: Bearer <key>`. Errors are RFC 9457 problems; an invalid request is answered \
+with all its faults. Every POST takes an `Idempotency-Key`: the same key and body within 7 days return the first \
+response, with `Idempotency-Replayed: true`. Timestamps are RFC 3339.";
 
-/// The document before the routes are added.
+/// The document without routes.
 pub fn describe() -> utoipa::openapi::OpenApi {
     Frame::openapi()
 }
 
-/// Adds what every route can answer, and says that every error is a problem.
+/// Adds the responses that every route has, and describes each error response as a problem.
 pub fn complete(api: &mut utoipa::openapi::OpenApi) {
     for (path, item) in &mut api.paths.paths {
         let is_ours = path.starts_with("/v1/");
@@ -71,10 +71,10 @@ fn describe_problems(operation: &mut Operation) {
     modifiers(&BearerKey),
     components(schemas(ProblemSchema, FieldFault)),
     tags(
-        (name = "Callbacks", description = "A caller's wish to be called back"),
-        (name = "Campaigns", description = "What operations set for a campaign"),
-        (name = "Audit", description = "What happened, who did it, how it ended"),
-        (name = "Operations", description = "For those who run the service; none needs a key"),
+        (name = "Callbacks", description = "Requests for a callback"),
+        (name = "Campaigns", description = "Pause, resume, settings and dialer events"),
+        (name = "Audit", description = "The log of all changes"),
+        (name = "Operations", description = "Health, readiness and metrics, without an API key"),
     )
 )]
 struct Frame;

@@ -1,4 +1,4 @@
-//! What people and programs that run the service ask it. None of it needs a key.
+//! Health, readiness, metrics, documentation and problem pages. None of them needs an API key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,19 +20,19 @@ use super::body::PathParam;
 use super::problem::{Problem, ProblemKind};
 use crate::db::Db;
 
-/// A probe that waits longer than this for Postgres learns nothing more by waiting.
+/// The time limit of the readiness check's query.
 const READY_WITHIN: Duration = Duration::from_secs(1);
 
-/// What the operations routes look at.
+/// The state of the operations routes.
 #[derive(Clone)]
 pub struct Operations {
-    /// The database that readiness depends on.
+    /// Readiness depends on it.
     pub pool: Db,
-    /// Everything that was measured.
+    /// Renders all metrics.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Ends when the service begins to drain: it then takes no more work.
+    /// Cancelled when the service begins to shut down.
     pub draining: tokio_util::sync::CancellationToken,
-    /// How CXone is. It does not decide whether the service is ready: what it accepts, it keeps.
+    /// The condition of CXone. Readiness does not depend on it, since accepted work is stored.
     pub cxone: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
@@ -47,7 +47,7 @@ impl Operations {
     }
 }
 
-/// `/openapi.json`, to the letter as it is committed and printed, and Swagger UI for it at `/docs`.
+/// `/openapi.json`, and Swagger UI for it at `/docs`.
 pub fn docs(document: String) -> Router {
     let document = Bytes::from(document);
     let serve = async move || ([(header::CONTENT_TYPE, "application/json")], document);
@@ -56,37 +56,37 @@ pub fn docs(document: String) -> Router {
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
 }
 
-/// Whether it lives
+/// Liveness
 #[derive(Serialize, ToSchema)]
 struct Health {
     #[schema(example = "ok")]
     status: &'static str,
 }
 
-/// Whether it can take work, and how CXone is
+/// Readiness, and the condition of CXone
 #[derive(Serialize, ToSchema)]
 struct Readiness {
-    /// `ok`, or why it can take no work.
+    /// `ok`, or why the service is not ready.
     #[schema(example = "ok")]
     status: &'static str,
-    /// `ok`, or what is wrong with CXone. The service accepts and keeps callbacks all the same.
+    /// `ok`, or what is wrong with CXone. The service accepts and stores callbacks in any case.
     #[schema(example = "ok")]
     cxone: String,
 }
 
-/// The process lives
+/// Liveness check
 #[utoipa::path(get, path = "/healthz", tag = "Operations", responses((status = 200, body = Health)))]
 async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// It can take work
+/// Readiness check
 ///
-/// 503 with the reason where it cannot: Postgres is away, or the service is draining. CXone being away is told, and is
-/// no reason.
+/// 503 with the reason if Postgres is unavailable or the service is shutting down. The condition of CXone is shown, and
+/// does not make the service unready.
 #[utoipa::path(get, path = "/readyz", tag = "Operations",
     responses((status = 200, body = Readiness),
-        (status = 503, description = "Not now; `status` says why", body = Readiness)))]
+        (status = 503, description = "Not ready; `status` says why", body = Readiness)))]
 async fn readyz(State(operations): State<Operations>) -> Response {
     let cxone = (operations.cxone)();
     let unready = |status, cxone| (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { status, cxone })).into_response();
@@ -106,7 +106,7 @@ async fn metrics(State(operations): State<Operations>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (operations.metrics)()).into_response()
 }
 
-/// What a problem type means
+/// Describe a problem type
 #[utoipa::path(get, path = "/problems/{slug}", tag = "Operations",
     params(("slug" = String, Path, description = "The last part of a problem's `type`")),
     responses((status = 200, body = String, content_type = "text/html"), (status = 404)))]

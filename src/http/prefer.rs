@@ -1,13 +1,13 @@
-//! How long a caller wants to wait for the outcome.
+//! The `Prefer` header (RFC 7240). No kept crate parses it.
 
 use std::time::Duration;
 
 use axum::http::HeaderMap;
 
-/// The longest that a request may wait for its outcome.
+/// The longest wait for an outcome.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// What `Prefer` says of waiting (RFC 7240); a preference that makes no sense is no preference.
+/// How long `Prefer` asks to wait: `wait=N` seconds, or not at all with `respond-async`. Invalid preferences are ignored.
 pub fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let preferences: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_preference_says_how_long_to_wait() {
+    fn the_preferred_wait_is_parsed_and_bounded() {
         for (prefer, seconds) in [
             ("respond-async", Some(0)),
             ("wait=7", Some(7)),

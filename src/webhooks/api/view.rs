@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::http::{KeptBody, Problem, ProblemKind};
+use crate::http::{Problem, ProblemKind, StoredBody};
 use crate::webhooks::event::EventType;
 use crate::webhooks::model::Endpoint;
 use crate::webhooks::signing::SigningSecret;
@@ -61,6 +61,6 @@ pub fn with_secret(status: StatusCode, endpoint: Endpoint, secret: &SigningSecre
     let failed = |_| Problem::new(ProblemKind::Internal, "the response could not be written");
     let stored = serde_json::to_vec(&view).map_err(failed)?;
     let mut response = (status, Json(WebhookView { secret: Some(secret.reveal()), ..view })).into_response();
-    response.extensions_mut().insert(KeptBody(stored.into()));
+    response.extensions_mut().insert(StoredBody(stored.into()));
     Ok(response)
 }
