@@ -128,8 +128,8 @@ async fn late_events_count_within_the_window_and_all_invalid_events_are_reported
     let expected = [
         "/events/0/timestamp in-the-future",
         "/events/1/type unknown-event-type",
-        "/events/2/type required",
         "/events/2/count wrong-type",
+        "/events/2/type required",
     ];
     assert_eq!((bad, faults(&problem)), (422, expected.map(str::to_owned).to_vec()));
     assert_eq!((too_many, faults(&too_many_problem)), (422, vec!["/events out-of-range".to_owned()]));

@@ -52,7 +52,7 @@ async fn while_cxone_is_down_probes_are_few_and_the_backlog_is_untouched() {
         .await;
 
         assert!(probes().await <= 3, "{fault}");
-        assert!(world.cxone_condition().await.contains("does not answer"), "{fault}");
+        assert!(world.cxone_condition().await.contains("does not respond"), "{fault}");
         assert_eq!(breaker_of(&world, "contacts").await, Some(1.0));
         let touched =
             world.number("select count(*) from callbacks where phone_number > '+12025000099' and attempts > 0");
@@ -148,7 +148,7 @@ async fn callbacks_whose_window_passes_while_cxone_is_down_expire_and_say_why() 
     })
     .await;
 
-    assert!(world.cxone_condition().await.contains("does not answer"));
+    assert!(world.cxone_condition().await.contains("does not respond"));
     let untried = world.get(&format!("/v1/callbacks/{}", ids[0])).await;
     assert_eq!(
         (text(&untried, "status"), text(&untried["failure"], "code")),

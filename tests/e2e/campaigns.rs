@@ -144,25 +144,28 @@ async fn all_errors_of_a_command_are_reported_together_and_the_refusal_is_audite
         faults(&problem),
         [
             "/campaignId another-campaign",
-            "/pauseReason not-a-pause-reason",
-            "/scheduledResumeTime required",
-            "/maxAgents wrong-type",
-            "/regulatoryWindow/startTime not-a-time-of-day",
-            "/regulatoryWindow/endTime not-a-time-of-day",
-            "/regulatoryWindow/timezone not-a-time-zone",
-            "/carrierLimit/maxConcurrentCalls out-of-range",
             "/carrierLimit/maxAgents out-of-range",
+            "/carrierLimit/maxConcurrentCalls out-of-range",
+            "/maxAgents wrong-type",
+            "/pauseReason not-a-pause-reason",
+            "/regulatoryWindow/endTime not-a-time-of-day",
+            "/regulatoryWindow/startTime not-a-time-of-day",
+            "/regulatoryWindow/timezone not-a-time-zone",
+            "/scheduledResumeTime required",
         ]
     );
     assert_eq!(no_uuid, 422);
-    assert_eq!(faults(&no_uuid_problem)[..2], ["/campaignId not-a-uuid", "/pauseReason required"]);
+    let missing = faults(&no_uuid_problem);
+    assert_eq!(missing[0], "/campaignId not-a-uuid");
+    assert!(missing.contains(&"/pauseReason required".to_owned()), "{missing:?}");
     assert_eq!(resume, 422);
     let expected = ["/campaignId another-campaign", "/force wrong-type", "/why unknown-member"];
     assert_eq!(faults(&resume_problem), expected);
     assert_eq!((in_the_past, faults(&past_problem)), (422, vec!["/scheduledResumeTime in-the-past".to_owned()]));
     let refused = world.entries("campaign.pause_refused").await;
     assert_eq!(refused.len(), 2);
-    assert_eq!(refused[0]["detail"]["faults"][1], "/pauseReason not-a-pause-reason");
+    let recorded = refused[0]["detail"]["faults"].as_array().unwrap();
+    assert!(recorded.contains(&json!("/pauseReason not-a-pause-reason")), "{recorded:?}");
     assert_eq!(world.cxone.received("campaignRead").await.len(), 0);
     world.end().await;
 }
@@ -182,7 +185,7 @@ async fn members_left_out_of_a_pause_come_from_the_settings() {
     let (with, _) = world.command("pause", &bare).await;
     let (too_many, over) = world.command("resume", &json!({"maxAgents": 21})).await;
 
-    let missing = ["/maxAgents required", "/regulatoryWindow required", "/carrierLimit required"];
+    let missing = ["/carrierLimit required", "/maxAgents required", "/regulatoryWindow required"];
     assert_eq!((without, faults(&problem)), (422, missing.map(str::to_owned).to_vec()));
     assert_eq!(with, 200);
     assert_eq!(world.cxone.campaign(DIALING).await["maxAgents"], 12);

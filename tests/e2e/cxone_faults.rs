@@ -178,7 +178,7 @@ async fn a_failing_endpoint_is_named_and_others_continue() {
     .await;
 
     let condition = world.cxone_condition().await;
-    assert!(condition.contains("does not answer: contacts;"), "{condition}");
+    assert!(condition.contains("does not respond: contacts;"), "{condition}");
     for endpoint in ["token", "campaigns", "forecast", "messages"] {
         assert_eq!(open(endpoint).await, Some(0.0), "{endpoint}");
     }

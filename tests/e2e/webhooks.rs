@@ -372,7 +372,7 @@ async fn an_endpoint_needs_a_public_https_url_and_all_errors_are_reported_togeth
     assert_eq!(status, 422);
     assert_eq!(
         faults(&problem),
-        ["/url forbidden-address", "/events/1 unknown-event-type", "/description wrong-type", "/secret unknown-member",]
+        ["/description wrong-type", "/events/1 unknown-event-type", "/secret unknown-member", "/url forbidden-address"]
     );
     assert_eq!(made, 201);
     world.end().await;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::*;
 use crate::audit::{Action, Outcome};
 use crate::callbacks::attempt::CallbackRepository as _;
-use crate::callbacks::model::testing;
+use crate::callbacks::model::{Confirmation, testing};
 use crate::placement::NOTICE;
 
 const ANY: Claimable = Claimable { contacts: true, messages: true, notice: NOTICE };
@@ -70,7 +70,13 @@ async fn insert<'a>(
 /// Stores callbacks in any state.
 async fn put(store: &CallbackStore, callbacks: &[Callback]) {
     for callback in callbacks {
-        let new = Callback { status: Status::Accepted, due_at: Some(now()), ..callback.clone() };
+        let new = Callback {
+            status: Status::Accepted,
+            confirmation: Confirmation::Pending,
+            sms_session_id: None,
+            due_at: Some(now()),
+            ..callback.clone()
+        };
         assert_eq!(insert(store, [&new]).await[&callback.id], Inserted::New);
         assert!(store.save(callback, None).await.unwrap());
     }
