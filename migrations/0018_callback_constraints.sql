@@ -13,10 +13,6 @@ alter table callbacks rename constraint skipped_says_why to skipped_has_reason;
 alter table callbacks drop constraint callbacks_contact_id_key;
 alter table callbacks add constraint contact_has_id_of_callback check (contact_id = id);
 
--- The only reason that was ever written.
-alter table callbacks drop constraint callbacks_skip_reason_check;
-alter table callbacks add constraint callbacks_skip_reason_check check (skip_reason in ('landline'));
-
 alter index callbacks_work rename to callbacks_due;
 alter index callbacks_placed rename to callbacks_by_dispatch_time;
 

@@ -187,7 +187,7 @@ impl Entry {
         }
     }
 
-    /// With these particulars, see [`Detail::new`].
+    /// With these particulars.
     #[must_use]
     pub fn with_detail(self, detail: &impl Serialize) -> Self {
         Self { detail: Detail::new(detail), ..self }
