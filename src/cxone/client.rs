@@ -11,7 +11,7 @@ use super::endpoint::Operation;
 use super::error::CxoneError;
 use super::forecasts::{Forecasts, Range};
 use super::gate::StillWanted;
-use super::model::{Asker, ContactAnswer, DialerCampaign, ForecastHour, NewContact, Sms};
+use super::model::{ContactAnswer, DialerCampaign, ForecastHour, NewContact, RequestContext, Sms};
 use super::settings::Settings;
 use super::transport::{Call, Transport};
 use super::wire;
@@ -67,7 +67,7 @@ impl Cxone {
     pub async fn read_campaign(
         &self,
         campaign_id: &CampaignId,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
     ) -> Result<DialerCampaign, CxoneError> {
         let call = Call {
             operation: Operation::ReadCampaign,
@@ -75,7 +75,7 @@ impl Cxone {
             path: &campaign_path(campaign_id),
             query: &[],
             body: None,
-            asker,
+            context,
             send_by: None,
             still_wanted: None,
         };
@@ -92,7 +92,7 @@ impl Cxone {
         &self,
         campaign_id: &CampaignId,
         wanted: &DialerCampaign,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
         still_wanted: &dyn StillWanted,
     ) -> Result<DialerCampaign, CxoneError> {
         let body = wire::campaign_update(wanted);
@@ -102,7 +102,7 @@ impl Cxone {
             path: &campaign_path(campaign_id),
             query: &[],
             body: Some(&body),
-            asker,
+            context,
             send_by: None,
             still_wanted: Some(still_wanted),
         };
@@ -117,9 +117,9 @@ impl Cxone {
         &self,
         campaign_id: &CampaignId,
         window: &TimeWindow,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
     ) -> Result<Vec<ForecastHour>, CxoneError> {
-        let fetch = |range| self.fetch_forecast(campaign_id, range, asker);
+        let fetch = |range| self.fetch_forecast(campaign_id, range, context);
         self.in_time(unavailable, self.forecasts.get(campaign_id, window, &self.clock, fetch)).await
     }
 
@@ -127,7 +127,7 @@ impl Cxone {
         &self,
         campaign_id: &CampaignId,
         range: Range,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
     ) -> Result<Vec<ForecastHour>, CxoneError> {
         let (start, end) = (range.start.to_string(), range.end.to_string());
         let query =
@@ -138,7 +138,7 @@ impl Cxone {
             path: "/api/v2/outbound/forecast",
             query: &query,
             body: None,
-            asker,
+            context,
             send_by: None,
             still_wanted: None,
         };
@@ -153,7 +153,7 @@ impl Cxone {
     pub async fn create_contact(
         &self,
         contact: &NewContact<'_>,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
     ) -> Result<ContactAnswer, CxoneError> {
         let body = json!({"contact": {
             "contactId": contact.contact_id,
@@ -174,7 +174,7 @@ impl Cxone {
             path: "/api/v2/outbound/contacts",
             query: &[],
             body: Some(&body),
-            asker,
+            context,
             send_by: contact.send_by,
             still_wanted: None,
         };
@@ -191,7 +191,7 @@ impl Cxone {
     ///
     /// # Errors
     /// The failure of CXone. After an unknown outcome, or an answer in an unknown format, the SMS may have been sent.
-    pub async fn send_sms(&self, sms: &Sms<'_>, asker: Asker<'_>) -> Result<String, CxoneError> {
+    pub async fn send_sms(&self, sms: &Sms<'_>, context: RequestContext<'_>) -> Result<String, CxoneError> {
         let body = json!({
             "to": sms.to.as_str(), "from": sms.from.as_str(), "message": sms.message, "channels": ["sms"],
         });
@@ -201,7 +201,7 @@ impl Cxone {
             path: "/api/v2/messaging/sessions",
             query: &[],
             body: Some(&body),
-            asker,
+            context,
             send_by: sms.send_by,
             still_wanted: None,
         };

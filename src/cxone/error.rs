@@ -77,7 +77,7 @@ pub enum CxoneError {
     /// The request could not be sent in time. Nothing was sent.
     #[error("it was too late to send the request to CXone")]
     NotSentInTime,
-    /// Just before the request was to be sent, its asker did not want it any more. Nothing was done.
+    /// Just before the request was to be sent, its context did not want it any more. Nothing was done.
     #[error("the change is no longer wanted")]
     Superseded,
     /// CXone failed (a 5xx). By its contract nothing was done.

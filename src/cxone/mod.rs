@@ -27,5 +27,5 @@ pub use client::Cxone;
 pub use endpoint::{Condition, Endpoint};
 pub use error::CxoneError;
 pub use gate::StillWanted;
-pub use model::{Asker, CampaignState, ContactAnswer, DialerCampaign, ForecastHour, NewContact, Sms};
+pub use model::{CampaignState, ContactAnswer, DialerCampaign, ForecastHour, NewContact, RequestContext, Sms};
 pub use settings::{AuthStyle, Settings};

@@ -11,7 +11,7 @@ use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow};
 
 /// On whose behalf a request is sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Asker<'a> {
+pub struct RequestContext<'a> {
     /// Its priority.
     pub class: Class,
     /// The trace that it belongs to.

@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use super::endpoint::{Endpoint, Operation};
 use super::error::{CxoneError, Failed};
 use super::gate::{Admission, Gate, StillWanted};
-use super::model::Asker;
+use super::model::RequestContext;
 use super::reason::reason_of;
 use super::settings::Settings;
 use super::token::TokenCache;
@@ -34,7 +34,7 @@ pub struct Call<'a> {
     pub path: &'a str,
     pub query: &'a [(&'a str, &'a str)],
     pub body: Option<&'a Value>,
-    pub asker: Asker<'a>,
+    pub context: RequestContext<'a>,
     /// The request is not sent after this.
     pub send_by: Option<Timestamp>,
     /// Asked each time before the request is sent.
@@ -90,7 +90,7 @@ impl Transport {
     }
 
     async fn send_authorized(&self, call: &Call<'_>) -> Result<Bytes, Failed> {
-        let (class, endpoint) = (call.asker.class, call.operation.endpoint());
+        let (class, endpoint) = (call.context.class, call.operation.endpoint());
         if let Some(error) = self.gate.suspended(endpoint) {
             return Err(error.into());
         }
@@ -112,7 +112,7 @@ impl Transport {
 
     async fn send(&self, call: &Call<'_>, token: &SecretString) -> Result<Bytes, Failed> {
         let url = format!("{}{}", self.base_url, call.path);
-        let trace = call.asker.trace.child(self.clock.new_id());
+        let trace = call.context.trace.child(self.clock.new_id());
         let mut request = self.http.request(call.method.clone(), url).bearer_auth(token.expose_secret());
         request = request.header("traceparent", trace.as_str());
         if !call.query.is_empty() {
@@ -121,7 +121,7 @@ impl Transport {
         if let Some(body) = call.body {
             request = request.json(body);
         }
-        let (class, operation) = (call.asker.class, call.operation);
+        let (class, operation) = (call.context.class, call.operation);
         let (endpoint, scope) = (operation.endpoint(), operation.scope());
         let admission = Admission { class, endpoint, scope, send_by: call.send_by, still_wanted: call.still_wanted };
         self.gate.send(admission, request).await

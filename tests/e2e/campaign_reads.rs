@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
-use ringback::cxone::{Asker, Class, Endpoint};
+use ringback::cxone::{Class, Endpoint, RequestContext};
 use ringback::trace::Traceparent;
 use ringback::types::CampaignId;
 use serde_json::json;
@@ -145,7 +145,7 @@ async fn recent_latency_is_measured_for_each_endpoint() {
     for (route, milliseconds) in [("token", 300), ("campaignRead", 600)] {
         cxone.fault(json!({"route": route, "kind": "latency", "latencyMs": milliseconds, "times": 1})).await;
     }
-    let read = async || client.read_campaign(&id, Asker { class: Class::Control, trace: &trace }).await;
+    let read = async || client.read_campaign(&id, RequestContext { class: Class::Control, trace: &trace }).await;
 
     assert!(read().await.is_ok());
     assert!(read().await.is_ok(), "a fast one");

@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, ToSpan as _};
 use reqwest::Method;
-use ringback::cxone::{Asker, Class, ContactAnswer, Cxone as Client, CxoneError, NewContact, Sms};
+use ringback::cxone::{Class, ContactAnswer, Cxone as Client, CxoneError, NewContact, RequestContext, Sms};
 use ringback::trace::Traceparent;
 use ringback::types::{CampaignId, Language, PhoneNumber, TimeWindow};
 use serde_json::{Value, json};
@@ -279,7 +279,7 @@ impl Wanted {
             window: self.window,
             send_by: Some(Timestamp::now() + milliseconds.milliseconds()),
         };
-        client.create_contact(&contact, Asker { class: Class::Waiting, trace: &self.trace }).await
+        client.create_contact(&contact, RequestContext { class: Class::Waiting, trace: &self.trace }).await
     }
 }
 
@@ -303,8 +303,8 @@ async fn a_request_that_cannot_be_sent_in_time_is_not_sent() {
         Sms {
             to: &wanted.phone, from: &wanted.phone, message: "…", send_by: Some(Timestamp::now() - 1.millisecond())
         };
-    let asker = Asker { class: Class::Waiting, trace: &wanted.trace };
-    assert_eq!(client.send_sms(&sms, asker).await, Err(CxoneError::NotSentInTime));
+    let context = RequestContext { class: Class::Waiting, trace: &wanted.trace };
+    assert_eq!(client.send_sms(&sms, context).await, Err(CxoneError::NotSentInTime));
     assert_eq!(cxone.count("message").await, 0);
 
     assert_eq!(wanted.contact(&client, 60_000).await, Ok(ContactAnswer::Created));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringback::cxone::{Asker, Class};
+use ringback::cxone::{Class, RequestContext};
 use ringback::trace::Traceparent;
 use ringback::types::CampaignId;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ async fn a_replica_frozen_during_a_ledger_update_does_not_block_others() {
         world.batch(&(0..40).map(|n| payload_from(1000 * round + n)).collect::<Vec<_>>()).await;
         world.service.signal("STOP").await;
 
-        let read = other.read_campaign(&campaign, Asker { class: Class::Control, trace: &trace }).await;
+        let read = other.read_campaign(&campaign, RequestContext { class: Class::Control, trace: &trace }).await;
         world.service.signal("CONT").await;
 
         assert!(read.is_ok(), "round {round}: {read:?}");

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use reqwest::Method;
-use ringback::cxone::{Asker, CampaignState, Class, Cxone as Client, CxoneError, DialerCampaign, StillWanted};
+use ringback::cxone::{CampaignState, Class, Cxone as Client, CxoneError, DialerCampaign, RequestContext, StillWanted};
 use ringback::trace::Traceparent;
 use ringback::types::CampaignId;
 use serde_json::json;
@@ -15,9 +15,9 @@ use crate::support::{Cxone, DIALING, Database, client_of, eventually};
 /// Pauses the dialing campaign, where that is still wanted.
 async fn pause(client: &Client, still_wanted: &dyn StillWanted) -> Result<DialerCampaign, CxoneError> {
     let (id, trace) = (CampaignId::parse(DIALING).unwrap(), Traceparent::root(Uuid::now_v7()));
-    let asker = Asker { class: Class::Control, trace: &trace };
-    let read = client.read_campaign(&id, asker).await?;
-    client.update_campaign(&id, &DialerCampaign { state: CampaignState::Paused, ..read }, asker, still_wanted).await
+    let context = RequestContext { class: Class::Control, trace: &trace };
+    let read = client.read_campaign(&id, context).await?;
+    client.update_campaign(&id, &DialerCampaign { state: CampaignState::Paused, ..read }, context, still_wanted).await
 }
 
 #[tokio::test]
@@ -67,9 +67,10 @@ async fn a_change_that_is_no_longer_wanted_uses_up_no_probe() {
     let fault = json!({"route": "campaignUpdate", "kind": "status", "status": 500});
     cxone.fault(fault).await;
     let (id, trace) = (CampaignId::parse(DIALING).unwrap(), Traceparent::root(Uuid::now_v7()));
-    let asker = Asker { class: Class::Control, trace: &trace };
-    let wanted = client.read_campaign(&id, asker).await.unwrap();
-    let update = async |still_wanted: &dyn StillWanted| client.update_campaign(&id, &wanted, asker, still_wanted).await;
+    let context = RequestContext { class: Class::Control, trace: &trace };
+    let wanted = client.read_campaign(&id, context).await.unwrap();
+    let update =
+        async |still_wanted: &dyn StillWanted| client.update_campaign(&id, &wanted, context, still_wanted).await;
     for _ in 0..5 {
         assert!(matches!(update(&async || true).await, Err(CxoneError::ServerError { .. })));
     }

@@ -6,7 +6,7 @@ use crate::callbacks::confirmation::confirmation_text;
 use crate::callbacks::model::{Callback, Confirmation, Failure, FailureCode, Status};
 use crate::callbacks::retry::{Verdict, verdict};
 use crate::campaigns::PlacementRules;
-use crate::cxone::{Asker, Class, CxoneError, Sms};
+use crate::cxone::{Class, CxoneError, RequestContext, Sms};
 
 impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
     /// Sends the SMS of a callback that an earlier attempt has scheduled.
@@ -39,7 +39,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         let message = confirmation_text(&callback.language, zone, start, callback.id);
         let from = rules.settings.sms_from.as_ref().unwrap_or(&self.settings.sms_from);
         let sms = Sms { to: &callback.phone_number, from, message: &message, send_by: Some(start) };
-        match self.gateway.send_sms(&sms, Asker { class, trace: &callback.trace }).await {
+        match self.gateway.send_sms(&sms, RequestContext { class, trace: &callback.trace }).await {
             Ok(session_id) => {
                 callback.confirm(session_id);
                 self.conclude(callback, Action::CallbackConfirmed, Outcome::Succeeded, Status::Scheduled).await

@@ -6,7 +6,7 @@ use super::place::Placement;
 use super::{AttemptError, Attempts, CallbackGateway, CallbackRepository};
 use crate::callbacks::model::{Callback, Failure, FailureCode, START_PASSED_AFTER};
 use crate::campaigns::PlacementRules;
-use crate::cxone::{Asker, Class, ContactAnswer, CxoneError, NewContact};
+use crate::cxone::{Class, ContactAnswer, CxoneError, NewContact, RequestContext};
 use crate::placement::NOTICE;
 
 /// A contact is sent at least this long before its start, which must be in the future when it arrives.
@@ -127,7 +127,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
             window: callback.window,
             send_by,
         };
-        self.gateway.create_contact(&contact, Asker { class, trace: &callback.trace }).await
+        self.gateway.create_contact(&contact, RequestContext { class, trace: &callback.trace }).await
     }
 }
 

@@ -7,7 +7,7 @@ use crate::audit::{Action, Outcome};
 use crate::callbacks::model::{Callback, Failure, FailureCode, Status};
 use crate::callbacks::retry::backoff;
 use crate::campaigns::PlacementRules;
-use crate::cxone::{Asker, Class, ForecastHour};
+use crate::cxone::{Class, ForecastHour, RequestContext};
 use crate::placement::{HourLoad, best_time, earliest_time, hours_of};
 use crate::types::Interval;
 
@@ -38,8 +38,8 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
             let failure = Failure::new(FailureCode::CampaignHeld, detail);
             return Ok(Placement::Nowhere { failure, may_change: true });
         }
-        let asker = Asker { class, trace: &callback.trace };
-        let forecast = match self.gateway.forecast(&callback.campaign_id, &callback.window, asker).await {
+        let context = RequestContext { class, trace: &callback.trace };
+        let forecast = match self.gateway.forecast(&callback.campaign_id, &callback.window, context).await {
             Ok(forecast) => forecast,
             Err(error) => {
                 let before = callback.possible_contact();

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::audit::Entry;
 use crate::callbacks::model::Callback;
 use crate::campaigns::PlacementRules;
-use crate::cxone::{Asker, ContactAnswer, Cxone, CxoneError, Endpoint, ForecastHour, NewContact, Sms};
+use crate::cxone::{ContactAnswer, Cxone, CxoneError, Endpoint, ForecastHour, NewContact, RequestContext, Sms};
 use crate::types::{CampaignId, TimeWindow};
 
 /// The stored callbacks.
@@ -37,18 +37,22 @@ pub trait CallbackGateway: Send + Sync {
         &self,
         campaign: &CampaignId,
         window: &TimeWindow,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
     ) -> impl Future<Output = Result<Vec<ForecastHour>, CxoneError>> + Send;
 
     /// Creates a contact, or finds that it exists. It may be sent again under the same id.
     fn create_contact(
         &self,
         contact: &NewContact<'_>,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
     ) -> impl Future<Output = Result<ContactAnswer, CxoneError>> + Send;
 
     /// Sends an SMS, and returns the id of CXone's messaging session.
-    fn send_sms(&self, sms: &Sms<'_>, asker: Asker<'_>) -> impl Future<Output = Result<String, CxoneError>> + Send;
+    fn send_sms(
+        &self,
+        sms: &Sms<'_>,
+        context: RequestContext<'_>,
+    ) -> impl Future<Output = Result<String, CxoneError>> + Send;
 
     /// Whether requests are sent to these endpoints at all now.
     fn is_up(&self, endpoints: &[Endpoint]) -> bool;
@@ -59,17 +63,21 @@ impl CallbackGateway for Arc<Cxone> {
         &self,
         campaign: &CampaignId,
         window: &TimeWindow,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
     ) -> Result<Vec<ForecastHour>, CxoneError> {
-        Cxone::forecast(self, campaign, window, asker).await
+        Cxone::forecast(self, campaign, window, context).await
     }
 
-    async fn create_contact(&self, contact: &NewContact<'_>, asker: Asker<'_>) -> Result<ContactAnswer, CxoneError> {
-        Cxone::create_contact(self, contact, asker).await
+    async fn create_contact(
+        &self,
+        contact: &NewContact<'_>,
+        context: RequestContext<'_>,
+    ) -> Result<ContactAnswer, CxoneError> {
+        Cxone::create_contact(self, contact, context).await
     }
 
-    async fn send_sms(&self, sms: &Sms<'_>, asker: Asker<'_>) -> Result<String, CxoneError> {
-        Cxone::send_sms(self, sms, asker).await
+    async fn send_sms(&self, sms: &Sms<'_>, context: RequestContext<'_>) -> Result<String, CxoneError> {
+        Cxone::send_sms(self, sms, context).await
     }
 
     fn is_up(&self, endpoints: &[Endpoint]) -> bool {

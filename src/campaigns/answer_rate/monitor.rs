@@ -260,14 +260,14 @@ mod tests {
 
     #[test]
     fn the_guard_is_disabled_for_a_time_that_depends_on_the_outcome_of_the_pause() {
-        for (halt, disabled_for) in [
+        for (error, disabled_for) in [
             (AttemptError::Refused(Refusal::AlreadyThrottled), Duration::ZERO),
             (AttemptError::Refused(Refusal::NotRunning(CampaignState::Inactive)), DISABLED_AFTER_REFUSAL),
             (AttemptError::Refused(Refusal::CampaignNotFound), DISABLED_AFTER_REFUSAL),
             (AttemptError::LeaseLost, DISABLED_AFTER_FAILURE),
             (AttemptError::Database(sqlx::Error::PoolTimedOut), DISABLED_AFTER_FAILURE),
         ] {
-            assert_eq!(disabled_after(&Err(halt)), disabled_for);
+            assert_eq!(disabled_after(&Err(error)), disabled_for);
         }
     }
 }

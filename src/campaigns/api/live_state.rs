@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use crate::clock::Clock;
-use crate::cxone::{Asker, CampaignState, Class, Cxone, CxoneError};
+use crate::cxone::{CampaignState, Class, Cxone, CxoneError, RequestContext};
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
 
@@ -58,8 +58,8 @@ impl LiveStates {
     pub async fn get(&self, id: &CampaignId, trace: &Traceparent, within: Duration) -> Result<LiveState, CxoneError> {
         let (cxone, campaign, trace) = (Arc::clone(&self.cxone), id.clone(), trace.clone());
         let read = async move {
-            let asker = Asker { class: Class::Look, trace: &trace };
-            cxone.read_campaign(&campaign, asker).await.map(|campaign| campaign.state)
+            let context = RequestContext { class: Class::Look, trace: &trace };
+            cxone.read_campaign(&campaign, context).await.map(|campaign| campaign.state)
         };
         wait_for(self.reads.get(id, || read), within).await
     }

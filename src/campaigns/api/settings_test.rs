@@ -29,7 +29,7 @@ fn settings_are_kept_as_they_are_shown() {
 }
 
 #[test]
-fn every_fault_is_named_by_its_place_at_once() {
+fn every_fault_of_hours_and_limits_is_reported_at_its_pointer() {
     let body = json!({
         "businessHours": {"timezone": "Mars/Olympus", "open": 1, "days": [
             {"day": "Monday", "startTime": "24:00", "endTime": "9:5"},
@@ -57,6 +57,10 @@ fn every_fault_is_named_by_its_place_at_once() {
             "/smsFrom not-a-phone-number",
         ]
     );
+}
+
+#[test]
+fn every_fault_of_the_guard_and_the_window_is_reported_at_its_pointer() {
     let limited = json!({
         "maxAgents": 31, "carrierLimit": {"maxConcurrentCalls": 1, "maxAgents": 30},
         "regulatoryWindow": {"startTime": "9:5", "endTime": "24:00", "timezone": "Mars"},
@@ -77,6 +81,10 @@ fn every_fault_is_named_by_its_place_at_once() {
             "/regulatoryWindow/timezone not-a-time-zone",
         ]
     );
+}
+
+#[test]
+fn the_window_and_the_pause_of_the_guard_are_bounded() {
     let guard = |window: u32, pause: u32| {
         json!({"answerRate": {
             "windowMs": window, "minAnswerRate": 0.35, "minAttempts": 100, "pauseForMs": pause,
@@ -87,10 +95,14 @@ fn every_fault_is_named_by_its_place_at_once() {
         ["/answerRate/pauseForMs out-of-range", "/answerRate/windowMs out-of-range"]
     );
     assert!(parse(guard(1_000, 100)).is_ok() && parse(guard(DAY_MS + 1, 100)).is_err());
-    // As it was kept when shorter windows were allowed.
+    // Stored before shorter windows were refused.
     let kept = json!({"answerRate": {"enabled": true, "windowMs": 100, "minAnswerRate": 0.5, "minAttempts": 1,
         "pauseForMs": 100}});
     assert_eq!(serde_json::from_value::<CampaignSettings>(kept).unwrap().answer_rate.unwrap().window_ms, 100);
+}
+
+#[test]
+fn a_member_of_the_wrong_type_is_reported_once() {
     assert_eq!(
         parse(json!({"averageHandleTimeSeconds": -1, "businessHours": []})).unwrap_err(),
         ["/averageHandleTimeSeconds wrong-type", "/businessHours wrong-type"]

@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 
 use crate::campaigns::model::Timing;
 use crate::campaigns::ports::{CampaignGateway, SendCheck, Urgency};
-use crate::cxone::{Asker, Class, Cxone, CxoneError, DialerCampaign, Endpoint};
+use crate::cxone::{Class, Cxone, CxoneError, DialerCampaign, Endpoint, RequestContext};
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
 
@@ -49,7 +49,7 @@ impl CampaignGateway for CxoneGateway {
             Urgency::Due => Class::Control,
             Urgency::Routine => Class::Routine,
         };
-        let read = self.cxone.read_campaign(id, Asker { class, trace });
+        let read = self.cxone.read_campaign(id, RequestContext { class, trace });
         let Some(timeout) = timeout else { return read.await };
         tokio::time::timeout(timeout, read).await.unwrap_or_else(|_| {
             let reason = format!("no answer in {} ms", timeout.as_millis());
@@ -64,9 +64,9 @@ impl CampaignGateway for CxoneGateway {
         check: &impl SendCheck,
         trace: &Traceparent,
     ) -> Result<DialerCampaign, CxoneError> {
-        let asker = Asker { class: Class::Control, trace };
+        let context = RequestContext { class: Class::Control, trace };
         let still_wanted = || check.is_still_wanted().boxed();
-        self.cxone.update_campaign(id, target, asker, &still_wanted).boxed().await
+        self.cxone.update_campaign(id, target, context, &still_wanted).boxed().await
     }
 
     async fn sleep(&self, duration: Duration) {

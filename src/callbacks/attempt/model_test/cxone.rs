@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::world::{Behavior, Shared};
 use crate::callbacks::attempt::CallbackGateway;
 use crate::clock::Clock;
-use crate::cxone::{Asker, ContactAnswer, CxoneError, Endpoint, ForecastHour, NewContact, Sms};
+use crate::cxone::{ContactAnswer, CxoneError, Endpoint, ForecastHour, NewContact, RequestContext, Sms};
 use crate::types::{CampaignId, TimeWindow};
 
 pub struct ModelGateway {
@@ -27,7 +27,7 @@ impl CallbackGateway for ModelGateway {
         &self,
         _: &CampaignId,
         window: &TimeWindow,
-        _: Asker<'_>,
+        _: RequestContext<'_>,
     ) -> Result<Vec<ForecastHour>, CxoneError> {
         pending!();
         let mut world = self.world.lock().unwrap();
@@ -44,7 +44,11 @@ impl CallbackGateway for ModelGateway {
         Ok(hours.map(|hour| ForecastHour { hour, available_agents: agents, expected_calls: 0.0 }).collect())
     }
 
-    async fn create_contact(&self, contact: &NewContact<'_>, _: Asker<'_>) -> Result<ContactAnswer, CxoneError> {
+    async fn create_contact(
+        &self,
+        contact: &NewContact<'_>,
+        _: RequestContext<'_>,
+    ) -> Result<ContactAnswer, CxoneError> {
         pending!();
         self.sent_in_time(contact.send_by)?;
         pending!();
@@ -71,7 +75,7 @@ impl CallbackGateway for ModelGateway {
         answer
     }
 
-    async fn send_sms(&self, sms: &Sms<'_>, _: Asker<'_>) -> Result<String, CxoneError> {
+    async fn send_sms(&self, sms: &Sms<'_>, _: RequestContext<'_>) -> Result<String, CxoneError> {
         pending!();
         self.sent_in_time(sms.send_by)?;
         pending!();
