@@ -5,11 +5,11 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use ringback::campaigns::{Counts, Window};
+use ringback::{Counts, Window};
 
 /// Events in the window.
 const SIZES: [u32; 3] = [1_000, 100_000, 10_000_000];
-const LENGTH: Duration = Duration::from_secs(300);
+const LENGTH: Duration = Duration::from_mins(5);
 /// Events of which the mean is taken.
 const WINDOW_EVENTS: u32 = 2_000_000;
 /// Of the list, as many as take about a second.

@@ -33,7 +33,7 @@ const TASK_DRAIN: Duration = Duration::from_secs(5);
 /// How often histograms fold new measurements into their buckets.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// When old answers for idempotency keys are deleted.
-const PURGE: Periodic = Periodic { every: Duration::from_secs(600), after_failure: Duration::from_secs(15) };
+const PURGE: Periodic = Periodic { every: Duration::from_mins(10), after_failure: Duration::ZERO };
 
 /// Creates or updates the webhook endpoint of the configuration, and removes an earlier one.
 ///
@@ -203,7 +203,7 @@ impl Services {
             tokio::spawn(fold_metrics(stop.clone())),
             tokio::spawn(async move {
                 // Ends only by the token.
-                let _ = time_stop.run_until_cancelled(time.keep()).await;
+                let _ = Box::pin(time_stop.run_until_cancelled(time.keep())).await;
             }),
         ]
     }

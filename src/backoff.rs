@@ -32,11 +32,13 @@ impl Backoff {
     }
 
     /// The same, with each wait drawn from `shortest` on, so that callers that failed together do not return together.
+    #[must_use]
     pub const fn jittered_from(self, shortest: Duration) -> Self {
         Self { jitter: Jitter::From(shortest), ..self }
     }
 
     /// The same, with each wait drawn from a quarter of its length on, but from no less than `shortest`.
+    #[must_use]
     pub const fn jittered_from_quarter(self, shortest: Duration) -> Self {
         Self { jitter: Jitter::FromQuarter(shortest), ..self }
     }

@@ -55,6 +55,7 @@ impl BadSetting {
 
 /// The settings for Postgres.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "clap prints these lines as they are")]
 pub struct DatabaseArgs {
     /// Postgres, as `postgres://user:password@host/database`
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
@@ -80,6 +81,7 @@ impl DatabaseArgs {
 
 /// The settings of the service, as given.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "clap prints these lines as they are")]
 pub struct ServiceArgs {
     #[command(flatten)]
     pub database: DatabaseArgs,

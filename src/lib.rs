@@ -5,26 +5,29 @@
 //! on it is in force. Every change is published as a signed webhook. Postgres is the only shared state: replicas are
 //! equal, and any of them may die at any time.
 //!
-//! `ARCHITECTURE.md` describes the modules and which of them may import which.
+//! `ARCHITECTURE.md` describes the modules and which of them may import which. The program needs only [`cli`]; the other
+//! public modules are those that the end-to-end tests and the benchmarks use.
 
-pub mod app;
-pub mod audit;
-pub mod backoff;
-pub mod callbacks;
-pub mod campaigns;
+mod app;
+mod audit;
+mod backoff;
+mod callbacks;
+mod campaigns;
 pub mod cli;
 pub mod clock;
-pub mod config;
+mod config;
 pub mod cxone;
 pub mod db;
-pub mod http;
-pub mod jobs;
-pub mod keys;
-pub mod placement;
+mod http;
+mod jobs;
+mod keys;
+mod placement;
 pub mod shutdown;
 pub mod simulator;
-pub mod telemetry;
+mod telemetry;
 pub mod tls;
 pub mod trace;
 pub mod types;
-pub mod webhooks;
+mod webhooks;
+
+pub use campaigns::{Counts, Window};

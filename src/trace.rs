@@ -27,6 +27,7 @@ impl Traceparent {
     }
 
     /// A child span in the same trace.
+    #[must_use]
     pub fn child(&self, id: Uuid) -> Self {
         Self(format!("00-{}-{}-{}", self.trace_id(), span_of(id), &self.0[53..55]))
     }

@@ -93,7 +93,7 @@ fn collect_files(directory: &Path, module: &mut ModulePath, files: &mut BTreeMap
             module.push(name);
             collect_files(&entry.path(), module, files);
             module.pop();
-        } else if name.ends_with(".rs") {
+        } else if name != stem {
             let mut path = module.clone();
             if !["mod", "lib", "main"].contains(&stem) {
                 path.push(stem.to_owned());

@@ -107,10 +107,9 @@ impl Callers {
                 );
                 None
             }
-            (500.., _) => None,
             (422, _) if new_callback.is_late && Answer::is_too_late(&answer.body) => None,
-            // It is in the list, and judged there.
-            (422, "cxone-rejected" | "no-forecast") => None,
+            // A callback that CXone rejected is in the list, and judged there.
+            (500.., _) | (422, "cxone-rejected" | "no-forecast") => None,
             _ => {
                 self.refused("a good request for a callback is refused", new_callback, answer);
                 None

@@ -14,7 +14,7 @@ use super::harness::processes::signal;
 use super::harness::{plain_http, serve_with};
 
 /// A start waits for Postgres, which may be down for some seconds.
-const START_PATIENCE: Duration = Duration::from_secs(120);
+const START_PATIENCE: Duration = Duration::from_mins(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A request to a CXone that hangs ends after this.
 const CXONE_TIMEOUT_MS: &str = "3000";

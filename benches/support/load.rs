@@ -75,7 +75,7 @@ impl Posting {
         let now = Clock::system().now();
         let hours = |hours| (now + SignedDuration::from_hours(hours)).to_string();
         Ok(Self {
-            http: plain_http().timeout(Duration::from_secs(60)).build()?,
+            http: plain_http().timeout(Duration::from_mins(1)).build()?,
             url: format!("{base_url}/v1/callbacks"),
             key: key.to_owned(),
             region: Region::parse("US").map_err(|fault| anyhow::anyhow!(fault.detail))?,

@@ -11,7 +11,7 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(5);
 /// … to this; later ones to twice as much each time …
 const FIRST_WAIT: Duration = Duration::from_secs(30);
 /// … but to no more than this, unless CXone asks for a longer wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 const BACKOFF: Backoff = Backoff::doubling(FIRST_WAIT, LONGEST_WAIT).jittered_from(SHORTEST_WAIT);
 /// Spreads the next attempts of callbacks that got the same `Retry-After`.
 const RETRY_AFTER_SPREAD: Duration = Duration::from_secs(1);

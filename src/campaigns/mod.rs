@@ -9,7 +9,9 @@ mod store;
 
 pub use answer_rate::{AnswerRateMonitor, AnswerRateStore, Window};
 pub use api::{Campaigns, LiveStates, event_routes, routes};
-pub use model::{BusinessHours, CampaignSettings, Counts, PlacementRefusal, PlacementRules, Restrictions};
+#[cfg(test)]
+pub use model::CampaignSettings;
+pub use model::{Counts, PlacementRefusal, PlacementRules};
 pub use ports::ScheduledCallbacks;
 pub use reconcile::{CampaignWorker, CxoneGateway};
-pub use store::{CampaignStore, HeldPeriod, RiskClaim, SettingsStore};
+pub use store::{CampaignStore, HeldPeriod, SettingsStore};

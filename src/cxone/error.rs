@@ -15,7 +15,7 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(2);
 /// The shortest wait after a 429, whatever `Retry-After` says.
 const SHORTEST_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// A longer `Retry-After` is taken for a mistake.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
 
 /// Why a request to CXone failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -94,6 +94,6 @@ mod tests {
         assert_eq!(reason_of(harmless.as_bytes(), &none), harmless);
         assert_eq!(reason_of(b"", &none), "no reason given");
         assert_eq!(reason_of(b"<h1>Bad\r\nGateway</h1>", &none), "<h1>Bad  Gateway</h1>");
-        assert!(reason_of(&[b'x'; 100_000], &none).len() < 600);
+        assert!(reason_of(&vec![b'x'; 100_000], &none).len() < 600);
     }
 }

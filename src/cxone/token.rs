@@ -23,9 +23,9 @@ use crate::clock::Clock;
 const SCOPES: &str = "outbound:campaign:write outbound:statistics:read outbound:contact:write \
                       outbound:forecast:read messaging:session:write";
 /// The lifetime of a token where CXone gives none.
-const DEFAULT_LIFE: Duration = Duration::from_secs(1800);
+const DEFAULT_LIFE: Duration = Duration::from_mins(30);
 /// A token is replaced this long before it expires, so that it does not expire during a request.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 /// A token is used for at least this long, however short its lifetime: this prevents a loop of token requests. A 401 replaces
 /// it sooner.
 const SHORTEST_USE: Duration = Duration::from_secs(5);
@@ -219,6 +219,6 @@ impl Granted {
             _ => None,
         };
         let life = seconds.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
-        life.unwrap_or(DEFAULT_LIFE).min(Duration::from_secs(24 * 3600))
+        life.unwrap_or(DEFAULT_LIFE).min(Duration::from_hours(24))
     }
 }

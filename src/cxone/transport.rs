@@ -75,7 +75,8 @@ impl Transport {
         let operation = call.operation.name();
         let started = Instant::now();
         let span = tracing::info_span!("cxone", cxone.operation = operation, cxone.outcome = tracing::field::Empty);
-        let answered = self.send_authorized(&call).instrument(span.clone()).await.and_then(|body| {
+        // On the heap: the future of a request takes 20 KB, which all callers would carry.
+        let answered = Box::pin(self.send_authorized(&call)).instrument(span.clone()).await.and_then(|body| {
             wire::read(&body)
                 .map_err(|_| CxoneError::UnexpectedAnswer { reason: reason_of(&body, &HeaderMap::new()) }.into())
         });

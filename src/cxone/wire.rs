@@ -185,7 +185,7 @@ mod tests {
             r#"{"hour": "2026-11-20T15:00:00Z", "availableAgents": null, "expectedCalls": 0}"#,
             r#"{"hour": "soon", "availableAgents": 3, "expectedCalls": 0}"#,
             r#"["2026-11-20T15:00:00Z", 3, 0]"#,
-            r#"{}"#,
+            "{}",
             "null",
             "7",
         ] {

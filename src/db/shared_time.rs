@@ -185,7 +185,7 @@ mod tests {
     fn time_continues_from_the_last_answer_while_postgres_is_unavailable() {
         let start = Instant::now();
         let anchor = Anchor { at: start, time: at("2025-03-01T12:00:00Z") };
-        assert_eq!(anchor.time_at(start + Duration::from_secs(3_600)), at("2025-03-01T13:00:00Z"));
+        assert_eq!(anchor.time_at(start + Duration::from_hours(1)), at("2025-03-01T13:00:00Z"));
     }
 
     #[tokio::test]

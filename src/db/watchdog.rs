@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::error::{is_answer_of_running_server, no_response};
 
 /// After this long without an answer, the watchdog opens a connection of its own to see whether Postgres responds …
-const PROBE_AFTER: Duration = Duration::from_millis(1000);
+const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// … and takes it for frozen when it does not within this time. The sum stays well below the 2 s within which a request
 /// is answered.
 const RESPONDS_WITHIN: Duration = Duration::from_millis(500);

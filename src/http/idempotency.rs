@@ -67,6 +67,9 @@ enum KeyOutcome {
 }
 
 /// Runs a POST once for each key.
+///
+/// # Errors
+/// A 422 for a bad key, and for a key of another request; a 409 while the first request runs; the faults of the body.
 pub async fn idempotent(
     State(idempotency): State<Idempotency>,
     mut request: Request,

@@ -18,11 +18,12 @@ pub use body::{JsonBody, JsonBytes, OptionalJsonBody, PathParam, parse_json};
 pub use caller::Caller;
 pub use context::{Authorized, RequestContext};
 pub use idempotency::{Idempotency, StoredBody, idempotent};
+#[cfg(test)]
 pub use idempotency_store::ResourceId;
-pub use layers::{RequestInfo, wrap};
+pub use layers::wrap;
 pub use openapi::{complete, describe};
 pub use operations::{Operations, docs};
 pub use prefer::preferred_wait;
-pub use problem::{FieldFault, Problem, ProblemKind, ProblemSchema};
+pub use problem::{Problem, ProblemKind, ProblemSchema};
 pub use query::Query;
-pub use scope::{RequiredScope, Scope, UnknownScope, required};
+pub use scope::{Scope, required};

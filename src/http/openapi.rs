@@ -56,7 +56,7 @@ fn describe_problems(operation: &mut Operation) {
         let Some(status) = status.parse::<StatusCode>().ok().filter(|status| status.as_u16() >= 400) else { continue };
         let RefOr::T(answer) = answer else { continue };
         if answer.description.is_empty() {
-            answer.description = status.canonical_reason().unwrap_or("Error").to_owned();
+            status.canonical_reason().unwrap_or("Error").clone_into(&mut answer.description);
         }
         if answer.content.is_empty() {
             let content = Content::new(Some(Ref::from_schema_name("Problem")));

@@ -12,5 +12,6 @@ mod worker;
 
 pub use periodic::Periodic;
 pub use queue::{Next, Queue};
-pub use tasks::Tasks;
-pub use worker::{Slot, Step, Worker};
+#[cfg(test)]
+pub use worker::Step;
+pub use worker::Worker;

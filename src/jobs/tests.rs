@@ -15,7 +15,7 @@ use super::{Next, Queue, Step, Worker};
 use crate::clock::Clock;
 
 const SHORT: Duration = Duration::from_millis(1);
-const NEVER: Duration = Duration::from_secs(3_600);
+const NEVER: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {

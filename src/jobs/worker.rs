@@ -12,6 +12,7 @@ use super::tasks::Tasks;
 use crate::db::release_in_background;
 
 /// What [`Worker::step`] did.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// It worked on one job.
@@ -127,6 +128,7 @@ impl<Q: Queue> Worker<Q> {
     ///
     /// # Errors
     /// Where no job can be claimed because Postgres is unavailable.
+    #[cfg(test)]
     pub async fn step(&self) -> Result<Step, Error> {
         let Next::Job(job) = self.claim().await? else { return Ok(Step::Idle) };
         let span = self.queue.span(&job);

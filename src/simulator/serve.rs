@@ -26,6 +26,9 @@ pub fn router(simulator: &Simulator) -> Router {
 
 /// Serves `simulator` until `shutdown` completes. Connections whose request is still unanswered then are broken, so
 /// that a client that waits on a `hang` fault delays nothing; dropping this future breaks them, too.
+///
+/// # Errors
+/// Those of the listener.
 pub async fn serve(
     listener: TcpListener,
     simulator: Simulator,

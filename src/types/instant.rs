@@ -1,7 +1,6 @@
 //! Points in time as they cross the wire: RFC 3339 in, RFC 3339 in UTC out, in milliseconds.
 
 use jiff::Timestamp;
-use serde::Serializer;
 
 use super::Fault;
 
@@ -72,29 +71,6 @@ fn to_milliseconds(exact: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(exact.as_millisecond()).unwrap_or(exact)
 }
 
-/// `2026-11-20T15:30:00Z`: RFC 3339 in UTC, with milliseconds only where there are some.
-pub fn render(instant: Timestamp) -> String {
-    to_milliseconds(instant).to_string()
-}
-
-/// For `#[serde(serialize_with = "instant::serialize")]`.
-pub fn serialize<S: Serializer>(instant: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&render(*instant))
-}
-
-/// The same for an instant that may be missing.
-pub mod option {
-    use super::{Serializer, Timestamp};
-
-    /// For `#[serde(serialize_with = "instant::option::serialize")]`.
-    pub fn serialize<S: Serializer>(instant: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-        match instant {
-            Some(instant) => super::serialize(instant, serializer),
-            None => serializer.serialize_none(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -118,7 +94,7 @@ mod tests {
             ("2000-01-01T00:00:00Z", "2000-01-01T00:00:00Z"),
             ("2100-12-31T23:59:59Z", "2100-12-31T23:59:59Z"),
         ] {
-            assert_eq!(render(parse_instant(text).unwrap()), rendered, "{text}");
+            assert_eq!(parse_instant(text).unwrap().to_string(), rendered, "{text}");
         }
     }
 
@@ -151,28 +127,9 @@ mod tests {
             ("9999-01-01T00:00:00Z", "timestamp-out-of-range"),
             ("0000-01-01T00:00:00Z", "timestamp-out-of-range"),
         ] {
-            let fault = parse_instant(text).map(render).unwrap_err();
+            let fault = parse_instant(text).unwrap_err();
             assert_eq!(fault.code, code, "{text:?}");
         }
-    }
-
-    #[test]
-    fn is_written_in_utc() {
-        #[derive(serde::Serialize)]
-        struct Body {
-            #[serde(serialize_with = "serialize")]
-            at: Timestamp,
-            #[serde(serialize_with = "option::serialize")]
-            from: Option<Timestamp>,
-            #[serde(serialize_with = "option::serialize")]
-            to: Option<Timestamp>,
-        }
-        let at: Timestamp = "2026-11-20T15:30:00.123456Z".parse().unwrap();
-        let body = Body { at, from: Some(at), to: None };
-        assert_eq!(
-            serde_json::to_string(&body).unwrap(),
-            r#"{"at":"2026-11-20T15:30:00.123Z","from":"2026-11-20T15:30:00.123Z","to":null}"#
-        );
     }
 
     proptest! {
@@ -187,9 +144,9 @@ mod tests {
         }
 
         #[test]
-        fn what_is_rendered_reads_back(millisecond in 946_684_800_000_i64..4_133_980_799_999) {
+        fn a_printed_instant_reads_back(millisecond in 946_684_800_000_i64..4_133_980_799_999) {
             let instant = Timestamp::from_millisecond(millisecond).unwrap();
-            prop_assert_eq!(parse_instant(&render(instant)), Ok(instant));
+            prop_assert_eq!(parse_instant(&instant.to_string()), Ok(instant));
         }
     }
 }

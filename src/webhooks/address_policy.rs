@@ -87,7 +87,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     )
 }
 
-/// Only global unicast (2000::/3), without the blocks that embed another address or serve documentation.
+/// Only global unicast (`2000::/3`), without the blocks that embed another address or serve documentation.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     let is_global = first & 0xe000 == 0x2000;

@@ -22,7 +22,7 @@ const LEASE: Duration = Duration::from_secs(25);
 const UNSIGNED_WAIT: Duration = Duration::from_secs(30);
 /// How long events and their deliveries are kept.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
-const PURGE: Periodic = Periodic { every: Duration::from_secs(600), after_failure: Duration::from_secs(15) };
+const PURGE: Periodic = Periodic { every: Duration::from_mins(10), after_failure: Duration::ZERO };
 
 /// Delivers what is due.
 pub type DeliveryWorker = jobs::Worker<DeliveryQueue>;

@@ -298,9 +298,10 @@ async fn each_status_of_each_call_has_its_meaning() {
         for route in ["forecast", "contact"] {
             let (answered, answer) = table.ask(route, json!({"kind": "status", "status": status})).await;
 
-            let callback = match is_final {
-                true => table.world.get(&format!("/v1/callbacks/{}", text(&answer, "callbackId"))).await,
-                false => answer,
+            let callback = if is_final {
+                table.world.get(&format!("/v1/callbacks/{}", text(&answer, "callbackId"))).await
+            } else {
+                answer
             };
             assert_eq!(answered, if is_final { 422 } else { 202 }, "{route} {status}");
             // A write that CXone failed at may have been done all the same.

@@ -67,9 +67,9 @@ async fn while_postgres_is_down_or_frozen_requests_get_503_and_work_continues_af
     for kill in [false, true] {
         let accepted = world.accept(&payload_from(200 + usize::from(kill))).await;
         if kill {
-            postgres.kill().await
+            postgres.kill().await;
         } else {
-            postgres.stop().await
+            postgres.stop().await;
         }
         world.refuses_everything("down").await;
         postgres.run().await;

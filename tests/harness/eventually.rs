@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// The default time limit: far longer than anything takes unless something is broken.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Polls until `check` succeeds. Panics with its last error after [`PATIENCE`].

@@ -109,7 +109,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
         };
         let text = head_and_body(&reply);
         if matches!(reply, Reply::Hang) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         // The client may close the connection before it has read everything.
         stream.write_all(text.as_bytes()).await.ok()?;

@@ -98,11 +98,11 @@ fn the_guard_does_not_trip_while_a_hold_is_being_placed_or_in_place() {
     counters.placement_finished(&id("c"), Duration::ZERO, at(40));
     assert_eq!(trips(&mut counters, &throttled, 50), 0);
     assert_eq!(trips(&mut counters, &low, 60), 1, "the hold was lifted");
-    counters.placement_finished(&id("c"), Duration::from_secs(60), at(70));
+    counters.placement_finished(&id("c"), Duration::from_mins(1), at(70));
     assert_eq!(trips(&mut counters, &low, 1_000), 0);
     assert_eq!(trips(&mut counters, &low, -60_500), 1, "the clock was set back");
     // A start of the campaign enables the guard again.
-    counters.placement_finished(&id("c"), Duration::from_secs(60), at(100));
+    counters.placement_finished(&id("c"), Duration::from_mins(1), at(100));
     let mut restarted = low.clone();
     restarted.state.counted_from = at(1_000);
     assert_eq!((trips(&mut counters, &low, 1_000), trips(&mut counters, &restarted, 1_010)), (0, 1));

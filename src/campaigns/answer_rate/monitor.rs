@@ -30,7 +30,7 @@ const LAST_SHARE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long the guard waits for CXone to confirm a pause. Afterwards the reconciler retries it.
 const PAUSE_WAIT: Duration = Duration::from_secs(5);
 /// How long the guard is disabled after its hold was refused, for example because the campaign is not running.
-const DISABLED_AFTER_REFUSAL: Duration = Duration::from_secs(60);
+const DISABLED_AFTER_REFUSAL: Duration = Duration::from_mins(1);
 /// How long the guard is disabled after its hold could not be stored.
 const DISABLED_AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How often expired buckets are deleted.
@@ -90,7 +90,9 @@ impl AnswerRateMonitor {
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || {
             describe_metrics();
-            counts.iter().for_each(|(id, counts)| set_gauges(id, *counts));
+            for (id, counts) in counts {
+                set_gauges(&id, counts);
+            }
         });
         recorder.handle().render()
     }

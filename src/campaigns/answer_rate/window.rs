@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn an_event_counts_until_its_bucket_leaves_the_window() {
-        let mut window = Window::new(Duration::from_secs(60));
+        let mut window = Window::new(Duration::from_mins(1));
         window.record(at(0), at(0), counts(u64::from(u32::MAX), 1));
         window.record(at(500), at(30_000), counts(0, 1));
         assert_eq!(window.counts(at(59_999)), counts(u64::from(u32::MAX), 2));
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_future_event_counts_as_of_now_and_an_old_one_does_not_count() {
-        let mut window = Window::new(Duration::from_secs(60));
+        let mut window = Window::new(Duration::from_mins(1));
         window.record(at(60_000 + 5_000), at(60_000), counts(3, 0));
         assert_eq!(window.counts(at(60_000)), counts(3, 0));
         window.record(at(0), at(60_000), counts(9, 9));
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_drained_bucket_counts_as_long_as_it_would_have_in_the_window() {
-        let mut window = Window::new(Duration::from_secs(60));
+        let mut window = Window::new(Duration::from_mins(1));
         window.record(at(1_700), at(1_700), counts(2, 1));
         let buckets = window.drain();
         assert_eq!(buckets, [Bucket { starts_at: at(1_000), counts_until: at(61_000), counts: counts(2, 1) }]);

@@ -19,7 +19,7 @@ fn settings_are_kept_as_they_are_shown() {
         "regulatoryWindow": {"startTime": "21:00", "endTime": "02:00", "timezone": "Europe/Berlin"},
         "enforceRegulatoryWindow": true,
         "answerRate": {
-            "enabled": true, "windowMs": 60000, "minAnswerRate": 0.35, "minAttempts": 100, "pauseForMs": 300000,
+            "enabled": true, "windowMs": 60000, "minAnswerRate": 0.35, "minAttempts": 100, "pauseForMs": 300_000,
         },
     });
     let settings = parse(body.clone()).unwrap();

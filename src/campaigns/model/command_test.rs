@@ -217,7 +217,7 @@ fn a_campaign_that_is_not_running_refuses_every_command() {
 fn the_end_of_the_last_hold_becomes_a_resume_only_of_a_pause_of_ringbacks_own() {
     let timing = super::campaign::Timing {
         pause_lead: std::time::Duration::from_secs(2),
-        uncertain_for: std::time::Duration::from_secs(60),
+        uncertain_for: std::time::Duration::from_mins(1),
         check_interval: std::time::Duration::from_secs(45),
     };
     let shown = DialerCampaign {

@@ -31,5 +31,5 @@ pub use observe::NotApplied;
 pub use plan::Request;
 pub use regulatory_window::{RegulatoryWindowView, first_open};
 pub use report::{Failure, Report, Status};
-pub use restrictions::{PlacementRefusal, PlacementRules, Restrictions};
+pub use restrictions::{PlacementRefusal, PlacementRules};
 pub use settings::{CampaignSettings, CarrierLimit};

@@ -16,7 +16,7 @@ use crate::types::CampaignId;
 
 const TIMING: Timing = Timing {
     pause_lead: Duration::from_secs(2),
-    uncertain_for: Duration::from_secs(60),
+    uncertain_for: Duration::from_mins(1),
     check_interval: Duration::from_secs(45),
 };
 

@@ -342,8 +342,10 @@ mod tests {
             parts.retain(|part| now < part.end);
             let refusal = restrictions.refusal(&wanted, now);
             prop_assert_eq!(refusal.is_some(), parts.is_empty());
-            let (Some(PlacementRefusal::CampaignHeld { earliest_start })
-            | Some(PlacementRefusal::OutsideRegulatoryWindow { earliest_start })) = refusal
+            let Some(
+                PlacementRefusal::CampaignHeld { earliest_start }
+                | PlacementRefusal::OutsideRegulatoryWindow { earliest_start },
+            ) = refusal
             else {
                 return Ok(());
             };

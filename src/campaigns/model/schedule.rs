@@ -19,7 +19,7 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(700);
 /// … up to this, unless CXone asks for a longer one.
 const BACKOFF: Backoff = backoff_up_to(Duration::from_secs(30));
 /// The backoff of a campaign that CXone does not have, and has never shown. It may be created there later.
-const BACKOFF_NOT_FOUND: Backoff = backoff_up_to(Duration::from_secs(300));
+const BACKOFF_NOT_FOUND: Backoff = backoff_up_to(Duration::from_mins(5));
 /// After more failures than this, a campaign that is not known to dial is not urgent.
 const MAX_URGENT_FAILURES: u32 = 5;
 /// The wait before a campaign with an uncertain request is read again is half of the time since the request was sent; at

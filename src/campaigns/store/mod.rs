@@ -11,5 +11,5 @@ mod tests;
 
 pub use campaigns::CampaignStore;
 pub use commands::CommandContext;
-pub use risk::{HeldPeriod, RiskClaim};
+pub use risk::HeldPeriod;
 pub use settings::{Saved, SettingsStore};

@@ -32,14 +32,6 @@ impl SettingsStore {
         Self { pool }
     }
 
-    /// The settings of one campaign; the defaults where operations have set none.
-    ///
-    /// # Errors
-    /// Where Postgres cannot be asked.
-    pub async fn of(&self, campaign: &CampaignId) -> Result<CampaignSettings, sqlx::Error> {
-        self.with_version(campaign).await.map(|(settings, _)| settings)
-    }
-
     /// What placing a callback of one campaign depends on.
     ///
     /// # Errors

@@ -294,6 +294,7 @@ fn wrong_type<T: JsonType>() -> ValidationErrors {
 /// `#[validate(nested)]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
+#[expect(clippy::zero_sized_map_values, reason = "serde flattens a map; a set it does not")]
 pub struct Unknown(BTreeMap<String, IgnoredAny>);
 
 impl Validate for Unknown {

@@ -69,10 +69,10 @@ impl ForecastShape {
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "levels are small and not negative")]
     fn hour(&self, seed: u64, hour: Timestamp) -> Hour {
-        let hour_of_day = hour.as_second().div_euclid(HOUR.as_secs()).rem_euclid(24);
-        let mut rng = fastrand::Rng::with_seed(seed.wrapping_mul(24).wrapping_add(hour_of_day.unsigned_abs()));
+        let hour_of_day = hour.as_second().div_euclid(HOUR.as_secs()).rem_euclid(24) as u8;
+        let mut rng = fastrand::Rng::with_seed(seed.wrapping_mul(24).wrapping_add(hour_of_day.into()));
         let mut level = |quiet: u32, busy: u32, busiest: f64| {
-            let bell = 0.5 + 0.5 * ((hour_of_day as f64 - busiest) / 24.0 * TAU).cos();
+            let bell = 0.5 + 0.5 * ((f64::from(hour_of_day) - busiest) / 24.0 * TAU).cos();
             let deviation = 0.9 + 0.2 * rng.f64();
             let level = (f64::from(quiet) + (f64::from(busy) - f64::from(quiet)) * bell * bell) * deviation;
             Number::from(level.round() as u64)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::forecast::ForecastShape;
 
 /// A token's lifetime where CXone does not state it.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(1800);
+const TOKEN_LIFETIME: Duration = Duration::from_mins(30);
 
 /// The initial settings of a simulator; the control API can change some of them.
 #[derive(Clone)]

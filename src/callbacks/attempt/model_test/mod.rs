@@ -2,8 +2,8 @@
 //! that end, cancellations, clocks that are set back, a Postgres that loses the answer to a commit, and a CXone that
 //! refuses, fails, loses answers and carries out requests late. Only Postgres and CXone are models.
 //!
-//! Some of the modelled CXones look up an existing contact first, and answer 409 even if its start has passed. The others
-//! check the start first.
+//! In some runs CXone looks up an existing contact first, and answers 409 even if its start has passed. In the others it
+//! checks the start first.
 
 mod actors;
 mod cxone;

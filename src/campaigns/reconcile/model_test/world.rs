@@ -56,6 +56,7 @@ pub const BEHAVIORS: [Behavior; 12] = [
 ];
 
 /// The state that all actors share.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact that the rules ask for")]
 pub struct World {
     pub now_ms: i64,
     /// The stored campaign without its holds, which are stored beside it as in Postgres.

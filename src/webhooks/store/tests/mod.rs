@@ -16,7 +16,7 @@ use crate::db::{CreatedPosition, Db, PageRequest, decode_cursor};
 use crate::webhooks::event::{CampaignEvent, Event, EventType};
 use crate::webhooks::model::{Attempt, Claimed, DeliveryStatus, Endpoint, Verdict};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 const CURRENT: &[u8] = b"current";
 
 /// The store of a test, at a time that the test sets.
