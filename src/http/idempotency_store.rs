@@ -17,7 +17,7 @@ pub const LEASE: Duration = Duration::from_secs(6);
 const PURGE_BATCH: u64 = 5_000;
 
 /// The id of the resource that a POST creates. A request repeated under its idempotency key has the same one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResourceId {
     pub id: Uuid,
     /// Whether an earlier run of the same request may have used it.
@@ -48,6 +48,7 @@ pub struct StoredResponse {
 }
 
 /// The result of an attempt to claim a key.
+#[derive(Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// This run has the key.
     Claimed(ResourceId),

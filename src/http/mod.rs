@@ -5,6 +5,8 @@ mod caller;
 mod context;
 mod idempotency;
 mod idempotency_store;
+#[cfg(test)]
+mod idempotency_store_test;
 mod layers;
 mod openapi;
 mod operations;

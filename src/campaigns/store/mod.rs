@@ -7,6 +7,8 @@ mod repository;
 mod risk;
 mod settings;
 #[cfg(test)]
+mod settings_test;
+#[cfg(test)]
 mod tests;
 
 pub use campaigns::CampaignStore;

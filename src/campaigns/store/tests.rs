@@ -26,19 +26,19 @@ const TIMING: Timing = Timing {
 const FIRST: Uuid = Uuid::from_u128(1);
 const SECOND: Uuid = Uuid::from_u128(2);
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-11-20T15:00:00Z".parse().unwrap()
 }
 
-fn clock() -> Clock {
+pub(super) fn clock() -> Clock {
     Clock::from_fn(now)
 }
 
-fn id() -> CampaignId {
+pub(super) fn id() -> CampaignId {
     CampaignId::parse("campaign-1").unwrap()
 }
 
-fn store(pool: &PgPool) -> CampaignStore {
+pub(super) fn store(pool: &PgPool) -> CampaignStore {
     CampaignStore::new(Db::new(pool.clone()))
 }
 
@@ -63,7 +63,7 @@ async fn expire_leases(pool: &PgPool) {
         .unwrap();
 }
 
-fn hold(id: Uuid, ends_at: Option<Timestamp>) -> Hold {
+pub(super) fn hold(id: Uuid, ends_at: Option<Timestamp>) -> Hold {
     Hold {
         id,
         reason: PauseReason::CarrierThrottle,
@@ -106,7 +106,7 @@ async fn pause(store: &CampaignStore, campaign: &mut Campaign, hold_id: Uuid, en
     *campaign = store.load(&id()).await.unwrap();
 }
 
-async fn actions(pool: &PgPool) -> Vec<String> {
+pub(super) async fn actions(pool: &PgPool) -> Vec<String> {
     sqlx::query_scalar("select action from audit_entries order by seq").fetch_all(pool).await.unwrap()
 }
 
