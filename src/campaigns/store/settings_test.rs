@@ -134,7 +134,7 @@ fn held_until(earliest_start: Timestamp) -> Option<PlacementRefusal> {
 async fn settings_that_were_never_set_are_the_defaults_at_version_0(pool: PgPool) {
     let fixture = Fixture::new(pool);
     assert_eq!(fixture.stored(&id()).await, (CampaignSettings::default(), 0));
-    assert_eq!(fixture.settings.of(&id()).await.unwrap(), CampaignSettings::default());
+    assert_eq!(fixture.settings.with_version(&id()).await.unwrap().0, CampaignSettings::default());
     assert_eq!(fixture.number_of_campaigns().await, 0, "reading stores nothing");
 }
 
@@ -143,7 +143,7 @@ async fn what_is_saved_is_read_again(pool: PgPool) {
     let fixture = Fixture::new(pool);
     assert_eq!(fixture.save(&id(), &complete(), None).await, Some(1));
     assert_eq!(fixture.stored(&id()).await, (complete(), 1));
-    assert_eq!(fixture.settings.of(&id()).await.unwrap(), complete());
+    assert_eq!(fixture.settings.with_version(&id()).await.unwrap().0, complete());
     assert_eq!(fixture.campaigns.find(&id()).await.unwrap().unwrap().settings, complete());
 }
 
