@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::cxone::Cxone;
 use crate::db::{Db, SharedTime};
-use crate::http::{self, Idempotency, Operations};
+use crate::http::{self, ConnectionLimits, Idempotency, Operations, RequestLimits};
 use crate::jobs::Periodic;
 use crate::keys::{KeyStore, authenticate};
 use crate::telemetry;
@@ -136,7 +136,7 @@ impl Services {
             .layer(from_fn_with_state(self.idempotency.clone(), http::idempotent))
             .layer(from_fn_with_state((KeyStore::new(db.clone()), clock.clone()), authenticate));
         let (router, _) = v1.merge(Operations::routes().with_state(self.operations(db, stop))).split_for_parts();
-        Ok(http::wrap(router.merge(http::docs(openapi_text()?)), clock.clone()))
+        Ok(http::wrap(router.merge(http::docs(openapi_text()?)), clock.clone(), RequestLimits::default()))
     }
 
     fn callbacks(&self, settings: &ServiceSettings, clock: &Clock, stop: &CancellationToken) -> Callbacks {
@@ -237,38 +237,28 @@ fn openapi() -> utoipa::openapi::OpenApi {
 impl App {
     /// Serves on the listener until the stop token is cancelled. Then it accepts no new request, answers those that
     /// run, finishes or releases claimed work, and returns.
-    ///
-    /// # Errors
-    /// If the listener fails.
-    pub async fn run(self, listener: TcpListener) -> std::io::Result<()> {
+    pub async fn run(self, listener: TcpListener) {
         let Self { router, services, time, stop } = self;
         let last_request = CancellationToken::new();
         let tasks = services.start(time, &stop, &last_request);
-        let served = serve(listener, router, &stop).await;
+        serve(listener, router, &stop).await;
         stop.cancel();
         // After the last request, which may have started work on a callback.
         services.drain().await;
         last_request.cancel();
         end(tasks).await;
-        served
     }
 }
 
 /// Serves until `stop`, and at most [`REQUEST_DRAIN`] longer.
-async fn serve(listener: TcpListener, router: Router, stop: &CancellationToken) -> std::io::Result<()> {
-    let stopped = stop.clone();
-    let serving =
-        axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await }).into_future();
+async fn serve(listener: TcpListener, router: Router, stop: &CancellationToken) {
     let cut_off = async {
         stop.cancelled().await;
         tokio::time::sleep(REQUEST_DRAIN).await;
     };
     tokio::select! {
-        served = serving => served,
-        () = cut_off => {
-            tracing::warn!("closing the connections of requests that were not answered in time");
-            Ok(())
-        }
+        () = http::serve(listener, router, ConnectionLimits::default(), stop) => {}
+        () = cut_off => tracing::warn!("closing the connections of requests that were not answered in time"),
     }
 }
 

@@ -15,7 +15,7 @@ use sqlx::postgres::PgConnectOptions;
 use crate::callbacks::{AttemptSettings, WithoutForecast};
 use crate::cxone::{self, AuthStyle};
 use crate::telemetry::LogFormat;
-use crate::types::{PhoneNumber, Region, Zone};
+use crate::types::{PhoneNumber, Region, TimeZone};
 use crate::webhooks::{AddressPolicy, SecretCipher, SigningSecret, WebhookSettings};
 
 /// A missing or invalid setting, as one line that names it.
@@ -213,7 +213,7 @@ impl ServiceArgs {
             attempts: AttemptSettings {
                 without_forecast: self.callback_without_forecast,
                 sms_from: PhoneNumber::parse(&self.sms_from, &region).map_err(named("SMS_FROM"))?,
-                default_zone: Zone::parse(&self.default_timezone).map_err(named("DEFAULT_TIMEZONE"))?,
+                default_zone: TimeZone::parse(&self.default_timezone).map_err(named("DEFAULT_TIMEZONE"))?,
             },
             region,
             default_wait: Duration::from_millis(self.callback_wait_ms),

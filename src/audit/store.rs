@@ -88,7 +88,7 @@ impl AuditStore {
     /// One page of the entries that match the filter, newest first.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
+    /// If Postgres returns an error.
     pub async fn page(
         &self,
         filter: &Filter,

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::cxone::{AuthStyle, Cxone, Settings};
 use crate::db::Db;
 use crate::jobs::{Next, Queue as _, Step};
-use crate::types::{PhoneNumber, TimeWindow, Zone};
+use crate::types::{PhoneNumber, TimeWindow, TimeZone};
 
 fn now() -> Timestamp {
     "2026-11-20T15:00:00Z".parse().unwrap()
@@ -67,7 +67,7 @@ fn queue(pool: &PgPool) -> CallbackQueue {
         settings: AttemptSettings {
             without_forecast: WithoutForecast::Reject,
             sms_from: PhoneNumber::from_stored("+12025550100".into()).unwrap(),
-            default_zone: Zone::parse("America/New_York").unwrap(),
+            default_zone: TimeZone::parse("America/New_York").unwrap(),
         },
     })
 }

@@ -26,7 +26,7 @@ use crate::http::Scope;
 use crate::keys::KeyStore;
 use crate::simulator::{self, Campaign};
 use crate::telemetry::{self, LogFormat};
-use crate::types::{PhoneNumber, Region, Zone};
+use crate::types::{PhoneNumber, Region, TimeZone};
 use crate::webhooks::{AddressPolicy, SigningSecret, WebhookSettings};
 use crate::{app, db, shutdown};
 
@@ -115,7 +115,7 @@ impl Demo {
         }
         stop.cancelled().await;
         anstream::println!("\n{DIM}stopping …{DIM:#}");
-        service.await.context("the service panicked")??;
+        service.await.context("the service panicked")?;
         db.close().await;
         Ok(())
     }
@@ -164,7 +164,7 @@ fn settings(simulator: SocketAddr, receiver: SocketAddr) -> anyhow::Result<Servi
         attempts: AttemptSettings {
             without_forecast: WithoutForecast::Reject,
             sms_from: PhoneNumber::parse("+18005551234", &region)?,
-            default_zone: Zone::parse("UTC")?,
+            default_zone: TimeZone::parse("UTC")?,
         },
         region,
         default_wait: Duration::from_secs(3),

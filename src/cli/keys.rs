@@ -23,29 +23,29 @@ pub struct Keys {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Make a key and print it, alone, once
+    /// Create a key and print it
     Create {
-        /// What people call it
+        /// Its name
         #[arg(long, value_parser = parse_name)]
         name: String,
-        /// What it may do; give it once for each scope
+        /// A scope of the key; repeat it for several
         #[arg(long = "scope", required = true)]
         scopes: Vec<Scope>,
-        /// From when it is refused, counted from now, such as 90d or 12h; never, where absent
+        /// How long it is valid, such as 90d or 12h; without it, it does not expire
         #[arg(long, value_parser = parse_span)]
         expires_in: Option<Span>,
     },
-    /// List the keys, newest first; the secrets are not kept
+    /// List the keys, newest first, without their secrets
     List,
-    /// Revoke a key, from now on
+    /// Revoke a key
     Revoke {
-        /// As the list shows it
+        /// Its id, as in the list
         id: Uuid,
     },
 }
 
 impl Keys {
-    /// Does what was asked for.
+    /// Runs the command.
     pub async fn run(self) -> anyhow::Result<()> {
         let database = self.database.options()?;
         let db = db::connect(&database).await.context("Postgres cannot be reached")?;
@@ -71,7 +71,7 @@ impl Keys {
     }
 }
 
-/// Makes a key and keeps its hash.
+/// Creates a key and stores its hash.
 pub async fn create(
     store: &KeyStore,
     clock: &Clock,

@@ -31,7 +31,7 @@ impl Serve {
             .await
             .with_context(|| format!("cannot listen on {} (LISTEN_ADDR)", settings.listen_addr))?;
         tracing::info!(listen_addr = %listener.local_addr()?, "ready");
-        app.run(listener).await.context("serving failed")?;
+        app.run(listener).await;
         db.close().await;
         tracing::info!("stopped");
         Ok(())

@@ -30,7 +30,7 @@ impl Cxone {
 
     /// The duration of the slowest request to this endpoint that this replica sent in about the last ten minutes, until it
     /// was answered, failed or was cancelled; zero where there was none.
-    pub fn slowest_lately(&self, endpoint: Endpoint) -> Duration {
-        self.transport.gate.slowest_lately(endpoint)
+    pub fn slowest_recent(&self, endpoint: Endpoint) -> Duration {
+        self.transport.gate.slowest_recent(endpoint)
     }
 }

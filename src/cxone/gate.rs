@@ -146,7 +146,7 @@ impl Gate {
 
     /// The duration of the slowest request to this endpoint in about the last ten minutes, until it was answered, failed or
     /// was cancelled; zero where there was none.
-    pub fn slowest_lately(&self, endpoint: Endpoint) -> Duration {
+    pub fn slowest_recent(&self, endpoint: Endpoint) -> Duration {
         self.slowest[endpoint].recent(Instant::now())
     }
 

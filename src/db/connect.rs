@@ -38,7 +38,7 @@ const LIMITS: [(&str, &str); 8] = [
 /// Opens the pool of connections to Postgres.
 ///
 /// # Errors
-/// Where Postgres is unavailable.
+/// If Postgres is unavailable.
 pub async fn connect(options: &PgConnectOptions) -> Result<Db, sqlx::Error> {
     let options = options.clone().application_name("ringback").options(LIMITS);
     let pool = PgPoolOptions::new()
@@ -64,7 +64,7 @@ pub async fn connect(options: &PgConnectOptions) -> Result<Db, sqlx::Error> {
 /// for each other, and a change of a large table takes long.
 ///
 /// # Errors
-/// Where Postgres is unavailable, a migration fails, or a newer version migrated the database.
+/// If Postgres is unavailable, a migration fails, or a newer version migrated the database.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), sqlx::migrate::MigrateError> {
     let options = options.clone().application_name("ringback-migrate").options([
         ("statement_timeout", "0"),

@@ -49,7 +49,7 @@ impl Db {
     /// Begins a transaction. It is rolled back unless it is committed.
     ///
     /// # Errors
-    /// Where Postgres is unavailable.
+    /// If Postgres is unavailable.
     pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
         Transaction::begin(self).await
     }
@@ -58,7 +58,7 @@ impl Db {
     /// filters reads the whole table, as does a plan that was made while the table was small.
     ///
     /// # Errors
-    /// Where Postgres is unavailable.
+    /// If Postgres is unavailable.
     pub async fn begin_planned(&self) -> Result<Transaction, sqlx::Error> {
         let mut transaction = self.begin().await?;
         sqlx::query!("set local plan_cache_mode = force_custom_plan").execute(&mut transaction).await?;

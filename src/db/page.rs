@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// The page that is requested.
@@ -19,6 +19,8 @@ pub struct PageRequest<P> {
 /// The position of a row in a list that is sorted by creation time and id, both descending.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CreatedPosition<Id> {
+    /// A cursor may have any time, but Postgres has no year before 4713 BC.
+    #[serde(deserialize_with = "within_postgres_range")]
     pub created_at: Timestamp,
     pub id: Id,
 }
@@ -27,6 +29,11 @@ pub struct CreatedPosition<Id> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SequencePosition(pub i64);
+
+fn within_postgres_range<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    let instant = Timestamp::deserialize(deserializer)?;
+    if instant < Timestamp::UNIX_EPOCH { Err(D::Error::custom("before 1970")) } else { Ok(instant) }
+}
 
 /// Reads a cursor; none where it was not made by [`Page::new`] for the same kind of list.
 pub fn decode_cursor<P: DeserializeOwned>(cursor: &str) -> Option<P> {

@@ -73,7 +73,7 @@ impl SharedTime {
     /// Starts with the machine's clock, and corrects it to Postgres's before this returns.
     ///
     /// # Errors
-    /// Where Postgres does not return its time.
+    /// If Postgres does not return its time.
     pub async fn follow(db: &Db, machine: Clock) -> Result<Self, Error> {
         let anchor = Anchor { at: Instant::now(), time: machine.now() };
         let time = Self { db: db.clone(), machine, anchor: Arc::new(RwLock::new(anchor)) };

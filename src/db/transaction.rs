@@ -11,7 +11,7 @@ use super::executor::rows_of;
 use super::pooled::Pooled;
 use super::watchdog::LONGEST;
 
-/// A transaction. It is rolled back unless it is committed. Where Postgres does not respond, its connection is closed. The
+/// A transaction. It is rolled back unless it is committed. If Postgres does not respond, its connection is closed. The
 /// server ends a transaction that is idle for 1.5 s.
 pub struct Transaction {
     db: Db,
@@ -38,7 +38,7 @@ impl Transaction {
     /// Commits it. After an error it is unknown whether it was committed.
     ///
     /// # Errors
-    /// Where Postgres refuses or does not respond.
+    /// If Postgres returns an error or does not respond.
     pub async fn commit(mut self) -> Result<(), Error> {
         self.run(async |connection| sqlx::raw_sql("commit").execute(connection).await).await?;
         self.pooled.set_in_transaction(false);

@@ -12,7 +12,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures::FutureExt as _;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -241,7 +241,8 @@ fn stored_headers(headers: &HeaderMap) -> Value {
 fn replayed(answer: StoredResponse) -> Response {
     let StoredResponse { status, headers, body } = answer;
     let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-    let mut response = (status.unwrap_or(StatusCode::OK), Bytes::from(body)).into_response();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status.unwrap_or(StatusCode::OK);
     let kept = STORED_HEADERS.into_iter().filter_map(|name| {
         let value = headers.get(name.as_str())?.as_str()?;
         Some((name, HeaderValue::from_str(value).ok()?))

@@ -1,15 +1,17 @@
 //! The layers around all routes: request id, trace, log line, metric, time and size limits, response headers, compression.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
+use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -30,19 +32,38 @@ use crate::trace::Traceparent;
 /// Holds the largest legal batch (1,000 callbacks, 10,000 events) with room to spare.
 const MAX_BODY: usize = 1024 * 1024;
 const TOO_LARGE: &str = "the body is larger than 1 MiB";
-/// The longest `Prefer: wait` is 30 s; a request that takes longer than this is stuck.
-const DEADLINE: Duration = Duration::from_secs(40);
 /// Of a body that is too large, up to this much is read and discarded, for this long: a client that is still sending when
 /// its connection closes does not see the response.
 const MAX_DISCARDED: usize = 16 * MAX_BODY;
 const DISCARD_WITHIN: Duration = Duration::from_secs(5);
 /// An id that is longer than this, or has other characters than [`is_safe_id`] allows, is replaced.
 const MAX_REQUEST_ID: usize = 128;
+/// The routes that answer in spite of the limits on requests and connections.
+const UNLIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// Smaller responses are not compressed, in bytes.
 const COMPRESS_FROM: u64 = 1024;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What requests may take.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLimits {
+    /// Requests at the same time, health checks and metrics excepted. Each may hold a body of 1 MiB.
+    pub requests: usize,
+    /// The longest time of a request, its body included. The longest `Prefer: wait` is 30 s.
+    pub deadline: Duration,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self { requests: 2048, deadline: Duration::from_secs(40) }
+    }
+}
+
+/// An extension of requests on connections beyond the limit.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimitReached;
 
 /// What is known of a request when it arrives.
 #[derive(Clone, Debug)]
@@ -62,12 +83,14 @@ pub struct RequestInfo {
 }
 
 /// Adds the layers to all routes. Those further up run first.
-pub fn wrap(router: Router, clock: Clock) -> Router {
+pub fn wrap(router: Router, clock: Clock, limits: RequestLimits) -> Router {
     let headers = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     let layers = ServiceBuilder::new()
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_FROM)))
         .layer(headers(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(headers(header::CACHE_CONTROL, "no-store"))
+        .layer(headers(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
+        .layer(headers(header::X_FRAME_OPTIONS, "DENY"))
         .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
         .layer(map_request(remove_unsafe_id))
         .layer(SetRequestIdLayer::new(X_REQUEST_ID, NewRequestId(clock.clone())))
@@ -82,16 +105,23 @@ pub fn wrap(router: Router, clock: Clock) -> Router {
         )
         .layer(from_fn(measure))
         .layer(from_fn(render_problem))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limits.deadline))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::new(Semaphore::new(limits.requests)), limit_requests))
         .layer(from_fn(refuse_large_bodies))
         .layer(RequestBodyLimitLayer::new(MAX_BODY));
     router
         .fallback(async || Problem::new(ProblemKind::NotFound, "no such route"))
-        .method_not_allowed_fallback(async || {
-            Problem::new(ProblemKind::MethodNotAllowed, "method not allowed for this route")
-        })
+        .method_not_allowed_fallback(not_allowed)
         .layer(layers)
+}
+
+/// axum adds `Allow`.
+async fn not_allowed(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    Problem::new(ProblemKind::MethodNotAllowed, "method not allowed for this route").into_response()
 }
 
 /// Generates the id of a request that has none.
@@ -160,9 +190,22 @@ fn log_response<B>(response: &axum::http::Response<B>, latency: Duration, _: &Sp
     tracing::info!(http.status = status, http.duration_ms = latency.as_secs_f64() * 1000.0, "request answered");
 }
 
+/// A label of a fixed set: clients can send any method.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
 /// Records how long the request took.
 async fn measure(request: Request, next: Next) -> Response {
-    let (method, route) = (request.method().to_string(), route_of(&request).to_owned());
+    let (method, route) = (method_label(request.method()), route_of(&request).to_owned());
     let started = Instant::now();
     let response = next.run(request).await;
     metrics::histogram!("ringback_http_request_seconds", "method" => method, "route" => route,
@@ -203,9 +246,23 @@ fn problem_of_layer(response: &Response) -> Option<Problem> {
     match response.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Some(Problem::new(ProblemKind::PayloadTooLarge, TOO_LARGE)),
         StatusCode::SERVICE_UNAVAILABLE if !has_content => Some(
-            Problem::new(ProblemKind::Unavailable, "the request was not finished within 40 seconds").retry_after(5),
+            Problem::new(ProblemKind::Unavailable, "the request was not received and answered in time").retry_after(5),
         ),
         _ => None,
+    }
+}
+
+/// Refuses requests beyond the limits on requests and connections.
+async fn limit_requests(State(slots): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    if UNLIMITED.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    let is_admitted = request.extensions().get::<ConnectionLimitReached>().is_none();
+    match slots.try_acquire() {
+        Ok(_slot) if is_admitted => next.run(request).await,
+        _ => {
+            Problem::new(ProblemKind::Unavailable, "too many requests at the same time").retry_after(1).into_response()
+        }
     }
 }
 

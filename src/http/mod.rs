@@ -2,6 +2,7 @@
 
 mod body;
 mod caller;
+mod conditional;
 mod context;
 mod idempotency;
 mod idempotency_store;
@@ -14,18 +15,21 @@ mod prefer;
 mod problem;
 mod query;
 mod scope;
+mod server;
 pub mod validation;
 
 pub use body::{JsonBody, JsonBytes, OptionalJsonBody, PathParam, parse_json};
 pub use caller::Caller;
+pub use conditional::{Preconditions, not_modified, tagged};
 pub use context::{Authorized, RequestContext};
 pub use idempotency::{Idempotency, StoredBody, idempotent};
 #[cfg(test)]
 pub use idempotency_store::ResourceId;
-pub use layers::wrap;
+pub use layers::{RequestLimits, wrap};
 pub use openapi::{complete, describe};
 pub use operations::{Operations, docs};
 pub use prefer::preferred_wait;
 pub use problem::{Problem, ProblemKind, ProblemSchema};
 pub use query::Query;
 pub use scope::{Scope, required};
+pub use server::{ConnectionLimits, serve};

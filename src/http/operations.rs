@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 use strum::VariantArray as _;
+use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,6 +23,12 @@ use crate::db::Db;
 
 /// The time limit of the readiness check's query.
 const READY_WITHIN: Duration = Duration::from_secs(1);
+
+/// Swagger UI loads its own files and this service's document, and sets styles inline.
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+    connect-src 'self'; frame-ancestors 'none'";
+/// A problem page has its style inline.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 /// The state of the operations routes.
 #[derive(Clone)]
@@ -51,9 +58,11 @@ impl Operations {
 pub fn docs(document: String) -> Router {
     let document = Bytes::from(document);
     let serve = async move || ([(header::CONTENT_TYPE, "application/json")], document);
+    let policy = HeaderValue::from_static(DOCS_POLICY);
     Router::new()
-        .route("/openapi.json", get(serve))
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
+        .layer(SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, policy))
+        .route("/openapi.json", get(serve))
 }
 
 /// Liveness
@@ -110,15 +119,16 @@ async fn metrics(State(operations): State<Operations>) -> Response {
 #[utoipa::path(get, path = "/problems/{slug}", tag = "Operations",
     params(("slug" = String, Path, description = "The last part of a problem's `type`")),
     responses((status = 200, body = String, content_type = "text/html"), (status = 404)))]
-async fn problem_page(PathParam(slug): PathParam<String>) -> Result<Html<String>, Problem> {
+async fn problem_page(PathParam(slug): PathParam<String>) -> Result<impl IntoResponse, Problem> {
     let kind = ProblemKind::VARIANTS.iter().copied().find(|kind| kind.slug() == slug);
     let kind = kind.ok_or_else(|| Problem::not_found("problem type"))?;
-    Ok(Html(format!(
+    let page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>\
          <body style=\"font:16px/1.5 system-ui;max-width:40em;margin:4em auto;padding:0 1em\">\
          <p><code>/problems/{slug}</code> · HTTP {status}</p><h1>{title}</h1><p>{advice}</p></body></html>",
         title = kind.title(),
         status = kind.status().as_u16(),
         advice = kind.advice(),
-    )))
+    );
+    Ok(([(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)], Html(page)))
 }

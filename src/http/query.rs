@@ -37,6 +37,11 @@ impl Query {
         match values.as_slice() {
             [] => None,
             [(_, value)] if value.is_empty() => None,
+            // Postgres does not store it, and refuses a parameter with it.
+            [(_, value)] if value.contains('\0') => {
+                self.faults.add(name, Fault::new("nul-character", "must not contain the character NUL"));
+                None
+            }
             [(_, value)] => parse(value).map_err(|fault| self.faults.add(name, fault)).ok(),
             _ => {
                 self.faults.add(name, Fault::new("repeated", "must be given once"));

@@ -127,7 +127,7 @@ impl<Q: Queue> Worker<Q> {
     /// Claims one job that is due, and works on it.
     ///
     /// # Errors
-    /// Where no job can be claimed because Postgres is unavailable.
+    /// If no job can be claimed because Postgres is unavailable.
     #[cfg(test)]
     pub async fn step(&self) -> Result<Step, Error> {
         let Next::Job(job) = self.claim().await? else { return Ok(Step::Idle) };

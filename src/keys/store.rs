@@ -78,7 +78,7 @@ impl KeyStore {
     /// The key with this secret, where it is neither revoked nor expired at `now`.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
+    /// If Postgres returns an error.
     pub async fn find_valid(&self, secret: &str, now: Timestamp) -> Result<Option<KeyRecord>, sqlx::Error> {
         let row = sqlx::query_as!(
             Row,
@@ -93,7 +93,7 @@ impl KeyStore {
     /// Stores a new key and its audit entry.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres returns an error.
     pub async fn create(
         &self,
         key: &NewKey,
@@ -121,7 +121,7 @@ impl KeyStore {
     /// All keys, newest first.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
+    /// If Postgres returns an error.
     pub async fn list(&self) -> Result<Vec<KeyRecord>, sqlx::Error> {
         let rows = sqlx::query_as!(
             Row,
@@ -133,7 +133,7 @@ impl KeyStore {
     /// Revokes a key from `now` on. False where there is no such key, or it is revoked already.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres returns an error.
     pub async fn revoke(&self, id: Uuid, now: Timestamp, entry: Entry) -> Result<bool, sqlx::Error> {
         let revoked = sqlx::query_scalar!(
             "update api_keys set revoked_at = $2 where id = $1 and revoked_at is null returning audit_record($3)",

@@ -10,15 +10,14 @@ const UUID_PARTS: [usize; 5] = [8, 4, 4, 4, 12];
 
 /// The name of a campaign: 1 to 64 of `A-Z a-z 0-9 _ -`.
 ///
-/// It need not be a UUID. One that is, in its form with hyphens, is the same in either case, and kept in lower case; all
-/// others are compared with case.
+/// An id that is a UUID with hyphens is not case-sensitive and is kept in lower case. All others are case-sensitive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct CampaignId(String);
 
 impl CampaignId {
     /// # Errors
-    /// `not-a-campaign-id` for anything but 1 to 64 of the characters above.
+    /// `not-a-campaign-id` for anything else.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if !(1..=LONGEST).contains(&text.len()) || !text.bytes().all(is_allowed) {
             return Err(Fault::new(

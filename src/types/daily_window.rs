@@ -4,32 +4,32 @@ use jiff::{
     tz::AmbiguousOffset,
 };
 
-use super::{Fault, Zone};
+use super::{Fault, TimeZone};
 
-/// In days from the one an instant falls on. The day before, because its window may pass midnight;
-/// the days after, because a change of the clocks can leave a day without a window.
+/// In days, relative to the day of an instant. The day before, because its window may pass midnight; the days after, because
+/// a change of the clocks can leave a day without a window.
 const DAYS_LOOKED_AT: std::ops::RangeInclusive<i32> = -1..=7;
 
-/// Hours of every day, on one place's clocks, in which something is allowed, such as calling
-/// consumers (47 CFR 64.1200(c)(1): 8 a.m. to 9 p.m. where the called party is).
+/// The hours of each day, in one time zone, in which something is allowed, such as calling consumers (47 CFR 64.1200(c)(1):
+/// 8 a.m. to 9 p.m. at the called party's location).
 ///
-/// The window is open from its start up to, but not including, its end; an end before the start
-/// is on the next day. Where the clocks change it never counts as open when it might be closed:
+/// The window includes its start and excludes its end. An end before the start is on the next day. When the clocks change,
+/// the window is closed if it is unclear whether it is open:
 /// - a start or end that the clocks skip is the first instant after the gap;
-/// - a start that comes twice is the later one, an end that comes twice the earlier one.
+/// - of a start that occurs twice the later one applies, of an end the earlier one.
 ///
-/// A short window can so be missing on the day of a change.
+/// A short window can be missing on the day of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DailyWindow {
     start: Time,
     end: Time,
-    zone: Zone,
+    zone: TimeZone,
 }
 
 /// Reads `HH:mm` or `H:mm`, 0:00 to 23:59.
 ///
 /// # Errors
-/// `not-a-time-of-day` for anything else; midnight at the end of a day is `00:00`, not `24:00`.
+/// `not-a-time-of-day` for anything else. Midnight at the end of a day is `00:00`, not `24:00`.
 pub fn parse_time_of_day(text: &str) -> Result<Time, Fault> {
     let (hour, minute) = text.split_once(':').ok_or_else(not_a_time_of_day)?;
     if !(1..=2).contains(&hour.len()) || minute.len() != 2 {
@@ -38,7 +38,7 @@ pub fn parse_time_of_day(text: &str) -> Result<Time, Fault> {
     Time::new(number(hour)?, number(minute)?, 0, 0).map_err(|_| not_a_time_of_day())
 }
 
-/// Digits only: Rust's own parser would also take a sign.
+/// Digits only: Rust's parser also accepts a sign.
 fn number(digits: &str) -> Result<i8, Fault> {
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(not_a_time_of_day());
@@ -50,7 +50,7 @@ fn not_a_time_of_day() -> Fault {
     Fault::new("not-a-time-of-day", "must be a time of day from 00:00 to 23:59, such as 08:00")
 }
 
-/// Which end of the window a local time is, for local times that come twice.
+/// Which end of the window a local time is. It decides between local times that occur twice.
 #[derive(Clone, Copy)]
 enum Edge {
     Opening,
@@ -59,8 +59,8 @@ enum Edge {
 
 impl DailyWindow {
     /// # Errors
-    /// `daily-window-empty` when start and end are the same: that could mean all day or never.
-    pub fn new(start: Time, end: Time, zone: Zone) -> Result<Self, Fault> {
+    /// `daily-window-empty` if start and end are the same, which could mean all day or never.
+    pub fn new(start: Time, end: Time, zone: TimeZone) -> Result<Self, Fault> {
         Self::check(start, end)?;
         Ok(Self { start, end, zone })
     }
@@ -84,7 +84,7 @@ impl DailyWindow {
         self.end
     }
 
-    pub fn zone(&self) -> &Zone {
+    pub fn zone(&self) -> &TimeZone {
         &self.zone
     }
 
@@ -92,15 +92,15 @@ impl DailyWindow {
         self.next_close(instant).is_some()
     }
 
-    /// The first instant at or after this one at which the window is open: the instant itself when
-    /// it is open already. `Timestamp::MAX` in the last days of the year 9999, where there is none.
+    /// The first instant at or after this one at which the window is open. `Timestamp::MAX` in the last days of the year 9999,
+    /// when there is none.
     pub fn next_opening(&self, instant: Timestamp) -> Timestamp {
         self.openings_around(instant)
             .find(|(_, closes)| instant < *closes)
             .map_or(Timestamp::MAX, |(opens, _)| opens.max(instant))
     }
 
-    /// When the window that is open now closes; `None` when it is closed now.
+    /// When the window closes; `None` if it is closed at that instant.
     pub fn next_close(&self, instant: Timestamp) -> Option<Timestamp> {
         self.openings_around(instant)
             .find(|(opens, closes)| *opens <= instant && instant < *closes)
@@ -116,8 +116,8 @@ impl DailyWindow {
         })
     }
 
-    /// The window that starts on this day: its first instant, and the first one after it. `None` where a change of the
-    /// clocks leaves nothing of it.
+    /// The window that starts on this day: its first instant, and the first one after it. `None` if a change of the
+    /// clocks skips all of it.
     pub fn opening_on(&self, date: Date) -> Option<(Timestamp, Timestamp)> {
         let end_date = if self.end < self.start { date.tomorrow().ok()? } else { date };
         let opens = self.instant_of(date.to_datetime(self.start), Edge::Opening)?;
@@ -132,7 +132,7 @@ impl DailyWindow {
             (AmbiguousOffset::Fold { after, .. }, Edge::Opening) => after,
             (AmbiguousOffset::Fold { before, .. }, Edge::Closing) => before,
             (AmbiguousOffset::Gap { after, .. }, _) => {
-                // On the clocks of after the change a skipped time lies before the change.
+                // With the offset after the change, a skipped time is before the change.
                 let before_gap = after.to_timestamp(local).ok()?;
                 return tz
                     .following(before_gap)
@@ -152,8 +152,12 @@ mod tests {
     use super::*;
 
     fn window(start: &str, end: &str, zone: &str) -> DailyWindow {
-        DailyWindow::new(parse_time_of_day(start).unwrap(), parse_time_of_day(end).unwrap(), Zone::parse(zone).unwrap())
-            .unwrap()
+        DailyWindow::new(
+            parse_time_of_day(start).unwrap(),
+            parse_time_of_day(end).unwrap(),
+            TimeZone::parse(zone).unwrap(),
+        )
+        .unwrap()
     }
 
     fn at(text: &str) -> Timestamp {
@@ -176,7 +180,7 @@ mod tests {
     #[test]
     fn a_window_has_two_ends() {
         let noon = Time::constant(12, 0, 0, 0);
-        let fault = DailyWindow::new(noon, noon, Zone::parse("UTC").unwrap()).unwrap_err();
+        let fault = DailyWindow::new(noon, noon, TimeZone::parse("UTC").unwrap()).unwrap_err();
         assert_eq!(fault.code, "daily-window-empty");
     }
 
@@ -328,7 +332,7 @@ mod tests {
                 Time::midnight().wrapping_add(i64::from(minute).minutes())
             };
             let (start, end) = (time(minutes.0), time(minutes.0 + minutes.1));
-            let zone = Zone::parse(zone).unwrap();
+            let zone = TimeZone::parse(zone).unwrap();
             let window = DailyWindow::new(start, end, zone.clone()).unwrap();
             let instant = Timestamp::from_second(second).unwrap();
 

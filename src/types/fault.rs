@@ -1,7 +1,7 @@
-/// What is wrong with one value, in words its sender can act on.
+/// What is wrong with one value, in words that its sender can act on.
 ///
-/// A detail reads after the name of a field ("must be ...") and never repeats a phone number, so
-/// that a fault may be logged and returned as it is.
+/// A detail continues a sentence that begins with the name of the field ("must be ..."). It contains no phone number, so that a
+/// fault can be logged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Fault {

@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use super::Fault;
 
-/// Reads an id that Ringback gave.
+/// Parses an id that Ringback has created.
 ///
 /// # Errors
-/// `not-an-id` where it is no UUID.
+/// `not-an-id` if it is not a UUID.
 pub fn parse_uuid(text: &str) -> Result<Uuid, Fault> {
     text.parse().map_err(|_| Fault::new("not-an-id", "must be a UUID"))
 }

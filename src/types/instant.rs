@@ -1,19 +1,19 @@
-//! Points in time as they cross the wire: RFC 3339 in, RFC 3339 in UTC out, in milliseconds.
+//! Timestamps of requests: RFC 3339, kept in milliseconds.
 
 use jiff::Timestamp;
 
 use super::Fault;
 
-/// In UTC. Outside of these years a date is a typing error or a placeholder.
+/// In UTC. Any other year is a typing error or a placeholder.
 const YEARS: std::ops::RangeInclusive<i16> = 2000..=2100;
 
 /// Reads `2026-11-20T10:30:00-05:00`: RFC 3339, with an offset, rounded down to milliseconds.
 ///
 /// # Errors
-/// - `no-offset` when only the offset is missing
-/// - `not-a-timestamp` for any other text that is no RFC 3339 timestamp (a space for the `T`, a
-///   bracketed zone, more than nine digits of a second)
-/// - `timestamp-out-of-range` outside of the years 2000 to 2100
+/// - `no-offset` if only the offset is missing
+/// - `not-a-timestamp` for any other text that is not an RFC 3339 timestamp (a space for the `T`, a time zone in
+///   brackets, more than nine digits of a second)
+/// - `timestamp-out-of-range` outside the years 2000 to 2100
 pub fn parse_instant(text: &str) -> Result<Timestamp, Fault> {
     check_shape(text)?;
     let exact: Timestamp = text.parse().map_err(|_| not_a_timestamp())?;
@@ -24,8 +24,8 @@ pub fn parse_instant(text: &str) -> Result<Timestamp, Fault> {
     Ok(instant)
 }
 
-/// jiff reads far more than RFC 3339 (RFC 9557, ISO 8601's shorter forms), hence a look at the
-/// shape first; whether the numbers make a date is left to jiff.
+/// jiff accepts more than RFC 3339 (RFC 9557, the shorter forms of ISO 8601), so that the shape is checked first. jiff checks the
+/// numbers.
 fn check_shape(text: &str) -> Result<(), Fault> {
     let (date_time, rest) = text.split_at_checked("dddd-dd-ddTdd:dd:dd".len()).ok_or_else(not_a_timestamp)?;
     if !has_shape(date_time, "dddd-dd-ddTdd:dd:dd") {
@@ -38,14 +38,14 @@ fn check_shape(text: &str) -> Result<(), Fault> {
     if !["Z", "+dd:dd", "-dd:dd"].iter().any(|shape| has_shape(offset, shape)) {
         return Err(not_a_timestamp());
     }
-    // jiff has offsets of up to 25:59.
+    // jiff accepts offsets up to 25:59.
     if offset.get(1..3) > Some("23") {
         return Err(not_a_timestamp());
     }
     Ok(())
 }
 
-/// `d` stands for a digit; letters match in either case, as RFC 3339 (section 5.6) has it.
+/// `d` stands for a digit; letters match in either case (RFC 3339, section 5.6).
 fn has_shape(text: &str, shape: &str) -> bool {
     text.len() == shape.len()
         && text.bytes().zip(shape.bytes()).all(|(byte, expected)| {
@@ -58,7 +58,7 @@ fn without_fraction(text: &str) -> &str {
         return text;
     };
     let rest = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
-    // A point without a digit stays, and is then no offset.
+    // A point without digits stays, and is then refused as an offset.
     if rest.len() == fraction.len() { text } else { rest }
 }
 
@@ -66,7 +66,7 @@ fn not_a_timestamp() -> Fault {
     Fault::new("not-a-timestamp", "must be an RFC 3339 timestamp with an offset, such as 2026-11-20T10:30:00-05:00")
 }
 
-/// Milliseconds are what every party keeps; a finer instant would not survive the round trip.
+/// Postgres, CXone and clients all keep milliseconds.
 fn to_milliseconds(exact: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(exact.as_millisecond()).unwrap_or(exact)
 }

@@ -5,18 +5,17 @@ use serde::Serialize;
 
 use super::Fault;
 
-/// In characters. RFC 5646 (section 4.4.1) lets a reader stop at 35; no registered tag comes near.
+/// In characters. RFC 5646 (section 4.4.1) allows a limit of 35; all registered tags are shorter.
 const LONGEST: usize = 64;
 
-/// A language a caller can be served in: a BCP 47 tag whose subtags are all in IANA's registry,
-/// in the usual case (`en-US`, `zh-Hant-TW`).
+/// The language of a caller: a BCP 47 tag whose subtags are all in IANA's registry, in canonical case (`en-US`,
+/// `zh-Hant-TW`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Language(String);
 
 impl Language {
     /// # Errors
-    /// `not-a-language` for a tag that is malformed, has a subtag the registry does not know, or
-    /// names no language (private use).
+    /// `not-a-language` for a tag that is malformed, has a subtag that is not in the registry, or is for private use.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.len() > LONGEST {
             return Err(not_a_language());
@@ -40,8 +39,8 @@ impl Language {
     }
 }
 
-/// Private use: `x-...`, and the range `qaa` to `qtz`. The range is compared as text because
-/// `validate` does so too, and would let unregistered tags such as `qq` through with it.
+/// Private use: `x-...`, and the range `qaa` to `qtz`. The range is compared as text, as `validate` does,
+/// which therefore accepts unregistered tags such as `qq`.
 fn names_no_language(tag: &LanguageTag) -> bool {
     tag.as_str().starts_with("x-") || ("qaa"..="qtz").contains(&tag.primary_language())
 }

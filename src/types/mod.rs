@@ -1,5 +1,4 @@
-//! The words every part of the service shares: values that were parsed once and are right from
-//! then on. Nothing here depends on the rest of the crate.
+//! Types that all modules use. Each is valid once it is parsed. Nothing here depends on the rest of the crate.
 
 mod campaign_id;
 mod daily_window;
@@ -8,10 +7,11 @@ mod id;
 pub mod instant;
 mod interval;
 mod language;
+mod masking;
 mod phone_number;
 mod retry_after;
 mod time_window;
-mod zone;
+mod time_zone;
 
 pub use campaign_id::CampaignId;
 pub use daily_window::{DailyWindow, parse_time_of_day};
@@ -20,7 +20,8 @@ pub use id::parse_uuid;
 pub use instant::parse_instant;
 pub use interval::Interval;
 pub use language::Language;
+pub use masking::mask_phone_numbers;
 pub use phone_number::{PhoneNumber, Region};
 pub use retry_after::parse_retry_after;
 pub use time_window::TimeWindow;
-pub use zone::Zone;
+pub use time_zone::TimeZone;

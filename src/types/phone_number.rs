@@ -5,17 +5,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Fault;
 
-/// In characters; the longest number anybody writes, with its separators, has half of this.
+/// In characters. Numbers with separators have at most half of this.
 const LONGEST_TEXT: usize = 64;
-/// In digits, with the country code. 15 is the most that E.164 allows; no country uses fewer than 5.
+/// In digits, with the country code. E.164 allows at most 15; no country uses fewer than 5.
 const DIGITS: std::ops::RangeInclusive<usize> = 5..=15;
-/// In digits, of any masked number.
+/// In digits. At least so many are masked.
 const FEWEST_HIDDEN: usize = 3;
-/// In digits: four at either end.
+/// In digits: at most four at each end are shown.
 const MOST_SHOWN: usize = 8;
 
-/// The country or territory whose dialling habits a number without a country code is read by:
-/// an ISO 3166 alpha-2 code that libphonenumber knows.
+/// The country or territory of numbers without a country code: an ISO 3166 alpha-2 code that libphonenumber knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Region(rlibphonenumber::Region);
 
@@ -23,8 +22,8 @@ impl Region {
     /// # Errors
     /// `not-a-region` for anything but two capital letters of a known region.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        // World is libphonenumber's own, for numbers of no country; the spelling is compared
-        // because its parser takes more than one.
+        // World is libphonenumber's code for numbers of no country. The text is compared because the parser accepts more than
+        // one form.
         PHONE_NUMBER_UTIL
             .get_supported_regions()
             .filter(|region| *region != rlibphonenumber::Region::World)
@@ -42,22 +41,20 @@ impl FromStr for Region {
     }
 }
 
-/// A phone number that can be dialled: in E.164 (`+12025550198`), in a range that its country has
-/// assigned. It has no `Display` and its `Debug` is masked, so that it is not logged by accident.
+/// A phone number in E.164 (`+12025550198`), in a range that its country has assigned. It has no `Display` and its `Debug` is
+/// masked, so that it is not logged by accident.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PhoneNumber(String);
 
 impl PhoneNumber {
-    /// Reads a number as it is written or keyed in `region`, or internationally with a `+` or the
-    /// region's international prefix. A `#` at the end is the key that closes an entry on a
-    /// keypad and is dropped.
+    /// Parses a number as it is written or dialled in `region`, or in international form with a `+` or the region's
+    /// international prefix. A `#` at the end, which ends an entry on a keypad, is dropped.
     ///
     /// # Errors
-    /// - `not-a-phone-number` for other text, and for numbers that libphonenumber's
-    ///   `isValidNumber` refuses
+    /// - `not-a-phone-number` for other text, and for numbers that `isValidNumber` of libphonenumber refuses
     /// - `phone-number-extension` for a number with an extension
     pub fn parse(text: &str, region: &Region) -> Result<Self, Fault> {
-        // Bytes are no fewer than characters, and only ASCII is taken.
+        // A limit in bytes, since only ASCII is accepted.
         if text.len() > LONGEST_TEXT {
             return Err(not_a_phone_number());
         }
@@ -78,8 +75,7 @@ impl PhoneNumber {
         Self::from_stored(number.format_as(PhoneNumberFormat::E164).into_owned())
     }
 
-    /// Takes a number back from where it was stored. Only its shape is checked: a number that was
-    /// assigned when it was parsed stays readable when its range is withdrawn.
+    /// Reads a stored number. Only its form is checked: a number stays readable after its range is withdrawn.
     ///
     /// # Errors
     /// `not-a-phone-number` for anything but `+` and 5 to 15 digits.
@@ -90,21 +86,21 @@ impl PhoneNumber {
         Ok(Self(e164))
     }
 
-    /// In E.164, such as `+12025550198`. For dialling and storing, never for logs.
+    /// In E.164, such as `+12025550198`. To dial and to store, never for logs.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether its range is one of fixed lines only, which take no text messages. False where the
-    /// country's numbers do not tell fixed lines and mobiles apart, as in North America.
+    /// Whether its range has only fixed lines, which receive no text messages. False if the country's numbers do not
+    /// distinguish fixed lines and mobiles, as in North America.
     pub fn is_certainly_fixed_line(&self) -> bool {
         PHONE_NUMBER_UTIL
             .parse(&self.0, None)
             .is_ok_and(|number| PHONE_NUMBER_UTIL.get_number_type(&number) == PhoneNumberType::FixedLine)
     }
 
-    /// `+1202•••0198`: the first and the last four digits, or fewer of a short number, of which at
-    /// least three stay hidden. Always three bullets, however many digits they stand for.
+    /// `+1202•••0198`: the first and the last four digits, or fewer of a short number, so that at least three are masked.
+    /// Always three bullets, for any number of digits.
     pub fn masked(&self) -> String {
         let digits = self.0.trim_start_matches('+');
         let shown = digits.len().saturating_sub(FEWEST_HIDDEN).min(MOST_SHOWN);
@@ -115,16 +111,16 @@ impl PhoneNumber {
     }
 }
 
-/// Digits and what separates them, after at most one `+`. Narrower than libphonenumber, which also
-/// dials letters as the keys they are on, reads other scripts' digits, and skips leading text.
+/// Digits and separators, after at most one `+`. Stricter than libphonenumber, which also accepts letters, digits of other
+/// scripts, and leading text.
 fn is_written_as_a_number(text: &str) -> bool {
     let text = text.trim_matches(' ');
     let national = text.strip_prefix('+').unwrap_or(text);
     national.bytes().all(|byte| byte.is_ascii_digit() || b" ()-.".contains(&byte))
 }
 
-/// Whether text ends in what people write for an extension: `x123`, `ext. 123`, `#123`, `;ext=123`.
-/// What comes before is not looked at: the text is refused in any case, this only says why.
+/// Whether text ends in an extension: `x123`, `ext. 123`, `#123`, `;ext=123`. The text before it is not checked: it is
+/// refused in any case, this only decides why.
 fn has_extension(text: &str) -> bool {
     const LABELS: [&str; 6] = ["x", "ext", "extn", "extension", "#", "ext="];
     let text = text.to_ascii_lowercase();

@@ -1,11 +1,11 @@
-//! `Retry-After`, as servers send it.
+//! The header `Retry-After`.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// Reads seconds, or an HTTP date (RFC 9110, section 10.2.3); none where it is neither, or negative. A date that has
-/// passed is no wait.
+/// Parses seconds, or an HTTP date (RFC 9110, section 10.2.3). None if it is neither, or negative. A date in the past is a
+/// wait of zero.
 pub fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     match text.parse::<f64>() {

@@ -6,7 +6,7 @@ use super::Fault;
 const SHORTEST: SignedDuration = SignedDuration::from_hours(1);
 const LONGEST: SignedDuration = SignedDuration::from_hours(4);
 
-/// The span of time in which a callback is to be made: 1 to 4 hours, both ends included.
+/// The time in which a callback is to be made: 1 to 4 hours, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeWindow {
     start: Timestamp,
@@ -15,7 +15,7 @@ pub struct TimeWindow {
 
 impl TimeWindow {
     /// # Errors
-    /// - `window-backwards` when the end is not after the start
+    /// - `window-backwards` if the end is not after the start
     /// - `window-too-short` under 1 hour
     /// - `window-too-long` over 4 hours
     pub fn parse(start: Timestamp, end: Timestamp) -> Result<Self, Fault> {

@@ -11,7 +11,7 @@ use super::model::Claimed;
 use super::retry::Answered;
 use super::signing::{SecretCipher, SecretError, SigningSecret};
 use crate::clock::Clock;
-use crate::types::parse_retry_after;
+use crate::types::{mask_phone_numbers, parse_retry_after};
 
 /// The timeout of a delivery (Standard Webhooks suggests 15 to 30 s).
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -134,7 +134,7 @@ async fn read(mut response: reqwest::Response) -> (Option<String>, bool) {
     };
     body.truncate(MAX_STORED);
     // Postgres stores no NUL in text.
-    let text: String = String::from_utf8_lossy(&body).chars().filter(|c| *c != '\0').collect();
+    let text: String = mask_phone_numbers(&String::from_utf8_lossy(&body)).chars().filter(|c| *c != '\0').collect();
     ((!text.is_empty()).then_some(text), is_complete)
 }
 

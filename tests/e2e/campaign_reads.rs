@@ -140,7 +140,7 @@ async fn recent_latency_is_measured_for_each_endpoint() {
     let (database, cxone) = (Database::create().await, Cxone::start().await);
     let client = client_of(&cxone, &database, 1000).await;
     let (id, trace) = (CampaignId::parse(DIALING).unwrap(), Traceparent::root(Uuid::now_v7()));
-    let slowest = |endpoint| client.slowest_lately(endpoint);
+    let slowest = |endpoint| client.slowest_recent(endpoint);
     assert!(Endpoint::VARIANTS.iter().all(|endpoint| slowest(*endpoint).is_zero()));
     for (route, milliseconds) in [("token", 300), ("campaignRead", 600)] {
         cxone.fault(json!({"route": route, "kind": "latency", "latencyMs": milliseconds, "times": 1})).await;

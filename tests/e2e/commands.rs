@@ -104,7 +104,7 @@ async fn openapi_prints_the_committed_document_and_migrate_can_be_repeated() {
     let (first, _, _) = run(&mut migrate()).await;
     let (second, _, _) = run(&mut migrate()).await;
 
-    assert_eq!(printed, committed);
+    assert!(printed == committed, "openapi/ringback.json is out of date: run make openapi");
     assert_eq!((first, second), (Some(0), Some(0)));
     create_key(&database, &["audit:read"]).await;
     database.drop().await;

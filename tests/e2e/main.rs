@@ -42,6 +42,7 @@ mod restrictions;
 mod settings;
 mod superseded;
 mod support;
+mod surface;
 mod token;
 mod upgrade;
 mod webhooks;

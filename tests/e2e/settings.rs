@@ -47,6 +47,43 @@ async fn settings_changes_need_the_current_etag_and_are_audited() {
     world.end().await;
 }
 
+/// RFC 9110, section 13: lists, `*` and weak tags.
+#[tokio::test]
+async fn conditional_requests_for_settings_follow_rfc_9110() {
+    let mut world = World::start().await;
+    world.key = create_key(&world.database, &["campaigns:write", "campaigns:read"]).await;
+    let send = async |method: Method, header: &'static str, value: &str| {
+        let request = world.request(method.clone(), SETTINGS).header(header, value);
+        let request = if method == Method::PUT { request.json(&json!({"maxAgents": 5})) } else { request };
+        let answer = request.send().await.unwrap();
+        let tag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), tag.unwrap_or_default(), answer.text().await.unwrap())
+    };
+
+    for (value, status) in [("\"7\", \"0\"", 304), ("W/\"0\"", 304), ("*", 304), ("\"1\"", 200), ("0", 200)] {
+        let (answered, tag, body) = send(Method::GET, "if-none-match", value).await;
+        assert_eq!((answered, tag.as_str(), body.is_empty()), (status, "\"0\"", status == 304), "{value}");
+    }
+    for (header, value) in [
+        ("if-match", "W/\"0\""),
+        ("if-match", "0"),
+        ("if-match", "\"7\""),
+        ("if-none-match", "\"0\""),
+        ("if-none-match", "*"),
+    ] {
+        let (answered, _, problem) = send(Method::PUT, header, value).await;
+        assert_eq!(answered, 412, "{header}: {value}");
+        assert!(problem.contains("/problems/settings-changed"), "{problem}");
+    }
+    for (header, value, tag) in
+        [("if-match", "\"7\", \"0\"", "\"1\""), ("if-match", "*", "\"2\""), ("if-none-match", "\"1\"", "\"3\"")]
+    {
+        let (answered, current, _) = send(Method::PUT, header, value).await;
+        assert_eq!((answered, current.as_str()), (200, tag), "{header}: {value}");
+    }
+    world.end().await;
+}
+
 #[tokio::test]
 async fn a_callback_outside_business_hours_is_refused_and_one_inside_comes_from_the_campaigns_sender() {
     let mut world = World::start().await;

@@ -11,7 +11,7 @@ use crate::callbacks::model::NewCallback;
 use crate::campaigns::{PlacementRefusal, PlacementRules};
 use crate::http::validation::{Member, Unknown, fault_at, valid};
 use crate::http::{Problem, ProblemKind};
-use crate::types::{CampaignId, Fault, Language, PhoneNumber, Region, TimeWindow, Zone, parse_instant};
+use crate::types::{CampaignId, Fault, Language, PhoneNumber, Region, TimeWindow, TimeZone, parse_instant};
 
 /// A window must end at least this long after the request, so that there is time to call.
 const MIN_LEAD: SignedDuration = SignedDuration::from_secs(60);
@@ -57,7 +57,7 @@ pub(super) struct CallbackRequest {
     #[schema(value_type = Option<String>, example = "America/New_York")]
     #[serde(default)]
     #[validate(custom(function = "time_zone"))]
-    timezone: Member<String, Zone>,
+    timezone: Member<String, TimeZone>,
     #[serde(flatten)]
     #[schema(ignore)]
     #[validate(nested)]
@@ -157,8 +157,8 @@ fn language(member: &Member<String, Language>) -> Result<(), ValidationError> {
     member.parse(|text| Language::parse(text))
 }
 
-fn time_zone(member: &Member<String, Zone>) -> Result<(), ValidationError> {
-    member.parse(|text| Zone::parse(text))
+fn time_zone(member: &Member<String, TimeZone>) -> Result<(), ValidationError> {
+    member.parse(|text| TimeZone::parse(text))
 }
 
 fn one_to_four_hours(request: &CallbackRequest) -> Result<(), ValidationError> {

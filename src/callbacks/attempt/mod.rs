@@ -19,7 +19,7 @@ use crate::audit::{Action, Outcome};
 use crate::clock::Clock;
 use crate::cxone::{Class, Endpoint};
 use crate::placement::NOTICE;
-use crate::types::{PhoneNumber, Zone};
+use crate::types::{PhoneNumber, TimeZone};
 
 pub use ports::{CallbackGateway, CallbackRepository};
 
@@ -47,7 +47,7 @@ pub struct AttemptSettings {
     /// The verified sender of SMS for campaigns that have none of their own.
     pub sms_from: PhoneNumber,
     /// The zone of times in SMS for callbacks without one.
-    pub default_zone: Zone,
+    pub default_zone: TimeZone,
 }
 
 /// Why an attempt stopped before it had a result.

@@ -6,7 +6,7 @@ use fluent_templates::{Loader, fluent_bundle::FluentValue};
 use icu_datetime::{
     DateTimeFormatter, DateTimeFormatterPreferences,
     fieldsets::{YMD, zone::SpecificShort},
-    input::{Date, DateTime, Time, TimeZone, UtcOffset, ZonedDateTime},
+    input::{self, Date, DateTime, Time, UtcOffset, ZonedDateTime},
     preferences::CalendarAlgorithm,
 };
 use icu_locale::{Locale, locale};
@@ -15,7 +15,7 @@ use jiff_icu::{ConvertFrom, ConvertTryFrom};
 use uuid::Uuid;
 
 use super::gsm7::{SEGMENT, in_gsm7, septets};
-use crate::types::{Language, Zone};
+use crate::types::{Language, TimeZone};
 
 fluent_templates::static_loader! {
     // Each directory is a translation.
@@ -35,7 +35,7 @@ fluent_templates::static_loader! {
 ///
 /// The text fits one segment of GSM-7: characters outside the alphabet are replaced by their closest form. If it does not
 /// fit, the text is in plain English.
-pub fn confirmation_text(language: &Language, zone: &Zone, at: Timestamp, reference: Uuid) -> String {
+pub fn confirmation_text(language: &Language, zone: &TimeZone, at: Timestamp, reference: Uuid) -> String {
     let at = at.to_zoned(zone.tz().clone());
     let locale = translated_locale(language);
     let text = localized(&locale, &at, reference).and_then(in_one_segment);
@@ -70,7 +70,7 @@ fn local_time(locale: &Locale, at: &Zoned) -> Option<String> {
     let formatter = DateTimeFormatter::try_new(preferences(locale), fields).ok()?;
     let date = Date::convert_from(at.date());
     let time = Time::convert_from(at.time());
-    let zone = TimeZone::convert_from(at.time_zone())
+    let zone = input::TimeZone::convert_from(at.time_zone())
         .with_offset(UtcOffset::convert_try_from(at.offset()).ok())
         .at_date_time(DateTime { date, time });
     let formatted = formatter.format(&ZonedDateTime { date, time, zone });

@@ -10,7 +10,7 @@ const SUMMER: &str = "2026-07-04T19:05:59.999Z";
 
 fn text(language: &str, zone: &str, at: &str) -> String {
     let language = Language::parse(language).unwrap();
-    let zone = Zone::parse(zone).unwrap();
+    let zone = TimeZone::parse(zone).unwrap();
     confirmation_text(&language, &zone, at.parse().unwrap(), REFERENCE)
 }
 
@@ -123,7 +123,7 @@ fn languages_by_region() -> Vec<Language> {
 
 #[test]
 fn each_sms_fits_one_segment_in_every_language_region_and_month() {
-    let zone = Zone::parse("America/New_York").unwrap();
+    let zone = TimeZone::parse("America/New_York").unwrap();
     let languages = languages_by_region();
     assert!(languages.len() > 5 * 200, "{}", languages.len());
     for language in &languages {
@@ -138,7 +138,7 @@ fn each_sms_fits_one_segment_in_every_language_region_and_month() {
 #[test]
 fn each_sms_fits_one_segment_in_every_language_and_zone() {
     let zones = jiff::tz::db().available().map(|name| name.to_string());
-    let zones: Vec<_> = zones.filter_map(|name| Zone::parse(&name).ok()).collect();
+    let zones: Vec<_> = zones.filter_map(|name| TimeZone::parse(&name).ok()).collect();
     assert!(zones.len() > 400, "{}", zones.len());
     for (language, zone) in TEXTS.locales().flat_map(|text| zones.iter().map(move |zone| (text, zone))) {
         let language = Language::parse(&language.to_string()).unwrap();
@@ -176,7 +176,7 @@ fn a_text_longer_than_one_segment_is_refused() {
 
 #[test]
 fn plain_english_includes_the_zone() {
-    let zone = Zone::parse("America/New_York").unwrap();
+    let zone = TimeZone::parse("America/New_York").unwrap();
     let at: Timestamp = WINTER.parse().unwrap();
     assert_eq!(plain_english(&at.to_zoned(zone.tz().clone()), REFERENCE), text("en", "America/New_York", WINTER));
 }
@@ -186,7 +186,7 @@ fn the_earliest_and_latest_timestamps_are_formatted() {
     let language = Language::parse("fr").unwrap();
     for zone in ["UTC", "America/New_York", "Pacific/Kiritimati"] {
         for at in [Timestamp::MIN, Timestamp::MAX] {
-            let text = confirmation_text(&language, &Zone::parse(zone).unwrap(), at, REFERENCE);
+            let text = confirmation_text(&language, &TimeZone::parse(zone).unwrap(), at, REFERENCE);
             assert!(text.ends_with(ID));
         }
     }
@@ -201,9 +201,9 @@ fn languages() -> impl Strategy<Value = Language> {
         .prop_filter_map("unknown language", |tag| Language::parse(&tag).ok())
 }
 
-fn zones() -> impl Strategy<Value = Zone> {
+fn zones() -> impl Strategy<Value = TimeZone> {
     let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
-    prop::sample::select(names).prop_filter_map("not a zone", |name| Zone::parse(&name).ok())
+    prop::sample::select(names).prop_filter_map("not a zone", |name| TimeZone::parse(&name).ok())
 }
 
 proptest! {

@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::status::{Confirmation, Failure, SkipReason, Status};
 use crate::trace::Traceparent;
-use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
+use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, TimeZone};
 
 /// A callback request that has passed validation.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub struct NewCallback {
     pub campaign_id: CampaignId,
     pub window: TimeWindow,
     pub language: Language,
-    pub timezone: Option<Zone>,
+    pub timezone: Option<TimeZone>,
 }
 
 /// A callback as it is stored.
@@ -25,7 +25,7 @@ pub struct Callback {
     /// The requested window.
     pub window: TimeWindow,
     pub language: Language,
-    pub timezone: Option<Zone>,
+    pub timezone: Option<TimeZone>,
     /// The start of the contact. While `accepted`: the start with which the contact was last sent, so that CXone may have
     /// it.
     pub dispatch_time: Option<Timestamp>,

@@ -11,7 +11,7 @@ use super::CallbackStore;
 use crate::audit::Entry;
 use crate::callbacks::model::Callback;
 use crate::db::retry;
-use crate::types::{CampaignId, Language, Zone};
+use crate::types::{CampaignId, Language, TimeZone};
 
 /// The result of inserting one callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ struct NewRow<'a> {
     requested_start: Timestamp,
     requested_end: Timestamp,
     language: &'a Language,
-    timezone: Option<&'a Zone>,
+    timezone: Option<&'a TimeZone>,
     confirmation: &'a str,
     attempts: i32,
     due_at: Option<Timestamp>,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::callbacks::model::{Callback, Failure};
 use crate::db::decode;
 use crate::trace::Traceparent;
-use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, Zone};
+use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, TimeZone};
 
 pub(super) struct Row {
     pub id: Uuid,
@@ -40,7 +40,7 @@ impl TryFrom<Row> for Callback {
     fn try_from(row: Row) -> Result<Self, sqlx::Error> {
         let at = |at: Option<jiff_sqlx::Timestamp>| at.map(jiff_sqlx::Timestamp::to_jiff);
         let window = TimeWindow::parse(row.requested_start.to_jiff(), row.requested_end.to_jiff());
-        let zone = row.timezone.as_deref().map(Zone::parse).transpose();
+        let zone = row.timezone.as_deref().map(TimeZone::parse).transpose();
         let skip_reason = row.skip_reason.map(|text| decode(&text)).transpose();
         let failure = row.failure_code.zip(row.failure_detail);
         let failure = failure.map(|(code, detail)| Ok::<_, sqlx::Error>(Failure { code: decode(&code)?, detail }));

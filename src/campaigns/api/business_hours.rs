@@ -7,14 +7,14 @@ use validator::{Validate, ValidationError};
 use super::request_parts::{not_empty, time_of_day, time_zone};
 use crate::campaigns::model::{BusinessHours, parse_weekday};
 use crate::http::validation::{Element, JsonType, Member, Unknown};
-use crate::types::{DailyWindow, Zone};
+use crate::types::{DailyWindow, TimeZone};
 
 /// Business hours.
 #[derive(Clone, Debug, Deserialize, Validate)]
 pub struct BusinessHoursRequest {
     #[serde(default)]
     #[validate(required, custom(function = "time_zone"))]
-    timezone: Member<String, Zone>,
+    timezone: Member<String, TimeZone>,
     /// A few open times for each day of the week.
     #[serde(default)]
     #[validate(required, length(max = 50, message = "must have at most 50 open times"), nested)]
@@ -62,7 +62,7 @@ impl JsonType for OpenDayRequest {
 }
 
 impl OpenDayRequest {
-    fn open_time(&self, zone: &Zone) -> Option<(Weekday, DailyWindow)> {
+    fn open_time(&self, zone: &TimeZone) -> Option<(Weekday, DailyWindow)> {
         let (start, end) = (*self.start_time.parsed()?, *self.end_time.parsed()?);
         Some((*self.day.parsed()?, DailyWindow::new(start, end, zone.clone()).ok()?))
     }

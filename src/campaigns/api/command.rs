@@ -93,7 +93,7 @@ impl Arrival {
             campaign_id: CampaignId::parse(&self.path).ok().map(|id| id.to_string()),
             request_id: Some(self.context.request_id.clone()),
             ..Entry::new(clock.new_id(), clock.now(), action, actor, Outcome::Refused)
-                .with_detail(&FaultsDetail { problem: problem.kind.slug(), faults: problem.fault_codes() })
+                .with_detail(&FaultsDetail { problem: problem.kind.slug(), faults: problem.audited_faults() })
         };
         campaigns.store.record(entry).await?;
         Ok(())

@@ -22,7 +22,7 @@ use crate::types::{CampaignId, Fault};
 /// The type of a dialer event
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
-enum EventType {
+enum DialerEventType {
     /// The dialer called someone.
     Attempt,
     /// Someone answered.
@@ -34,7 +34,7 @@ enum EventType {
 #[serde(deny_unknown_fields)]
 #[schema(as = DialerEvent)]
 struct Event<'a> {
-    r#type: EventType,
+    r#type: DialerEventType,
     /// The time of the event; now if absent. At most 5 s in the future.
     #[serde(borrow, default)]
     #[schema(value_type = Option<Timestamp>)]
@@ -105,8 +105,8 @@ fn sample(event: &Event<'_>, now: Timestamp) -> Result<DialerSample, Fault> {
     let count = event.count.unwrap_or(1);
     count_in_range(count)?;
     let counts = match event.r#type {
-        EventType::Attempt => Counts { attempts: count.into(), answers: 0 },
-        EventType::Answer => Counts { attempts: 0, answers: count.into() },
+        DialerEventType::Attempt => Counts { attempts: count.into(), answers: 0 },
+        DialerEventType::Answer => Counts { attempts: 0, answers: count.into() },
     };
     Ok(DialerSample { at, counts })
 }

@@ -1,5 +1,5 @@
-//! The states of campaigns in CXone, for clients who look at them: each read is shared by all who look at the same time,
-//! and remembered for some seconds.
+//! The states of campaigns in CXone, for clients that read them. Concurrent requests share a read, whose answer is cached for
+//! some seconds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,30 +14,30 @@ use crate::cxone::{CampaignState, Class, Cxone, CxoneError, RequestContext};
 use crate::trace::Traceparent;
 use crate::types::CampaignId;
 
-/// For so long a state is shown again, and so is that CXone does not know the campaign.
+/// How long a state is cached, and also the answer that CXone does not know the campaign.
 const FRESH_FOR: SignedDuration = SignedDuration::from_secs(5);
-/// Campaigns that are remembered.
+/// The most campaigns in the cache.
 const MAX_CAMPAIGNS: usize = 1000;
 
 /// A state of a campaign in CXone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveState {
     pub state: CampaignState,
-    /// When CXone was asked for it.
+    /// When it was requested from CXone.
     pub at: Timestamp,
 }
 
-/// What a read came to.
+/// The result of a read.
 #[derive(Clone)]
 struct Answer {
     state: Result<LiveState, CxoneError>,
     fresh_until: Timestamp,
 }
 
-/// Empty until the read is over.
+/// Empty until the read has finished.
 type PendingAnswer = watch::Receiver<Option<Answer>>;
 
-/// The states that this replica has read lately.
+/// The cache of this replica.
 #[derive(Clone)]
 pub struct LiveStates {
     cxone: Arc<Cxone>,
@@ -45,20 +45,20 @@ pub struct LiveStates {
 }
 
 impl LiveStates {
-    /// Of this CXone.
+    /// An empty cache of the states in this CXone.
     pub fn new(cxone: Arc<Cxone>, clock: Clock) -> Self {
         Self { cxone, reads: Reads::new(clock) }
     }
 
-    /// The campaign's state, some seconds old at most. The read is routine work for CXone's quota. It goes on where it is not
-    /// waited for any longer, and serves whoever looks next.
+    /// The campaign's state, at most some seconds old. The read belongs to the class of client reads in CXone's quota. A read
+    /// that takes longer than `within` continues, and answers the next request.
     ///
     /// # Errors
-    /// As CXone failed, or where it has not answered `within` that time.
+    /// CXone's error, or `Unavailable` if it has not answered within that time.
     pub async fn get(&self, id: &CampaignId, trace: &Traceparent, within: Duration) -> Result<LiveState, CxoneError> {
         let (cxone, campaign, trace) = (Arc::clone(&self.cxone), id.clone(), trace.clone());
         let read = async move {
-            let context = RequestContext { class: Class::Look, trace: &trace };
+            let context = RequestContext { class: Class::ClientRead, trace: &trace };
             cxone.read_campaign(&campaign, context).await.map(|campaign| campaign.state)
         };
         wait_for(self.reads.get(id, || read), within).await
@@ -76,7 +76,7 @@ async fn wait_for(mut answer: PendingAnswer, within: Duration) -> Result<LiveSta
     }
 }
 
-/// Reads that are running, or were answered lately.
+/// Reads that are running, or whose answer is cached.
 #[derive(Clone)]
 struct Reads {
     clock: Clock,
@@ -88,7 +88,7 @@ impl Reads {
         Self { clock, answers: Arc::default() }
     }
 
-    /// The answer of a read that runs or is fresh, or of a new one.
+    /// The answer of a read that is running or cached, or else of a new one.
     fn get<F>(&self, id: &CampaignId, read: impl FnOnce() -> F) -> PendingAnswer
     where
         F: Future<Output = Result<CampaignState, CxoneError>> + Send + 'static,
@@ -105,7 +105,7 @@ impl Reads {
             answers.retain(|_, answer| is_running(answer));
         }
         let answer = self.begin(read(), now);
-        // Where all of them are running, this one is not shared.
+        // If all of them are running, this one is not shared.
         if answers.len() < MAX_CAMPAIGNS {
             answers.insert(id.clone(), answer.clone());
         }
@@ -171,7 +171,7 @@ mod tests {
         }
 
         /// What is shown of a campaign that is in this state now.
-        async fn look(&self, id: &str, state: Result<CampaignState, CxoneError>) -> Result<CampaignState, CxoneError> {
+        async fn read(&self, id: &str, state: Result<CampaignState, CxoneError>) -> Result<CampaignState, CxoneError> {
             wait_for(self.begin(id, state), WITHIN).await.map(|live| live.state)
         }
 
@@ -193,11 +193,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_look_together_share_a_read_whatever_it_comes_to() {
+    async fn concurrent_requests_share_a_read_whatever_its_result() {
         for outcome in [Ok(CampaignState::Active), not_found(), down()] {
             let world = World::new();
-            let looks = futures::future::join_all((0..50).map(|_| world.look("c", outcome.clone()))).await;
-            assert!(looks.iter().all(|look| *look == outcome), "{looks:?}");
+            let reads = futures::future::join_all((0..50).map(|_| world.read("c", outcome.clone()))).await;
+            assert!(reads.iter().all(|read| *read == outcome), "{reads:?}");
             assert_eq!(world.asked(), 1, "{outcome:?}");
         }
     }
@@ -206,20 +206,20 @@ mod tests {
     async fn a_state_is_shown_again_for_five_seconds_and_so_is_that_there_is_none() {
         for outcome in [Ok(CampaignState::Active), not_found()] {
             let world = World::new();
-            assert_eq!(world.look("c", outcome.clone()).await, outcome);
+            assert_eq!(world.read("c", outcome.clone()).await, outcome);
             world.pass(4);
-            assert_eq!(world.look("c", Ok(CampaignState::Paused)).await, outcome);
-            assert_eq!(world.look("another", Ok(CampaignState::Inactive)).await, Ok(CampaignState::Inactive));
+            assert_eq!(world.read("c", Ok(CampaignState::Paused)).await, outcome);
+            assert_eq!(world.read("another", Ok(CampaignState::Inactive)).await, Ok(CampaignState::Inactive));
             world.pass(1);
-            assert_eq!(world.look("c", Ok(CampaignState::Paused)).await, Ok(CampaignState::Paused));
+            assert_eq!(world.read("c", Ok(CampaignState::Paused)).await, Ok(CampaignState::Paused));
         }
     }
 
     #[tokio::test]
     async fn a_failure_is_not_kept() {
         let world = World::new();
-        assert_eq!(world.look("c", down()).await, down());
-        assert_eq!(world.look("c", Ok(CampaignState::Active)).await, Ok(CampaignState::Active));
+        assert_eq!(world.read("c", down()).await, down());
+        assert_eq!(world.read("c", Ok(CampaignState::Active)).await, Ok(CampaignState::Active));
     }
 
     #[tokio::test]
@@ -230,7 +230,7 @@ mod tests {
         let given_up = wait_for(world.reads.get(&CampaignId::parse("c").unwrap(), read), Duration::ZERO).await;
         assert!(matches!(given_up, Err(CxoneError::Unavailable { .. })), "{given_up:?}");
         answer.send(Ok(CampaignState::Active)).unwrap();
-        assert_eq!(world.look("c", Ok(CampaignState::Paused)).await, Ok(CampaignState::Active));
+        assert_eq!(world.read("c", Ok(CampaignState::Paused)).await, Ok(CampaignState::Active));
         assert_eq!(world.asked(), 0);
     }
 
@@ -239,14 +239,14 @@ mod tests {
         let world = World::new();
         let broken = world.reads.get(&CampaignId::parse("c").unwrap(), || async { panic!("the read breaks off") });
         assert!(wait_for(broken, WITHIN).await.is_err());
-        assert_eq!(world.look("c", Ok(CampaignState::Active)).await, Ok(CampaignState::Active));
+        assert_eq!(world.read("c", Ok(CampaignState::Active)).await, Ok(CampaignState::Active));
     }
 
     #[tokio::test]
     async fn no_more_campaigns_are_remembered_than_a_thousand() {
         let world = World::new();
         for n in 0..2 * MAX_CAMPAIGNS {
-            world.look(&format!("c-{n}"), Ok(CampaignState::Active)).await.unwrap();
+            world.read(&format!("c-{n}"), Ok(CampaignState::Active)).await.unwrap();
         }
         let running: Vec<_> =
             (0..2 * MAX_CAMPAIGNS).map(|n| world.begin(&format!("d-{n}"), Ok(CampaignState::Active))).collect();

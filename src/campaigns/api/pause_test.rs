@@ -7,7 +7,7 @@ use crate::campaigns::model::CampaignSettings;
 use crate::clock::Clock;
 use crate::http::{Caller, ResourceId};
 use crate::trace::Traceparent;
-use crate::types::{DailyWindow, Zone, parse_time_of_day};
+use crate::types::{DailyWindow, TimeZone, parse_time_of_day};
 
 fn context() -> RequestContext {
     let now: Timestamp = "2026-11-20T15:00:00Z".parse().unwrap();
@@ -75,7 +75,7 @@ fn the_reason_compliance_hold_implies_a_compliance_hold() {
 #[test]
 fn the_settings_replace_what_a_pause_leaves_out() {
     let time = |text| parse_time_of_day(text).unwrap();
-    let window = DailyWindow::new(time("9:00"), time("21:00"), Zone::parse("UTC").unwrap()).unwrap();
+    let window = DailyWindow::new(time("9:00"), time("21:00"), TimeZone::parse("UTC").unwrap()).unwrap();
     let settings = CampaignSettings {
         max_agents: Some(20),
         carrier_limit: Some(CarrierLimit { max_concurrent_calls: 100, max_agents: 30 }),

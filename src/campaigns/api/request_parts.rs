@@ -6,7 +6,7 @@ use validator::{Validate, ValidationError};
 
 use crate::campaigns::model::CarrierLimit;
 use crate::http::validation::{JsonType, Member, Unknown, fault_at};
-use crate::types::{DailyWindow, Fault, Zone, parse_time_of_day};
+use crate::types::{DailyWindow, Fault, TimeZone, parse_time_of_day};
 
 /// A regulatory window, as it is sent.
 #[derive(Clone, Debug, Deserialize, Validate)]
@@ -21,7 +21,7 @@ pub struct RegulatoryWindowRequest {
     end_time: Member<String, Time>,
     #[serde(default)]
     #[validate(required, custom(function = "time_zone"))]
-    timezone: Member<String, Zone>,
+    timezone: Member<String, TimeZone>,
     #[serde(flatten)]
     #[validate(nested)]
     unknown: Unknown,
@@ -96,6 +96,6 @@ pub fn time_of_day(member: &Member<String, Time>) -> Result<(), ValidationError>
 }
 
 /// The rule of a time zone.
-pub fn time_zone(member: &Member<String, Zone>) -> Result<(), ValidationError> {
-    member.parse(|text| Zone::parse(text))
+pub fn time_zone(member: &Member<String, TimeZone>) -> Result<(), ValidationError> {
+    member.parse(|text| TimeZone::parse(text))
 }

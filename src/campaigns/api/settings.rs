@@ -1,9 +1,7 @@
 //! `GET` and `PUT /v1/campaigns/{campaignId}/settings`.
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -19,7 +17,9 @@ use crate::campaigns::model::{
 };
 use crate::campaigns::store::Saved;
 use crate::http::validation::{JsonType, Member, Unknown, fault_at, typed, valid};
-use crate::http::{Authorized, JsonBody, PathParam, Problem, ProblemKind, required};
+use crate::http::{
+    Authorized, JsonBody, PathParam, Preconditions, Problem, ProblemKind, not_modified, required, tagged,
+};
 use crate::types::{CampaignId, Fault, PhoneNumber, Region};
 
 const DAY_MS: u32 = 24 * 3600 * 1000;
@@ -156,16 +156,22 @@ impl SettingsRequest {
 ///
 /// A campaign whose settings were never set has the defaults, with the `ETag` `"0"`.
 #[utoipa::path(get, path = "/v1/campaigns/{campaignId}/settings", operation_id = "getCampaignSettings",
-    tag = "Campaigns", security(("key" = ["campaigns:read"])), params(("campaignId" = String, Path)),
-    responses((status = 200, body = SettingsView, headers(("ETag" = String))), (status = 422)))]
+    tag = "Campaigns", security(("key" = ["campaigns:read"])),
+    params(("campaignId" = String, Path), ("If-None-Match" = Option<String>, Header, description = "`ETag`s that the client has")),
+    responses((status = 200, body = SettingsView, headers(("ETag" = String))),
+        (status = 304, description = "The client has the current settings", headers(("ETag" = String))), (status = 422)))]
 pub async fn get_settings(
     State(campaigns): State<Campaigns>,
     _: Authorized<required::CampaignsRead>,
     PathParam(campaign): PathParam<String>,
+    preconditions: Preconditions,
 ) -> Result<Response, Problem> {
     let campaign = campaign_id(&campaign)?;
     let (settings, version) = campaigns.settings.with_version(&campaign).await?;
-    Ok(response(&settings, version))
+    if preconditions.is_known(version) {
+        return Ok(not_modified(version));
+    }
+    Ok(tagged(SettingsView::from(&settings), version))
 }
 
 /// Set the settings of a campaign
@@ -180,7 +186,7 @@ pub async fn put_settings(
     State(campaigns): State<Campaigns>,
     Authorized(context, _): Authorized<required::CampaignsWrite>,
     PathParam(campaign): PathParam<String>,
-    headers: HeaderMap,
+    preconditions: Preconditions,
     JsonBody(request): JsonBody<SettingsRequest>,
 ) -> Result<Response, Problem> {
     let campaign = campaign_id(&campaign)?;
@@ -192,15 +198,30 @@ pub async fn put_settings(
         ..Entry::new(id, now, Action::SettingsUpdated, actor, Outcome::Succeeded)
             .with_detail(&SettingsDetail { settings: settings.masked() })
     };
-    match campaigns.settings.save(&campaign, &settings, expected_version(&headers), now, entry).await? {
+    let replaced = campaigns.replaced_version(&campaign, &preconditions).await?;
+    match campaigns.settings.save(&campaign, &settings, replaced, now, entry).await? {
         Saved::As(version) => {
             campaigns.worker.wake();
-            Ok(response(&settings, version))
+            Ok(tagged(SettingsView::from(&settings), version))
         }
-        Saved::Stale => {
-            Err(Problem::new(ProblemKind::SettingsChanged, "If-Match is not the ETag of the current settings"))
-        }
+        Saved::Stale => Err(settings_changed()),
     }
+}
+
+impl Campaigns {
+    /// The version that a PUT replaces; any if it has no precondition.
+    async fn replaced_version(&self, id: &CampaignId, preconditions: &Preconditions) -> Result<Option<i64>, Problem> {
+        if !preconditions.any() {
+            return Ok(None);
+        }
+        let (_, version) = self.settings.with_version(id).await?;
+        if preconditions.allow_replacing(version) { Ok(Some(version)) } else { Err(settings_changed()) }
+    }
+}
+
+fn settings_changed() -> Problem {
+    let detail = "the condition in If-Match or If-None-Match is false for the current settings; an entity tag is in double quotes";
+    Problem::new(ProblemKind::SettingsChanged, detail)
 }
 
 /// The detail of updated settings in the audit log.
@@ -211,24 +232,6 @@ struct SettingsDetail {
 
 fn campaign_id(text: &str) -> Result<CampaignId, Problem> {
     CampaignId::parse(text).map_err(|fault| Problem::fault("/campaignId", fault))
-}
-
-fn response(settings: &CampaignSettings, version: i64) -> Response {
-    let mut response = Json(SettingsView::from(settings)).into_response();
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    response
-}
-
-/// The version that the current settings must have; any if `If-Match` is absent or `*`. A tag that is not one of ours
-/// matches no version. Read by hand, because `headers::IfMatch` only compares tags: the comparison is part of the update.
-fn expected_version(headers: &HeaderMap) -> Option<i64> {
-    let tag = headers.get(header::IF_MATCH)?.to_str().unwrap_or_default().trim();
-    if tag == "*" {
-        return None;
-    }
-    Some(tag.trim_matches('"').parse().unwrap_or(-1))
 }
 
 #[cfg(test)]

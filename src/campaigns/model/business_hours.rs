@@ -1,4 +1,4 @@
-//! When a campaign's callers may be called back.
+//! Business hours: when callbacks of a campaign may be made.
 
 use jiff::ToSpan as _;
 use jiff::civil::Weekday;
@@ -6,7 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-use crate::types::{DailyWindow, Fault, TimeWindow, Zone, parse_time_of_day};
+use crate::types::{DailyWindow, Fault, TimeWindow, TimeZone, parse_time_of_day};
 
 const WEEKDAYS: [(Weekday, &str); 7] = [
     (Weekday::Monday, "MONDAY"),
@@ -21,18 +21,18 @@ const WEEKDAYS: [(Weekday, &str); 7] = [
 /// Open times by day of the week, in one time zone. A day may have several, or none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BusinessHours {
-    /// Where the times are read.
-    pub zone: Zone,
-    /// Each on its day; one that passes midnight ends on the day after.
+    /// The time zone of the times.
+    pub zone: TimeZone,
+    /// Each on its day. One that passes midnight ends on the next day.
     pub open: Vec<(Weekday, DailyWindow)>,
 }
 
 impl BusinessHours {
-    /// Whether the whole window lies in one stretch of open time. Open times that touch are one stretch.
+    /// Whether the whole window is in one open period. Adjacent periods count as one.
     pub fn contain(&self, window: &TimeWindow) -> bool {
         let first = window.start().to_zoned(self.zone.tz().clone()).date();
         let last = window.end().to_zoned(self.zone.tz().clone()).date();
-        // The day before may be open past midnight.
+        // Business hours of the day before may pass midnight.
         let mut date = first.saturating_sub(1.day());
         let mut stretches = Vec::new();
         while date <= last {
@@ -54,7 +54,7 @@ impl BusinessHours {
     }
 }
 
-/// Reads a day's name.
+/// Parses the name of a day.
 ///
 /// # Errors
 /// `not-a-day` for anything else.
@@ -63,7 +63,7 @@ pub fn parse_weekday(text: &str) -> Result<Weekday, Fault> {
     known.ok_or_else(|| Fault::new("not-a-day", "must be a day from MONDAY to SUNDAY"))
 }
 
-/// As the API writes a day.
+/// The name of a day in the API.
 fn weekday_name(day: Weekday) -> &'static str {
     WEEKDAYS.iter().find(|(known, _)| *known == day).map_or("", |(_, name)| name)
 }
@@ -90,7 +90,7 @@ pub struct OpenDayView {
     pub day: String,
     #[schema(example = "09:00")]
     pub start_time: String,
-    /// Of the next day, where it is before `startTime`.
+    /// On the next day, if it is before `startTime`.
     #[schema(example = "17:00")]
     pub end_time: String,
 }
@@ -112,11 +112,11 @@ impl Serialize for BusinessHours {
     }
 }
 
-/// From what was parsed and kept before.
+/// Reads a stored value.
 impl<'de> Deserialize<'de> for BusinessHours {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let kept = BusinessHoursView::deserialize(deserializer)?;
-        let zone = Zone::parse(&kept.timezone).map_err(D::Error::custom)?;
+        let zone = TimeZone::parse(&kept.timezone).map_err(D::Error::custom)?;
         let open = kept.days.iter().map(|day| {
             let (start, end) = (parse_time_of_day(&day.start_time)?, parse_time_of_day(&day.end_time)?);
             Ok((parse_weekday(&day.day)?, DailyWindow::new(start, end, zone.clone())?))

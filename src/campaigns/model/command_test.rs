@@ -12,7 +12,7 @@ use crate::audit::{Action, Actor};
 use crate::clock::Clock;
 use crate::cxone::{CampaignState, DialerCampaign};
 use crate::trace::Traceparent;
-use crate::types::{CampaignId, DailyWindow, Zone, parse_time_of_day};
+use crate::types::{CampaignId, DailyWindow, TimeZone, parse_time_of_day};
 
 const CARRIER: Uuid = Uuid::from_u128(1);
 const COMPLIANCE: Uuid = Uuid::from_u128(2);
@@ -138,7 +138,7 @@ fn only_a_caller_who_may_override_lifts_a_compliance_hold_before_its_end() {
 #[test]
 fn a_resume_outside_the_window_is_refused_unless_it_is_forced_until_the_next_opening() {
     let time = |text| parse_time_of_day(text).unwrap();
-    let window = DailyWindow::new(time("9:00"), time("14:30"), Zone::parse("UTC").unwrap()).unwrap();
+    let window = DailyWindow::new(time("9:00"), time("14:30"), TimeZone::parse("UTC").unwrap()).unwrap();
     let next_opening: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
     let closed = || {
         let mut campaign = campaign(&[]);

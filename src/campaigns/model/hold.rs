@@ -144,7 +144,7 @@ impl Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Zone, parse_time_of_day};
+    use crate::types::{TimeZone, parse_time_of_day};
 
     fn hold() -> Hold {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
@@ -169,7 +169,7 @@ mod tests {
     fn the_hold_of_a_closing_window_is_in_force_from_its_placing_until_the_opening() {
         let time = |text| parse_time_of_day(text).unwrap();
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let daily = |end| DailyWindow::new(time("9:00"), time(end), Zone::parse("UTC").unwrap()).unwrap();
+        let daily = |end| DailyWindow::new(time("9:00"), time(end), TimeZone::parse("UTC").unwrap()).unwrap();
         let hold = Hold {
             triggered_by: Trigger::RegulatoryWindow,
             placed_at: at("2026-11-20T20:59:57Z"),
@@ -193,7 +193,7 @@ mod tests {
     fn a_hold_whose_end_was_missed_stays_in_force_until_the_window_opens() {
         let time = |text| parse_time_of_day(text).unwrap();
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let window = DailyWindow::new(time("9:00"), time("21:00"), Zone::parse("UTC").unwrap()).unwrap();
+        let window = DailyWindow::new(time("9:00"), time("21:00"), TimeZone::parse("UTC").unwrap()).unwrap();
         let hold = hold();
         for (now, in_force, end) in [
             ("2026-11-20T19:59:59.999Z", true, "2026-11-20T20:00:00Z"),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::types::{DailyWindow, Fault, Zone, parse_time_of_day};
+use crate::types::{DailyWindow, Fault, TimeZone, parse_time_of_day};
 
 /// The hours of every day in which a campaign may dial
 ///
@@ -42,7 +42,7 @@ impl TryFrom<RegulatoryWindowView> for DailyWindow {
 
     fn try_from(kept: RegulatoryWindowView) -> Result<Self, Fault> {
         let (start, end) = (parse_time_of_day(&kept.start_time)?, parse_time_of_day(&kept.end_time)?);
-        Self::new(start, end, Zone::parse(&kept.timezone)?)
+        Self::new(start, end, TimeZone::parse(&kept.timezone)?)
     }
 }
 

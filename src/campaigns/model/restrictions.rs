@@ -1,5 +1,5 @@
-//! What keeps callbacks of a campaign from being placed: compliance holds, and the regulatory window where it is
-//! enforced. Pure: the same restrictions, window and moment give the same answer.
+//! When callbacks of a campaign may be placed: not during compliance holds, and only in the regulatory window if it is
+//! enforced. Pure.
 
 use jiff::Timestamp;
 
@@ -7,12 +7,12 @@ use super::hold::Hold;
 use super::settings::CampaignSettings;
 use crate::types::{DailyWindow, Interval, TimeWindow};
 
-/// What is known to restrict when a campaign may call.
+/// What restricts when a campaign may call.
 #[derive(Clone, Debug, Default)]
 pub struct Restrictions {
-    /// Those that are not lifted. Other holds (a throttle, too few agents) do not count.
+    /// Those that are not lifted. Other holds (a throttle, too few agents) do not restrict callbacks.
     compliance_holds: Vec<Hold>,
-    /// That of the settings: it moves the ends of holds also where it is not enforced.
+    /// That of the settings. It moves the ends of holds even if it is not enforced.
     window: Option<DailyWindow>,
     is_enforced: bool,
 }
@@ -20,19 +20,19 @@ pub struct Restrictions {
 /// Why no callback can be placed anywhere in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlacementRefusal {
-    /// Compliance holds leave nothing of it.
+    /// Compliance holds cover all of it.
     CampaignHeld {
         /// The first instant at or after the start of the window at which a callback may be placed.
         earliest_start: Timestamp,
     },
-    /// All of it lies outside the regulatory window.
+    /// All of it is outside the regulatory window.
     OutsideRegulatoryWindow {
         /// The first instant at or after the start of the window at which a callback may be placed.
         earliest_start: Timestamp,
     },
 }
 
-/// What placing a callback of a campaign depends on.
+/// The settings and holds that decide where a callback of a campaign is placed.
 #[derive(Clone, Debug, Default)]
 pub struct PlacementRules {
     pub settings: CampaignSettings,
@@ -58,13 +58,13 @@ impl Restrictions {
     }
 
     /// The parts of the window in which a callback may be placed: after the last compliance hold that is in force has
-    /// ended, and inside the regulatory window where it is enforced. In order, apart from each other, none empty.
+    /// ended, and inside the regulatory window if it is enforced. In order, separate, none empty.
     pub fn open_parts(&self, window: &TimeWindow, now: Timestamp) -> Vec<Interval> {
         let start = self.held_until(now).map_or(window.start(), |until| until.max(window.start()));
         self.open_between(start, window.end())
     }
 
-    /// Why a callback cannot be placed in what is left of the window now; none where it can.
+    /// Why a callback cannot be placed in the rest of the window; none if it can.
     pub fn refusal(&self, window: &TimeWindow, now: Timestamp) -> Option<PlacementRefusal> {
         let (start, end) = (window.start().max(now), window.end());
         let held_until = self.held_until(now);
@@ -76,7 +76,7 @@ impl Restrictions {
             return None;
         }
         let earliest_start = self.enforced_window().map_or(from, |window| window.next_opening(from));
-        // Where both would refuse it, the hold is named.
+        // If both refuse it, the hold is named.
         let is_held = end <= from || !self.open_between(start, end).is_empty();
         Some(if is_held && held_until.is_some() {
             PlacementRefusal::CampaignHeld { earliest_start }
@@ -89,7 +89,7 @@ impl Restrictions {
         self.window.as_ref().filter(|_| self.is_enforced)
     }
 
-    /// When the last compliance hold that is in force lifts itself.
+    /// When the last compliance hold that is in force ends.
     fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
         let window = self.window.as_ref();
         let in_force = self.compliance_holds.iter().filter(|hold| hold.is_in_force(now, window));
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::audit::Actor;
     use crate::campaigns::model::{PauseReason, Trigger};
-    use crate::types::{Zone, parse_time_of_day};
+    use crate::types::{TimeZone, parse_time_of_day};
 
     fn at(text: &str) -> Timestamp {
         format!("2026-11-20T{text}Z").parse().unwrap()
@@ -140,7 +140,7 @@ mod tests {
 
     fn daily(start: &str, end: &str, zone: &str) -> DailyWindow {
         let time = |text| parse_time_of_day(text).unwrap();
-        DailyWindow::new(time(start), time(end), Zone::parse(zone).unwrap()).unwrap()
+        DailyWindow::new(time(start), time(end), TimeZone::parse(zone).unwrap()).unwrap()
     }
 
     fn hold(placed_at: Timestamp, ends_at: Timestamp) -> Hold {
@@ -284,7 +284,7 @@ mod tests {
         let time = || (0_i8..24, 0_i8..60).prop_map(|(hour, minute)| jiff::civil::Time::constant(hour, minute, 0, 0));
         (time(), time(), prop::sample::select(vec!["UTC", "America/New_York", "Asia/Kolkata"]))
             .prop_filter_map("a window that is none", |(start, end, zone)| {
-                DailyWindow::new(start, end, Zone::parse(zone).unwrap()).ok()
+                DailyWindow::new(start, end, TimeZone::parse(zone).unwrap()).ok()
             })
     }
 

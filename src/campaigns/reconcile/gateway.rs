@@ -74,9 +74,9 @@ impl CampaignGateway for CxoneGateway {
     }
 
     fn timing(&self) -> Timing {
-        let slowest_request = self.cxone.slowest_lately(Endpoint::Campaigns);
+        let slowest_request = self.cxone.slowest_recent(Endpoint::Campaigns);
         // A read, an update and, where there is none, a token.
-        let known = slowest_request * 2 + self.cxone.slowest_lately(Endpoint::Token);
+        let known = slowest_request * 2 + self.cxone.slowest_recent(Endpoint::Token);
         let round_trips = if slowest_request.is_zero() { known.max(DEFAULT_ROUND_TRIPS) } else { known };
         Timing {
             pause_lead: MIN_PAUSE_LEAD + round_trips,

@@ -65,7 +65,7 @@ impl CampaignWorker {
     /// Sets the number of scheduled callbacks that the hold of a pause covers.
     ///
     /// # Errors
-    /// Where Postgres fails.
+    /// If Postgres fails.
     pub async fn count_affected_callbacks(
         &self,
         id: &CampaignId,

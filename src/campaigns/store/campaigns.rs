@@ -91,7 +91,7 @@ impl CampaignStore {
     /// The campaign with this id, where Ringback has stored anything about it.
     ///
     /// # Errors
-    /// Where Postgres fails.
+    /// If Postgres fails.
     pub async fn find(&self, id: &CampaignId) -> Result<Option<Campaign>, sqlx::Error> {
         let row = sqlx::query_as!(
             Row,
@@ -108,7 +108,7 @@ impl CampaignStore {
     /// One page of all campaigns, newest first.
     ///
     /// # Errors
-    /// Where Postgres fails.
+    /// If Postgres fails.
     pub async fn page(&self, page: &PageRequest<CreatedPosition<CampaignId>>) -> Result<Page<Campaign>, sqlx::Error> {
         let mut transaction = self.pool.begin_planned().await?;
         let rows = sqlx::query_as!(
@@ -149,7 +149,7 @@ impl CampaignStore {
     /// Deletes a campaign of which nothing is known but that a command named it.
     ///
     /// # Errors
-    /// Where Postgres fails.
+    /// If Postgres fails.
     pub async fn delete_unknown(&self, id: &CampaignId) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "delete from campaigns
@@ -166,7 +166,7 @@ impl CampaignStore {
     /// Stores an audit entry without any other change.
     ///
     /// # Errors
-    /// Where Postgres fails.
+    /// If Postgres fails.
     pub async fn record(&self, entry: Entry) -> Result<(), sqlx::Error> {
         sqlx::query!("select audit_record($1) as id", entry.into_json()).fetch_one(&self.pool).await.map(drop)
     }

@@ -26,7 +26,7 @@ impl CampaignStore {
     /// What a command to this campaign depends on.
     ///
     /// # Errors
-    /// Where Postgres fails.
+    /// If Postgres fails.
     pub async fn command_context(&self, id: &CampaignId) -> Result<CommandContext, sqlx::Error> {
         let row = sqlx::query!(
             r#"select c.revision as "revision?", c.override_until as "override_until?", s.settings as "settings?"
@@ -46,7 +46,7 @@ impl CampaignStore {
     /// Deletes commands that can no longer be repeated, and returns their number.
     ///
     /// # Errors
-    /// Where Postgres fails. What was deleted before stays deleted.
+    /// If Postgres fails. What was deleted before stays deleted.
     pub async fn purge_commands(&self) -> Result<u64, sqlx::Error> {
         purge_in_steps(PURGE_STEP, |limit| async move {
             let purged = sqlx::query!(

@@ -15,7 +15,7 @@ impl CampaignStore {
     /// Claims the lease of a campaign, which is inserted where it is missing. Returns false where another lease is held.
     ///
     /// # Errors
-    /// Where Postgres fails.
+    /// If Postgres fails.
     pub async fn claim(&self, id: &CampaignId, lease: Uuid) -> Result<bool, sqlx::Error> {
         // This commit does not wait for the disk: a lease that is lost in a crash of Postgres is free, as it should be.
         let claimed = sqlx::query!(
@@ -38,7 +38,7 @@ impl CampaignStore {
     /// campaign whose check has been due the longest. No two replicas get the same campaign.
     ///
     /// # Errors
-    /// Where Postgres fails.
+    /// If Postgres fails.
     pub async fn claim_due(&self, lease: Uuid, with_checks: bool) -> Result<Option<CampaignId>, sqlx::Error> {
         // statement_timestamp() is the same for all rows, so that the indexes can be used. coalesce() does not run the
         // second query where the first finds a campaign.
@@ -66,7 +66,7 @@ impl CampaignStore {
     /// Extends a lease that is still held.
     ///
     /// # Errors
-    /// Where Postgres fails.
+    /// If Postgres fails.
     pub async fn renew(&self, id: &CampaignId, lease: Uuid) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "update campaigns set leased_until = clock_timestamp() + $3::double precision * interval '1 second'
@@ -83,7 +83,7 @@ impl CampaignStore {
     /// Ends a lease, whichever campaign it is for.
     ///
     /// # Errors
-    /// Where Postgres fails.
+    /// If Postgres fails.
     pub async fn end_lease(&self, lease: Uuid) -> Result<(), sqlx::Error> {
         sqlx::query!("update campaigns set leased_by = null, leased_until = null where leased_by = $1", lease)
             .execute(&self.pool)

@@ -46,7 +46,7 @@ impl CampaignStore {
     /// again after the interval.
     ///
     /// # Errors
-    /// Where Postgres fails.
+    /// If Postgres fails.
     pub async fn claim_risk(&self) -> Result<Option<RiskClaim>, sqlx::Error> {
         let rows = sqlx::query!(
             r#"update campaigns set risk_due_at = now() + $1::bigint * interval '1 second'
@@ -69,7 +69,7 @@ impl CampaignStore {
     /// do not contain makes the campaign due again.
     ///
     /// # Errors
-    /// Where Postgres fails.
+    /// If Postgres fails.
     pub async fn held_periods(&self, claimed: &RiskClaim, now: Timestamp) -> Result<HeldPeriods, sqlx::Error> {
         let rows = sqlx::query!(
             r#"select h.campaign_id, to_jsonb(h) as "hold!", s.settings as "settings?"
@@ -96,7 +96,7 @@ impl CampaignStore {
     /// Notes that the comparison is complete. Campaigns without holds are not due again until one is placed.
     ///
     /// # Errors
-    /// Where Postgres fails.
+    /// If Postgres fails.
     pub async fn complete_risk_claim(&self, claimed: &RiskClaim, held: &HeldPeriods) -> Result<(), sqlx::Error> {
         let without_holds: Vec<String> =
             claimed.campaigns.iter().filter(|id| !held.with_holds.contains(*id)).cloned().collect();

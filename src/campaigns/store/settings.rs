@@ -1,4 +1,4 @@
-//! The settings in Postgres.
+//! The settings of campaigns in Postgres.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use crate::campaigns::model::{CampaignSettings, Hold, PlacementRules};
 use crate::db::Db;
 use crate::types::CampaignId;
 
-/// What became of settings that were to be kept.
+/// The result of saving settings.
 pub enum Saved {
-    /// They are kept, as this version.
+    /// They are saved, with this version.
     As(i64),
-    /// They are no longer those that were read; nothing is kept.
+    /// They have changed since they were read. Nothing is saved.
     Stale,
 }
 
@@ -27,23 +27,23 @@ pub struct SettingsStore {
 }
 
 impl SettingsStore {
-    /// Over this database.
+    /// The settings in this database.
     pub fn new(pool: Db) -> Self {
         Self { pool }
     }
 
-    /// What placing a callback of one campaign depends on.
+    /// The settings and holds that decide where a callback of the campaign is placed.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
+    /// If Postgres returns an error.
     pub async fn placement_rules(&self, campaign: &CampaignId) -> Result<PlacementRules, sqlx::Error> {
         Ok(self.placement_rules_of_each(&[campaign]).await?.remove(campaign.as_str()).unwrap_or_default())
     }
 
-    /// What placing callbacks depends on, of those campaigns that have settings or compliance holds, by their id.
+    /// The same for several campaigns, by id. Campaigns without settings and compliance holds are left out.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
+    /// If Postgres returns an error.
     pub async fn placement_rules_of_each(
         &self,
         campaigns: &[&CampaignId],
@@ -70,10 +70,10 @@ impl SettingsStore {
         rules.collect()
     }
 
-    /// The settings of one campaign, and their version; 0 where none were ever set.
+    /// The settings of one campaign, and their version, which is 0 if none were ever set.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
+    /// If Postgres returns an error.
     pub async fn with_version(&self, campaign: &CampaignId) -> Result<(CampaignSettings, i64), sqlx::Error> {
         let row =
             sqlx::query!("select settings, version from campaign_settings where campaign_id = $1", campaign.as_str());
@@ -83,10 +83,10 @@ impl SettingsStore {
         }
     }
 
-    /// Keeps the settings of a campaign, with the entry that says so; where a version is expected, only in its place.
+    /// Saves the settings of a campaign with their audit entry. If a version is expected, only in its place.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres returns an error.
     pub async fn save(
         &self,
         campaign: &CampaignId,
@@ -95,7 +95,7 @@ impl SettingsStore {
         now: Timestamp,
         entry: Entry,
     ) -> Result<Saved, sqlx::Error> {
-        // Whoever works on the campaign finds it changed; what is decided on settings is decided again.
+        // A worker that has read the campaign before cannot save it, and decides again with the new settings.
         let saved = sqlx::query!(
             "with saved as (
                  insert into campaign_settings as kept (campaign_id, settings, version, updated_at)

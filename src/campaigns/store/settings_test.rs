@@ -32,7 +32,7 @@ fn complete() -> CampaignSettings {
         "regulatoryWindow": {"startTime": "21:00", "endTime": "02:00", "timezone": "Europe/Berlin"},
         "enforceRegulatoryWindow": true,
         "answerRate": {
-            "enabled": true, "windowMs": 60000, "minAnswerRate": 0.35, "minAttempts": 100, "pauseForMs": 300000,
+            "enabled": true, "windowMs": 60_000, "minAnswerRate": 0.35, "minAttempts": 100, "pauseForMs": 300_000,
         },
     });
     serde_json::from_value(stored).unwrap()
@@ -126,8 +126,8 @@ fn refusal(rules: &PlacementRules) -> Option<PlacementRefusal> {
     rules.restrictions.refusal(&window, now())
 }
 
-fn held_until(earliest_start: Timestamp) -> Option<PlacementRefusal> {
-    Some(PlacementRefusal::CampaignHeld { earliest_start })
+fn held_until(earliest_start: Timestamp) -> PlacementRefusal {
+    PlacementRefusal::CampaignHeld { earliest_start }
 }
 
 #[sqlx::test]
@@ -302,9 +302,9 @@ async fn placement_depends_on_compliance_holds_that_are_not_lifted(pool: PgPool)
         ])
         .await;
     let refused = async || refusal(&fixture.settings.placement_rules(&id()).await.unwrap());
-    assert_eq!(refused().await, held_until(later));
+    assert_eq!(refused().await, Some(held_until(later)));
     fixture.lift(lifted).await;
-    assert_eq!(refused().await, held_until(end));
+    assert_eq!(refused().await, Some(held_until(end)));
     fixture.lift(compliance).await;
     assert_eq!(refused().await, None);
 }
@@ -320,7 +320,7 @@ async fn only_campaigns_with_settings_or_compliance_holds_have_placement_rules(p
     let rules = fixture.settings.placement_rules_of_each(&[&id(), &other_id(), &unknown]).await.unwrap();
     assert_eq!(rules.len(), 2);
     let [held, set] = ["campaign-1", "campaign-2"].map(|id| &rules[id]);
-    assert_eq!((&held.settings, refusal(held)), (&CampaignSettings::default(), held_until(end)));
+    assert_eq!((&held.settings, refusal(held)), (&CampaignSettings::default(), Some(held_until(end))));
     let opening = PlacementRefusal::OutsideRegulatoryWindow { earliest_start: "2026-11-20T20:00:00Z".parse().unwrap() };
     assert_eq!((&set.settings, refusal(set)), (&complete(), Some(opening)));
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::PgPool;
+use strum::VariantNames as _;
 use uuid::Uuid;
 
 use super::CampaignStore;
@@ -97,8 +98,13 @@ fn command(kind: CommandKind, id: Uuid, revision: i64) -> Command {
 
 /// Places a hold as a command does, and saves it.
 async fn pause(store: &CampaignStore, campaign: &mut Campaign, hold_id: Uuid, ends_at: Option<Timestamp>) {
+    pause_with(store, campaign, hold(hold_id, ends_at)).await;
+}
+
+async fn pause_with(store: &CampaignStore, campaign: &mut Campaign, hold: Hold) {
     let mut changes = Changes::default();
-    let pause = command(CommandKind::Pause(Box::new(hold(hold_id, ends_at))), hold_id, campaign.revision);
+    let hold_id = hold.id;
+    let pause = command(CommandKind::Pause(Box::new(hold)), hold_id, campaign.revision);
     campaign.apply(&pause, None, &mut changes, &clock()).unwrap();
     let report = campaign.report(None, Status::Pending, now());
     changes.command = Some((hold_id, report));
@@ -346,6 +352,17 @@ async fn only_a_campaign_of_which_nothing_is_known_is_deleted(pool: PgPool) {
     pause(&store, &mut campaign, FIRST, None).await;
     store.delete_unknown(&id()).await.unwrap();
     assert!(store.find(&id()).await.unwrap().is_some());
+}
+
+#[sqlx::test]
+async fn every_pause_reason_is_stored(pool: PgPool) {
+    let store = store(&pool);
+    let mut campaign = store.load(&id()).await.unwrap();
+    for (number, reason) in (1..).zip(PauseReason::VARIANTS) {
+        let reason = PauseReason::parse(reason).unwrap();
+        pause_with(&store, &mut campaign, Hold { reason, ..hold(Uuid::from_u128(number), None) }).await;
+    }
+    assert_eq!(campaign.holds.len(), PauseReason::VARIANTS.len());
 }
 
 #[sqlx::test]

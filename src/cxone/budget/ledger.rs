@@ -52,7 +52,7 @@ pub enum Class {
     Routine,
     /// A client reads the live state of a campaign. It uses at most half of the share of routine work, so that campaigns are
     /// checked however many clients read.
-    Look,
+    ClientRead,
 }
 
 impl Class {
@@ -64,7 +64,7 @@ impl Class {
     /// Whether it uses the share of routine work.
     pub fn is_routine(self) -> bool {
         match self {
-            Self::Routine | Self::Look => true,
+            Self::Routine | Self::ClientRead => true,
             Self::Control | Self::Waiting | Self::Background => false,
         }
     }
@@ -89,7 +89,7 @@ pub struct Ledger {
     /// the quota.
     routine: Spent,
     /// The part of reads by clients in it.
-    looks: Spent,
+    client_reads: Spent,
     /// Until when no request is sent to an endpoint, in milliseconds of the epoch, as all times below.
     back_offs: BTreeMap<Endpoint, i64>,
     waiting_refused_at: i64,
@@ -114,7 +114,7 @@ impl Ledger {
         match class {
             Class::Background => self.background_granted_at = now_ms,
             Class::Control if endpoint == Endpoint::Campaigns => self.control_granted_at = now_ms,
-            Class::Control | Class::Waiting | Class::Routine | Class::Look => {}
+            Class::Control | Class::Waiting | Class::Routine | Class::ClientRead => {}
         }
         Decision::Granted
     }
@@ -125,8 +125,8 @@ impl Ledger {
         if class.is_routine() {
             self.routine.add(at_ms, count);
         }
-        if class == Class::Look {
-            self.looks.add(at_ms, count);
+        if class == Class::ClientRead {
+            self.client_reads.add(at_ms, count);
         }
     }
 
@@ -179,7 +179,7 @@ impl Ledger {
         self.back_offs.retain(|_, until| *until > now);
         self.spent.forget_before(now - WINDOW_MS);
         self.routine.forget_before(now - WINDOW_MS);
-        self.looks.forget_before(now - WINDOW_MS);
+        self.client_reads.forget_before(now - WINDOW_MS);
     }
 
     /// The requests of the last minute.
@@ -199,7 +199,8 @@ impl Ledger {
 
     fn wait_for_share(&self, class: Class, count: u32, quota: u32, now: i64) -> i64 {
         let wait = |spent: &Spent, share| spent.wait_until_below(room_for(count, share), WINDOW_MS, now);
-        let client_reads = if class == Class::Look { wait(&self.looks, client_read_share(quota)) } else { 0 };
+        let client_reads =
+            if class == Class::ClientRead { wait(&self.client_reads, client_read_share(quota)) } else { 0 };
         wait(&self.routine, routine_share(quota)).max(client_reads)
     }
 
@@ -208,7 +209,7 @@ impl Ledger {
         let granted_at = match class {
             Class::Control | Class::Waiting => return 0,
             Class::Background => self.background_granted_at,
-            Class::Routine | Class::Look => self.routine.last_at().unwrap_or(0),
+            Class::Routine | Class::ClientRead => self.routine.last_at().unwrap_or(0),
         };
         if now - granted_at >= STARVED_MS { 0 } else { self.waiting_refused_at + YIELD_MS - now }
     }
@@ -237,7 +238,7 @@ fn allowance(class: Class, quota: u32) -> u32 {
     let kept = match class {
         Class::Control => 0,
         Class::Waiting => for_control,
-        Class::Background | Class::Routine | Class::Look => for_control + for_waiting,
+        Class::Background | Class::Routine | Class::ClientRead => for_control + for_waiting,
     };
     quota.saturating_sub(kept).max(1)
 }

@@ -118,7 +118,7 @@ impl Budget {
         let quota = match class {
             Class::Control | Class::Waiting | Class::Background => self.quota,
             Class::Routine => routine_share(self.quota),
-            Class::Look => client_read_share(self.quota),
+            Class::ClientRead => client_read_share(self.quota),
         };
         (quota / UNBATCHED_PER_MINUTE).max(1)
     }

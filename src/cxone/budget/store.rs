@@ -94,7 +94,7 @@ impl LedgerStore {
     /// Changes the ledger. `change` is called again where another replica has changed it meanwhile.
     ///
     /// # Errors
-    /// Where Postgres fails, or other replicas are faster until `deadline`.
+    /// If Postgres fails, or other replicas are faster until `deadline`.
     pub async fn change<T>(
         &mut self,
         deadline: Instant,

@@ -13,6 +13,9 @@ pub use self::kind::ProblemKind;
 use crate::db::is_transient;
 use crate::types::Fault;
 
+/// The code of the fault of a member that a request does not have.
+pub(super) const UNKNOWN_MEMBER: &str = "unknown-member";
+
 /// One fault in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldFault {
@@ -76,7 +79,18 @@ impl Problem {
         self.status == StatusCode::UNPROCESSABLE_ENTITY && refused.contains(&self.kind)
     }
 
+    /// The pointer and code of each fault, for the audit log. The name of an unknown member, which may be any text, is left
+    /// out.
+    pub fn audited_faults(&self) -> Vec<String> {
+        let known = |fault: &FieldFault| match fault.pointer.rsplit_once('/') {
+            Some((parent, _)) if fault.code == UNKNOWN_MEMBER => parent.to_owned(),
+            _ => fault.pointer.clone(),
+        };
+        self.errors.iter().map(|fault| format!("{} {}", known(fault), fault.code)).collect()
+    }
+
     /// The pointer and code of each fault.
+    #[cfg(test)]
     pub fn fault_codes(&self) -> Vec<String> {
         self.errors.iter().map(|fault| format!("{} {}", fault.pointer, fault.code)).collect()
     }

@@ -16,7 +16,7 @@ impl WebhookStore {
     /// audit log.
     ///
     /// # Errors
-    /// Where Postgres refuses; nothing is changed then.
+    /// If Postgres returns an error; nothing is changed then.
     pub async fn configure(&self, url: Option<&str>, clock: &Clock) -> Result<(), sqlx::Error> {
         let now = clock.now();
         let mut transaction = self.pool.begin().await?;

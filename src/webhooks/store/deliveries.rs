@@ -43,7 +43,7 @@ impl WebhookStore {
     /// One page of an endpoint's deliveries, newest first.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
+    /// If Postgres returns an error.
     pub async fn deliveries(
         &self,
         endpoint: Uuid,
@@ -89,7 +89,7 @@ impl WebhookStore {
     /// Makes a delivery pending again, whether it succeeded or is dead.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres returns an error.
     pub async fn redeliver(&self, delivery: Uuid, now: Timestamp, entry: Entry) -> Result<Redelivery, sqlx::Error> {
         let found = sqlx::query!(
             r#"with again as (
@@ -119,7 +119,7 @@ impl WebhookStore {
     /// Makes the deliveries of an endpoint pending again that have died since a moment. Returns their number.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres returns an error.
     pub async fn redeliver_failed(
         &self,
         endpoint: Uuid,

@@ -50,7 +50,7 @@ impl WebhookStore {
     /// changed then.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres returns an error.
     pub async fn insert(&self, endpoint: &Endpoint, entry: Entry) -> Result<bool, sqlx::Error> {
         let events: Option<Vec<String>> =
             endpoint.events.as_ref().map(|events| events.iter().map(|event| event.as_str().to_owned()).collect());
@@ -76,7 +76,7 @@ impl WebhookStore {
     /// The endpoint with this id; none where it is deleted.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
+    /// If Postgres returns an error.
     pub async fn find(&self, id: Uuid) -> Result<Option<Endpoint>, sqlx::Error> {
         let row = sqlx::query_as!(
             Row,
@@ -91,7 +91,7 @@ impl WebhookStore {
     /// One page of the endpoints, newest first.
     ///
     /// # Errors
-    /// Where Postgres cannot be asked.
+    /// If Postgres returns an error.
     pub async fn page(&self, page: &PageRequest<CreatedPosition<Uuid>>) -> Result<Page<Endpoint>, sqlx::Error> {
         let rows = sqlx::query_as!(
             Row,
@@ -115,7 +115,7 @@ impl WebhookStore {
     /// configuration.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres returns an error.
     pub async fn delete(&self, id: Uuid, now: Timestamp, entry: Entry) -> Result<bool, sqlx::Error> {
         let deleted = sqlx::query!(
             "with deleted as (
@@ -145,7 +145,7 @@ impl WebhookStore {
     /// last four that are still valid. False where there is no such endpoint, or it is that of the configuration.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres returns an error.
     pub async fn rotate(
         &self,
         id: Uuid,
@@ -188,7 +188,7 @@ impl WebhookStore {
     /// Enables an endpoint: events from now on are delivered to it. False where there is no such endpoint.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres returns an error.
     pub async fn enable(&self, id: Uuid, entry: Entry) -> Result<bool, sqlx::Error> {
         let enabled = sqlx::query!(
             "update webhook_endpoints set disabled_at = null, disabled_reason = null, failing_since = null

@@ -17,7 +17,7 @@ impl WebhookStore {
     /// come last. Of configured endpoints only that with the URL `configured` can be claimed: this replica has its secret.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres returns an error.
     pub async fn claim(
         &self,
         now: Timestamp,
@@ -53,7 +53,7 @@ impl WebhookStore {
     /// claim is lost.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres returns an error.
     pub async fn settle(
         &self,
         claimed: &Claimed,
@@ -119,7 +119,7 @@ impl WebhookStore {
     /// Releases a claim: the delivery is due again at `due_at`, and no attempt is counted.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres returns an error.
     pub async fn release(&self, lease: &DeliveryLease, due_at: Timestamp) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "update webhook_deliveries set due_at = $3 where id = $1 and claims = $2 and status = 'pending'",
@@ -136,7 +136,7 @@ impl WebhookStore {
     /// no other delivery is due.
     ///
     /// # Errors
-    /// Where Postgres refuses.
+    /// If Postgres returns an error.
     pub async fn release_lost(&self, lease_end: Timestamp, now: Timestamp) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "update webhook_deliveries set due_at = $2 where due_at = $1 and status = 'pending'",
@@ -152,7 +152,7 @@ impl WebhookStore {
     /// number. Events with a pending delivery are passed over once, not once for each step.
     ///
     /// # Errors
-    /// Where Postgres refuses; earlier steps are committed.
+    /// If Postgres returns an error; earlier steps are committed.
     pub async fn purge(&self, before: Timestamp) -> Result<u64, sqlx::Error> {
         let (mut after, mut purged) = ((Timestamp::UNIX_EPOCH, 0), 0);
         loop {

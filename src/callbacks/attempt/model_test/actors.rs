@@ -18,7 +18,7 @@ use crate::callbacks::model::testing::accepted;
 use crate::callbacks::outcome::Waiters;
 use crate::clock::Clock;
 use crate::cxone::Class;
-use crate::types::{PhoneNumber, Zone};
+use crate::types::{PhoneNumber, TimeZone};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -203,7 +203,7 @@ fn replica(world: &Shared, skew_ms: i64, seed: u64) -> Attempts<ModelRepository,
                 WithoutForecast::Reject
             },
             sms_from: PhoneNumber::from_stored("+18005551234".into()).unwrap(),
-            default_zone: Zone::parse("UTC").unwrap(),
+            default_zone: TimeZone::parse("UTC").unwrap(),
         },
     }
 }

@@ -1,7 +1,7 @@
 use futures::future::join_all;
 
 use super::*;
-use crate::types::{TimeWindow, Zone};
+use crate::types::{TimeWindow, TimeZone};
 
 fn in_window(n: u16, start: &str, end: &str) -> Callback {
     Callback { window: TimeWindow::parse(at(start), at(end)).unwrap(), ..accepted(n) }
@@ -15,7 +15,8 @@ fn for_same_number(callback: Callback) -> Callback {
 #[sqlx::test]
 async fn a_callback_is_read_as_it_was_inserted(pool: PgPool) {
     let store = store(&pool);
-    let callback = Callback { timezone: Some(Zone::parse("America/New_York").unwrap()), attempts: 1, ..accepted(0) };
+    let callback =
+        Callback { timezone: Some(TimeZone::parse("America/New_York").unwrap()), attempts: 1, ..accepted(0) };
     assert_eq!(insert(&store, [&callback]).await, HashMap::from([(callback.id, Inserted::New)]));
     assert_eq!(stored(&store, callback.id).await, callback);
     assert_eq!(actions(&pool, callback.id).await, ["callback.accepted"]);

@@ -19,7 +19,7 @@ use crate::campaigns::model::Counts;
 use crate::campaigns::model::{Campaign, Command, CommandKind, Hold, PauseReason, Trigger};
 use crate::cxone::{CampaignState, DialerCampaign};
 use crate::trace::Traceparent;
-use crate::types::{CampaignId, DailyWindow, Zone, parse_time_of_day};
+use crate::types::{CampaignId, DailyWindow, TimeZone, parse_time_of_day};
 
 mod actors;
 mod cxone;
@@ -52,7 +52,7 @@ impl Run {
         row.seen = None;
         if rng.bool() {
             let time = |text| parse_time_of_day(text).unwrap();
-            let window = DailyWindow::new(time("9:00"), time("21:00"), Zone::parse("UTC").unwrap()).unwrap();
+            let window = DailyWindow::new(time("9:00"), time("21:00"), TimeZone::parse("UTC").unwrap()).unwrap();
             row.settings.regulatory_window = Some(window);
             row.settings.enforce_regulatory_window = rng.bool();
             row.due_at = Some(start);

@@ -55,10 +55,10 @@ fn the_routine_has_a_tenth_of_the_quota_and_at_least_one_request() {
 #[test]
 fn however_many_look_at_campaigns_half_of_the_routines_share_is_left_for_checks() {
     let mut ledger = Ledger::default();
-    assert_eq!(burst(&mut ledger, Class::Look, 100, 0), 5);
+    assert_eq!(burst(&mut ledger, Class::ClientRead, 100, 0), 5);
     assert_eq!(burst(&mut ledger, Class::Routine, 100, 0), 5);
     assert_eq!(burst(&mut ledger, Class::Background, 100, 0), 84);
-    assert_eq!(burst(&mut ledger, Class::Look, 100, 61_750), 5);
+    assert_eq!(burst(&mut ledger, Class::ClientRead, 100, 61_750), 5);
 }
 
 #[test]
@@ -221,7 +221,7 @@ proptest! {
         questions in prop::collection::vec((0i64..2_000, 0usize..5, 0i64..1_000), 1..1_500),
     ) {
         let mut ledger = Ledger::default();
-        let (mut now, mut arrivals, mut routine, mut looks) = (0, Vec::new(), Vec::new(), Vec::new());
+        let (mut now, mut arrivals, mut routine, mut client_reads) = (0, Vec::new(), Vec::new(), Vec::new());
         for (pause, class, delay) in questions {
             now += pause / 8;
             let class = Class::VARIANTS[class];
@@ -230,14 +230,14 @@ proptest! {
                 if class.is_routine() {
                     routine.push(now + delay);
                 }
-                if class == Class::Look {
-                    looks.push(now + delay);
+                if class == Class::ClientRead {
+                    client_reads.push(now + delay);
                 }
             }
         }
         prop_assert!(is_never_exceeded(arrivals, quota));
         prop_assert!(is_never_exceeded(routine, routine_share(quota)), "the routine's share");
-        prop_assert!(is_never_exceeded(looks, client_read_share(quota)), "the clients' share");
+        prop_assert!(is_never_exceeded(client_reads, client_read_share(quota)), "the clients' share");
     }
 
     /// However often the routine asks, and whenever: the background is never behind by more than the routine has sent.
@@ -253,7 +253,7 @@ proptest! {
             let ask = |ledger: &mut Ledger, class, count| {
                 (0..count).filter(|_| ledger.take(class, Endpoint::Campaigns, 1, quota, at(now)) == Decision::Granted).count()
             };
-            routine += ask(&mut beside, Class::Look, of_routine) + ask(&mut beside, Class::Routine, of_routine);
+            routine += ask(&mut beside, Class::ClientRead, of_routine) + ask(&mut beside, Class::Routine, of_routine);
             sent_beside += ask(&mut beside, Class::Background, of_background);
             sent_alone += ask(&mut alone, Class::Background, of_background);
             prop_assert!(sent_beside + routine >= sent_alone, "{} + {} of {}", sent_beside, routine, sent_alone);

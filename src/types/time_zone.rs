@@ -1,38 +1,37 @@
 use std::fmt;
 
-use jiff::tz::TimeZone;
+use jiff::tz;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Fault;
 
-/// Entries of a zoneinfo directory that name no place: the machine's own zone, defaults, and
-/// copies of the database that count leap seconds. Which of them exist depends on the machine.
+/// Files of a zoneinfo directory that are not time zones: the machine's own zone, defaults, and copies of the database that
+/// count leap seconds. Which of them exist depends on the machine.
 const NOT_ZONES: [&str; 3] = ["localtime", "posixrules", "factory"];
 const NOT_ZONE_DIRECTORIES: [&str; 2] = ["posix/", "right/"];
 
 /// A time zone of the IANA database, under its current or a former name, with its rules.
 ///
-/// Two zones are equal when their names are: `US/Eastern` is not `America/New_York`.
+/// Two time zones are equal if their names are: `US/Eastern` is not `America/New_York`.
 #[derive(Clone)]
-pub struct Zone {
+pub struct TimeZone {
     name: String,
-    tz: TimeZone,
+    rules: tz::TimeZone,
 }
 
-impl Zone {
-    /// Takes any case and keeps the database's own (`america/new_york` is `America/New_York`).
+impl TimeZone {
+    /// Accepts any case, and keeps the database's own (`america/new_york` is `America/New_York`).
     ///
     /// # Errors
-    /// `not-a-time-zone` for whatever the IANA database does not name: offsets, abbreviations,
-    /// POSIX rules, `Local`.
+    /// `not-a-time-zone` for a text that is not a name in the IANA database: offsets, abbreviations, POSIX rules, `Local`.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if is_not_a_zone(text) {
             return Err(not_a_time_zone());
         }
-        let tz = TimeZone::get(text).map_err(|_| not_a_time_zone())?;
+        let rules = tz::TimeZone::get(text).map_err(|_| not_a_time_zone())?;
         // Nameless only for "Etc/Unknown", which has no rules either.
-        let name = tz.iana_name().ok_or_else(not_a_time_zone)?.to_owned();
-        Ok(Self { name, tz })
+        let name = rules.iana_name().ok_or_else(not_a_time_zone)?.to_owned();
+        Ok(Self { name, rules })
     }
 
     /// The IANA name, such as `America/New_York`.
@@ -41,8 +40,8 @@ impl Zone {
     }
 
     /// The rules.
-    pub fn tz(&self) -> &TimeZone {
-        &self.tz
+    pub fn tz(&self) -> &tz::TimeZone {
+        &self.rules
     }
 }
 
@@ -58,33 +57,33 @@ fn not_a_time_zone() -> Fault {
     )
 }
 
-impl PartialEq for Zone {
+impl PartialEq for TimeZone {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
 }
 
-impl Eq for Zone {}
+impl Eq for TimeZone {}
 
-impl fmt::Debug for Zone {
+impl fmt::Debug for TimeZone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Zone({})", self.name)
+        write!(f, "TimeZone({})", self.name)
     }
 }
 
-impl fmt::Display for Zone {
+impl fmt::Display for TimeZone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
 }
 
-impl<'de> Deserialize<'de> for Zone {
+impl<'de> Deserialize<'de> for TimeZone {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
 
-impl Serialize for Zone {
+impl Serialize for TimeZone {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.name)
     }
@@ -110,9 +109,9 @@ mod tests {
             ("utc", "UTC"),
             ("Etc/UTC", "Etc/UTC"),
         ] {
-            let zone = Zone::parse(text).unwrap();
+            let zone = TimeZone::parse(text).unwrap();
             assert_eq!(zone.name(), name);
-            assert_eq!(Zone::parse(name).unwrap(), zone);
+            assert_eq!(TimeZone::parse(name).unwrap(), zone);
         }
     }
 
@@ -148,21 +147,21 @@ mod tests {
             "UTC\n",
             "Zürich",
         ] {
-            assert_eq!(Zone::parse(text).unwrap_err().code, "not-a-time-zone", "{text:?}");
+            assert_eq!(TimeZone::parse(text).unwrap_err().code, "not-a-time-zone", "{text:?}");
         }
     }
 
     #[test]
     fn is_written_by_name() {
-        let zone = Zone::parse("europe/london").unwrap();
+        let zone = TimeZone::parse("europe/london").unwrap();
         assert_eq!(serde_json::to_string(&zone).unwrap(), "\"Europe/London\"");
-        assert_eq!(format!("{zone:?} {zone}"), "Zone(Europe/London) Europe/London");
+        assert_eq!(format!("{zone:?} {zone}"), "TimeZone(Europe/London) Europe/London");
     }
 
     proptest! {
         #[test]
         fn never_panics(text in any::<String>()) {
-            let _ = Zone::parse(&text);
+            let _ = TimeZone::parse(&text);
         }
     }
 }
