@@ -37,12 +37,10 @@ impl Query {
         match values.as_slice() {
             [] => None,
             [(_, value)] if value.is_empty() => None,
-            // Postgres does not store it, and refuses a parameter with it.
-            [(_, value)] if value.contains('\0') => {
-                self.faults.add(name, Fault::new("nul-character", "must not contain the character NUL"));
-                None
-            }
-            [(_, value)] => parse(value).map_err(|fault| self.faults.add(name, fault)).ok(),
+            [(_, value)] => parse(value)
+                .and_then(|parsed| without_nul(value, parsed))
+                .map_err(|fault| self.faults.add(name, fault))
+                .ok(),
             _ => {
                 self.faults.add(name, Fault::new("repeated", "must be given once"));
                 None
@@ -69,6 +67,14 @@ impl Query {
         }
         self.faults.finish()
     }
+}
+
+/// Postgres refuses a parameter with NUL.
+fn without_nul<M>(text: &str, parsed: M) -> Result<M, Fault> {
+    if text.contains('\0') {
+        return Err(Fault::new("nul-character", "must not contain the character NUL"));
+    }
+    Ok(parsed)
 }
 
 fn parse_limit(text: &str) -> Result<i64, Fault> {

@@ -212,7 +212,15 @@ async fn a_thousand_callbacks_posted_at_once_are_all_kept_while_cxone_hangs() {
     let posts = (0..1000).map(|n| {
         let asked = payload_with(json!({"phoneNumber": format!("+1212555{n:04}")}));
         let world = &world;
-        async move { world.ask_with(&asked, &[("prefer", "respond-async")]).await.0 }
+        async move {
+            // As an IVR does: 503 means that nothing was done.
+            loop {
+                let status = world.ask_with(&asked, &[("prefer", "respond-async")]).await.0;
+                if status != 503 {
+                    return status;
+                }
+            }
+        }
     });
 
     let statuses = futures::future::join_all(posts).await;

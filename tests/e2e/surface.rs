@@ -89,8 +89,15 @@ async fn a_replayed_answer_is_identical_to_the_first() {
 #[tokio::test]
 async fn no_input_causes_a_500_and_no_text_of_a_client_is_in_the_audit_log() {
     let mut world = World::start().await;
-    let scopes =
-        ["callbacks:read", "callbacks:write", "campaigns:read", "campaigns:write", "audit:read", "webhooks:write"];
+    let scopes = [
+        "callbacks:read",
+        "callbacks:write",
+        "campaigns:read",
+        "campaigns:write",
+        "audit:read",
+        "events:write",
+        "webhooks:write",
+    ];
     world.key = create_key(&world.database, &scopes).await;
     let card = "4111111111111111";
     let long = "x".repeat(200_000);

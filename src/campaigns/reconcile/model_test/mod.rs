@@ -43,7 +43,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, history: Option<String>) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let start: Timestamp = "2026-11-20T19:00:00Z".parse().unwrap();
         let now_ms = start.as_millisecond() + rng.i64(0..3 * 3_600_000);
@@ -81,7 +81,7 @@ impl Run {
             is_start_owed: false,
             behavior: Behavior::Normal,
             is_forced: false,
-            history: String::new(),
+            history,
             broken: None,
         }));
         let replicas = CLOCK_ERRORS_MS.map(|error| replica(&world, error, seed));
@@ -103,7 +103,7 @@ impl Run {
                 if !self.running.is_empty() {
                     let crashed = self.rng.usize(0..self.running.len());
                     drop(self.running.swap_remove(crashed));
-                    self.world.lock().unwrap().log("a replica crashes");
+                    self.world.lock().unwrap().log(format_args!("a replica crashes"));
                 }
             }
             15..=17 => {
@@ -116,7 +116,7 @@ impl Run {
                 let behavior = *self.rng.choice(&BEHAVIORS).unwrap();
                 let mut world = self.world.lock().unwrap();
                 world.behavior = behavior;
-                world.log(&format!("CXone is {behavior:?}"));
+                world.log(format_args!("CXone is {behavior:?}"));
             }
         }
     }
@@ -149,7 +149,7 @@ impl Run {
         world.cxone_revision += 1;
         world.is_own_pause = false;
         world.is_start_owed &= state != Active;
-        world.log(&format!("it is made {state:?} outside Ringback"));
+        world.log(format_args!("it is made {state:?} outside Ringback"));
     }
 
     fn command(&mut self) {
@@ -182,7 +182,7 @@ impl Run {
         };
         {
             let mut world = self.world.lock().unwrap();
-            world.log(&format!("{:?}, may override: {}", command.kind, command.may_override));
+            world.log(format_args!("{:?}, may override: {}", command.kind, command.may_override));
             if let CommandKind::Resume { force, .. } = &command.kind {
                 world.is_forced |= *force && command.may_override;
                 world.resumes.insert(id);
@@ -222,7 +222,7 @@ impl Run {
         let Some(command) = self.rng.choice(&self.commands).cloned() else { return };
         let replica = self.replica();
         let (arrived_at, revision) = (replica.clock.now(), self.world.lock().unwrap().row.revision);
-        self.world.lock().unwrap().log(&format!("repeated: {:?}", command.kind));
+        self.world.lock().unwrap().log(format_args!("repeated: {:?}", command.kind));
         self.execute(replica, Command { is_repeated: true, arrived_at, revision, ..command });
     }
 
@@ -231,7 +231,7 @@ impl Run {
         let settled_from = {
             let mut world = self.world.lock().unwrap();
             world.behavior = Behavior::Normal;
-            world.log("CXone behaves normally");
+            world.log(format_args!("CXone behaves normally"));
             world.now_ms
         };
         self.running.clear();
@@ -283,8 +283,13 @@ impl Run {
     }
 }
 
+/// Runs a seed again if it fails, with its history.
 fn run(seed: u64) -> Result<(), String> {
-    let mut run = Run::new(seed);
+    run_with(seed, None).or_else(|_| run_with(seed, Some(String::new())))
+}
+
+fn run_with(seed: u64, history: Option<String>) -> Result<(), String> {
+    let mut run = Run::new(seed, history);
     for _ in 0..STEPS {
         run.step();
     }
@@ -292,7 +297,8 @@ fn run(seed: u64) -> Result<(), String> {
     let settled = run.check_settled();
     let world = run.world.lock().unwrap();
     let broken = world.broken.clone().map_or(settled, Err);
-    broken.map_err(|rule| format!("seed {seed}: {rule}\n{}\n{:#?}\n{:?}", world.history, world.row, world.cxone))
+    let history = world.history.as_deref().unwrap_or_default();
+    broken.map_err(|rule| format!("seed {seed}: {rule}\n{history}\n{:#?}\n{:?}", world.row, world.cxone))
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl CampaignRepository for ModelRepository {
             save_report(&mut world, campaign, id, report);
         }
         for entry in changes.entries {
-            world.log(entry.action.as_str());
+            world.log(format_args!("{}", entry.action.as_str()));
         }
         Ok(true)
     }
@@ -73,7 +73,7 @@ impl CampaignRepository for ModelRepository {
         if world.row.leased_by == Some(lease) {
             world.row.leased_by = None;
         }
-        world.log(entry.map_or("released", |entry| entry.action.as_str()));
+        world.log(format_args!("{}", entry.map_or("released", |entry| entry.action.as_str())));
         Ok(())
     }
 

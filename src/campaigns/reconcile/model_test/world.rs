@@ -2,7 +2,7 @@
 //! every moment.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -87,7 +87,8 @@ pub struct World {
     pub behavior: Behavior,
     /// Whether a command has overridden the window.
     pub is_forced: bool,
-    pub history: String,
+    /// What happened, in words. None unless a run is repeated to explain its failure.
+    pub history: Option<String>,
     /// The first rule that was broken.
     pub broken: Option<String>,
 }
@@ -109,12 +110,15 @@ impl World {
         self.row.due_at.into_iter().chain(self.row.check_at).any(|due| due <= self.now())
     }
 
-    pub fn log(&mut self, what: &str) {
-        let _ = writeln!(self.history, "{} {what}", self.now());
+    pub fn log(&mut self, what: fmt::Arguments<'_>) {
+        let now = self.now();
+        if let Some(history) = &mut self.history {
+            let _ = writeln!(history, "{now} {what}");
+        }
     }
 
     pub fn report_broken(&mut self, rule: &str) {
-        self.log(rule);
+        self.log(format_args!("{rule}"));
         self.broken.get_or_insert_with(|| rule.to_owned());
     }
 
@@ -161,7 +165,7 @@ impl World {
         self.is_own_pause = target.state == CampaignState::Paused && (was_active || self.is_own_pause);
         self.cxone = target.clone();
         self.is_start_owed &= target.state != CampaignState::Active;
-        self.log(&format!("CXone is now {:?} until {:?}", target.state, target.resume_at));
+        self.log(format_args!("CXone is now {:?} until {:?}", target.state, target.resume_at));
     }
 
     /// Advances the time. CXone carries out late changes, and may start the campaign at the end of its pause.
@@ -171,7 +175,7 @@ impl World {
         self.late = left;
         for (_, target) in due {
             if matches!(self.cxone.state, CampaignState::Active | CampaignState::Paused) {
-                self.log("late:");
+                self.log(format_args!("late:"));
                 self.change_cxone(&target);
                 self.late_effect_ms = self.now_ms;
             }
@@ -182,7 +186,7 @@ impl World {
             self.cxone = DialerCampaign { state, pause_reason: None, resume_at: None, ..self.cxone.clone() };
             (self.is_own_pause, self.is_start_owed) = (false, false);
             self.cxone_revision += 1;
-            self.log("CXone starts the campaign itself");
+            self.log(format_args!("CXone starts the campaign itself"));
         }
     }
 }
