@@ -80,6 +80,8 @@ pub enum Action {
     WebhookDisabled,
     #[strum(serialize = "webhook.redelivered")]
     WebhookRedelivered,
+    #[strum(serialize = "webhook.tested")]
+    WebhookTested,
 
     #[strum(serialize = "key.created")]
     KeyCreated,

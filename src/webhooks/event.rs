@@ -130,6 +130,28 @@ impl Entry {
     }
 }
 
+/// The event `webhook.test`. It goes to the endpoint that is tested, whatever that endpoint subscribes to.
+pub fn test_event(entry: &Entry, webhook: Uuid) -> EntryEvent {
+    let body = TestBody {
+        r#type: "webhook.test",
+        timestamp: entry.timestamp,
+        event: "WEBHOOK_TEST",
+        webhook_id: webhook,
+        audit_id: entry.id,
+    };
+    EntryEvent { id: entry.id, r#type: body.r#type, body: serde_json::json!(body).to_string() }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TestBody {
+    r#type: &'static str,
+    timestamp: Timestamp,
+    event: &'static str,
+    webhook_id: Uuid,
+    audit_id: Uuid,
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CampaignBody<'a> {

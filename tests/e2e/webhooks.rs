@@ -38,6 +38,24 @@ async fn a_pause_and_a_resume_are_delivered_in_order_in_the_documented_form() {
     world.end().await;
 }
 
+#[tokio::test]
+async fn a_test_event_is_delivered_to_its_endpoint() {
+    let world = World::of_webhooks(&[]).await;
+    let receiver = Receiver::start(&[]).await;
+    let hook = world.hook(json!({"url": receiver.url, "events": ["campaign.paused"]})).await;
+    let path = format!("/v1/webhooks/{}/test", hook["id"].as_str().unwrap());
+    let answer: Value = world.request(Method::POST, &path).send().await.unwrap().json().await.unwrap();
+
+    let received = &receiver.received_when(1).await[0];
+    let event = received.event();
+    assert_eq!((&event["type"], &event["webhookId"]), (&json!("webhook.test"), &hook["id"]));
+    assert_eq!(
+        (&event["auditId"], received.headers["webhook-id"].as_str()),
+        (&answer["eventId"], answer["eventId"].as_str().unwrap())
+    );
+    world.end().await;
+}
+
 /// As a receiver would, with the library that is published for it; `None` if Node is not installed.
 async fn is_verified(secret: &str, received: &Received) -> Option<bool> {
     static INSTALLED: tokio::sync::OnceCell<bool> = tokio::sync::OnceCell::const_new();

@@ -91,6 +91,8 @@ pub enum ProblemKind {
         detailed_message = "It is still pending, or its endpoint is disabled. See `GET /v1/webhooks/{id}/deliveries`."
     )]
     DeliveryPending,
+    #[strum(message = "The endpoint is disabled", detailed_message = "Enable it with `POST /v1/webhooks/{id}/enable`.")]
+    WebhookDisabled,
     #[strum(
         message = "The settings have changed since they were read",
         detailed_message = "Read them again, apply the change to the current settings, and send their `ETag` as `If-Match`."
@@ -175,7 +177,8 @@ impl ProblemKind {
             | Self::OutsideRegulatoryWindow
             | Self::NoEncryptionKey
             | Self::WebhookConfigured
-            | Self::DeliveryPending => StatusCode::CONFLICT,
+            | Self::DeliveryPending
+            | Self::WebhookDisabled => StatusCode::CONFLICT,
             Self::SettingsChanged => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

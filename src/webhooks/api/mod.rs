@@ -5,6 +5,7 @@ mod deliveries;
 mod endpoints;
 mod redeliver;
 mod rotate_secret;
+mod send_test;
 mod state;
 mod view;
 
@@ -23,4 +24,5 @@ pub fn routes() -> OpenApiRouter<Webhooks> {
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(redeliver::redeliver_failed))
         .routes(routes!(redeliver::redeliver))
+        .routes(routes!(send_test::send_test))
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::WebhookStore;
-use crate::audit::Entry;
+use crate::audit::{Entry, EntryEvent};
 use crate::db::{Page, PageRequest, SequencePosition};
 use crate::webhooks::model::DeliveryStatus;
 
@@ -84,6 +84,42 @@ impl WebhookStore {
             attempts: row.attempts,
         });
         Ok(Page::new(deliveries.collect(), page.limit, |delivery: &Delivery| SequencePosition(delivery.event_seq)))
+    }
+
+    /// Stores an event for one endpoint, whatever it subscribes to, with its audit entry. An event that is stored already is
+    /// left as it is. False if the endpoint is disabled or deleted.
+    ///
+    /// # Errors
+    /// If Postgres returns an error.
+    pub async fn send_to(&self, endpoint: Uuid, event: EntryEvent, entry: Entry) -> Result<bool, sqlx::Error> {
+        // Events are in order for each campaign. A test has none, and its endpoint in place of it.
+        let sent = sqlx::query!(
+            r#"with endpoint as (
+                   select id from webhook_endpoints where id = $1 and deleted_at is null and disabled_at is null
+               ),
+               event as (
+                   insert into webhook_events (id, type, campaign_id, body, created_at)
+                   select $2, $3, id::text, $4, $5 from endpoint
+                   on conflict (id) do nothing
+                   returning seq
+               ),
+               delivery as (
+                   insert into webhook_deliveries (endpoint_id, event_seq, campaign_id, due_at, created_at, updated_at)
+                   select endpoint.id, event.seq, endpoint.id::text, $5, $5, $5 from endpoint, event
+                   returning id
+               )
+               select exists (select from endpoint) as "is_enabled!",
+                   (select audit_record($6) from delivery) as audit_id"#,
+            endpoint,
+            event.id,
+            event.r#type,
+            event.body,
+            entry.timestamp.to_sqlx() as _,
+            entry.into_json()
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(sent.is_enabled)
     }
 
     /// Makes a delivery pending again, whether it succeeded or is dead.

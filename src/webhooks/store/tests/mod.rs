@@ -13,7 +13,7 @@ use super::{Delivery, Redelivery, WebhookStore};
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::db::{CreatedPosition, Db, PageRequest, decode_cursor};
-use crate::webhooks::event::{CampaignEvent, Event, EventType};
+use crate::webhooks::event::{CampaignEvent, Event, EventType, test_event};
 use crate::webhooks::model::{Attempt, Claimed, DeliveryStatus, Endpoint, Verdict};
 
 const MINUTE: Duration = Duration::from_mins(1);

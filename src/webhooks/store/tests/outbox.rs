@@ -195,6 +195,25 @@ async fn a_redelivery_starts_over_unless_the_delivery_is_pending_or_its_endpoint
 }
 
 #[sqlx::test]
+async fn a_test_event_goes_once_to_its_endpoint_whatever_that_subscribes_to(pool: PgPool) {
+    let world = World::new(pool);
+    let tested = world.endpoint(Some(vec![EventType::CallbackFailed])).await;
+    let other = world.endpoint(None).await;
+    let entry = world.entry(Action::WebhookTested);
+    let event = test_event(&entry, tested);
+    let send = async |endpoint| world.store.send_to(endpoint, event.clone(), entry.clone()).await.unwrap();
+
+    assert!(!send(Uuid::nil()).await);
+    assert!(send(tested).await && send(tested).await);
+
+    let claimed = world.claim().await.unwrap();
+    assert_eq!((claimed.endpoint, claimed.event_id), (tested, entry.id));
+    assert!(claimed.body.starts_with(r#"{"type":"webhook.test","#), "{}", claimed.body);
+    assert!(world.claim().await.is_none() && world.deliveries(other, None).await.is_empty());
+    assert_eq!(world.count("select count(*) from audit_entries where action = 'webhook.tested'").await, 1);
+}
+
+#[sqlx::test]
 async fn failed_deliveries_since_a_moment_are_pending_again(pool: PgPool) {
     let mut world = World::new(pool);
     let endpoint = world.endpoint(None).await;
