@@ -230,6 +230,7 @@ fn openapi() -> utoipa::openapi::OpenApi {
     api.merge(webhooks::routes().into_openapi());
     api.merge(audit::routes().into_openapi());
     api.merge(Operations::routes().into_openapi());
+    webhooks::describe_events(&mut api);
     http::complete(&mut api);
     api
 }

@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
-use utoipa::{Modify, OpenApi};
+use utoipa::openapi::{Content, Header, HeaderBuilder, Ref, RefOr, ResponseBuilder, Server};
+use utoipa::{Modify, OpenApi, PartialSchema as _};
 
 use super::problem::{FieldFault, ProblemSchema};
 
@@ -19,15 +19,18 @@ pub fn describe() -> utoipa::openapi::OpenApi {
     Frame::openapi()
 }
 
-/// Adds the responses that every route has, and describes each error response as a problem.
+/// Adds what all routes have in common: the responses of errors, as problems, and headers.
 pub fn complete(api: &mut utoipa::openapi::OpenApi) {
+    api.servers = Some(vec![Server::new("/")]);
     for (path, item) in &mut api.paths.paths {
         let is_ours = path.starts_with("/v1/");
         for operation in operations(item) {
             if is_ours {
                 add_common_problems(operation);
+            } else {
+                operation.security = Some(Vec::new());
             }
-            describe_problems(operation);
+            describe_responses(operation);
         }
     }
 }
@@ -51,18 +54,26 @@ fn add_common_problems(operation: &mut Operation) {
     }
 }
 
-fn describe_problems(operation: &mut Operation) {
+fn describe_responses(operation: &mut Operation) {
     for (status, answer) in &mut operation.responses.responses {
-        let Some(status) = status.parse::<StatusCode>().ok().filter(|status| status.as_u16() >= 400) else { continue };
+        let Ok(status) = status.parse::<StatusCode>() else { continue };
         let RefOr::T(answer) = answer else { continue };
         if answer.description.is_empty() {
             status.canonical_reason().unwrap_or("Error").clone_into(&mut answer.description);
         }
-        if answer.content.is_empty() {
+        answer.headers.insert("X-Request-Id".to_owned(), header("The id of the request in logs and the audit log."));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            answer.headers.insert("Retry-After".to_owned(), header("When to send the request again, in seconds."));
+        }
+        if status.as_u16() >= 400 && answer.content.is_empty() {
             let content = Content::new(Some(Ref::from_schema_name("Problem")));
             answer.content.insert("application/problem+json".to_owned(), content.into());
         }
     }
+}
+
+fn header(description: &str) -> RefOr<Header> {
+    HeaderBuilder::new().schema(Some(String::schema())).description(Some(description)).build().into()
 }
 
 #[derive(OpenApi)]
@@ -73,6 +84,7 @@ fn describe_problems(operation: &mut Operation) {
     tags(
         (name = "Callbacks", description = "Requests for a callback"),
         (name = "Campaigns", description = "Pause, resume, settings and dialer events"),
+        (name = "Webhooks", description = "Endpoints that receive events, and their deliveries"),
         (name = "Audit", description = "The log of all changes"),
         (name = "Operations", description = "Health, readiness and metrics, without an API key"),
     )

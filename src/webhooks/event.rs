@@ -14,6 +14,9 @@ use crate::types::Fault;
 /// The reason of a pause that the answer rate caused.
 const AUTO_THROTTLE: &str = "AUTO_THROTTLE";
 
+/// The type of the event that tests an endpoint. Endpoints cannot subscribe to it.
+pub const TEST: &str = "webhook.test";
+
 /// An event type. Its text is that of the audit action that it publishes.
 #[derive(
     Clone,
@@ -67,6 +70,11 @@ impl EventType {
         self.into()
     }
 
+    /// Whether its body is that of a campaign.
+    pub fn is_of_campaign(self) -> bool {
+        matches!(self, Self::CampaignPaused | Self::CampaignResumed)
+    }
+
     /// The text of a body's `event` member: `CAMPAIGN_PAUSED` for `campaign.paused`.
     fn constant(self) -> String {
         self.as_str().replace('.', "_").to_uppercase()
@@ -108,7 +116,7 @@ pub struct CallbackEvent {
 }
 
 /// Why a callback or its confirmation failed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct EventFailure {
     pub code: String,
     pub detail: String,
@@ -133,7 +141,7 @@ impl Entry {
 /// The event `webhook.test`. It goes to the endpoint that is tested, whatever that endpoint subscribes to.
 pub fn test_event(entry: &Entry, webhook: Uuid) -> EntryEvent {
     let body = TestBody {
-        r#type: "webhook.test",
+        r#type: TEST,
         timestamp: entry.timestamp,
         event: "WEBHOOK_TEST",
         webhook_id: webhook,
@@ -142,9 +150,11 @@ pub fn test_event(entry: &Entry, webhook: Uuid) -> EntryEvent {
     EntryEvent { id: entry.id, r#type: body.r#type, body: serde_json::json!(body).to_string() }
 }
 
-#[derive(Serialize)]
+/// A test of an endpoint
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct TestBody {
+#[schema(as = TestEvent)]
+pub struct TestBody {
     r#type: &'static str,
     timestamp: Timestamp,
     event: &'static str,
@@ -152,9 +162,11 @@ struct TestBody {
     audit_id: Uuid,
 }
 
-#[derive(Serialize)]
+/// A campaign was paused or resumed
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct CampaignBody<'a> {
+#[schema(as = CampaignEvent)]
+pub struct CampaignBody<'a> {
     r#type: EventType,
     timestamp: Timestamp,
     event: String,
@@ -167,7 +179,7 @@ struct CampaignBody<'a> {
     metadata: CampaignMetadata,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct CampaignMetadata {
     latency_ms: Option<i64>,
@@ -198,9 +210,11 @@ impl<'a> CampaignBody<'a> {
     }
 }
 
-#[derive(Serialize)]
+/// A change of a callback
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct CallbackBody<'a> {
+#[schema(as = CallbackEvent)]
+pub struct CallbackBody<'a> {
     r#type: EventType,
     timestamp: Timestamp,
     event: String,
@@ -215,7 +229,7 @@ struct CallbackBody<'a> {
     metadata: CallbackMetadata,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct CallbackMetadata {
     latency_ms: Option<i64>,
