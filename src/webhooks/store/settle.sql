@@ -1,0 +1,33 @@
+with settled as (
+    update webhook_deliveries set status = $3, due_at = $4, attempts = attempts + 1, updated_at = $5
+    -- A delivery that was made dead during the attempt has succeeded if the receiver accepted it.
+    where id = $1 and claims = $2 and (status = 'pending' or $3 = 'succeeded')
+      and not exists (select from webhook_attempts where delivery_id = $1 and at = $5)
+    returning id, endpoint_id
+),
+attempted as (
+    insert into webhook_attempts (delivery_id, at, duration_ms, status, error, answer)
+    select id, $5, $6, $7, $8, $9 from settled
+    on conflict do nothing
+),
+endpoint as (
+    update webhook_endpoints set
+        failing_since = case when $3 = 'succeeded' then null else coalesce(failing_since, $5) end,
+        disabled_at = case when $10::text is null then disabled_at else coalesce(disabled_at, $5) end,
+        disabled_reason = case when $10::text is null then disabled_reason
+            else coalesce(disabled_reason, $10) end
+    where id = (select endpoint_id from settled)
+      and ($10::text is not null or ($3 = 'succeeded') = (failing_since is not null))
+),
+-- The pending deliveries of a disabled endpoint are dead; a redelivery can be requested. A row that another
+-- transaction is writing is left to it.
+dead as (
+    update webhook_deliveries set status = 'dead', due_at = null, updated_at = $5
+    where id in (
+        select id from webhook_deliveries
+        where $10::text is not null and endpoint_id = (select endpoint_id from settled)
+          and status = 'pending' and id <> $1
+        for update skip locked
+    )
+)
+select audit_record($11) as id from settled
