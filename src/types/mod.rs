@@ -2,12 +2,14 @@
 
 mod campaign_id;
 mod daily_window;
+mod external_id;
 mod fault;
 mod id;
 pub mod instant;
 mod interval;
 mod language;
 mod masking;
+mod metadata;
 mod phone_number;
 mod retry_after;
 mod time_window;
@@ -15,12 +17,14 @@ mod time_zone;
 
 pub use campaign_id::CampaignId;
 pub use daily_window::{DailyWindow, parse_time_of_day};
+pub use external_id::ExternalId;
 pub use fault::Fault;
 pub use id::parse_uuid;
 pub use instant::parse_instant;
 pub use interval::Interval;
 pub use language::Language;
 pub use masking::mask_phone_numbers;
+pub use metadata::Metadata;
 pub use phone_number::{PhoneNumber, Region};
 pub use retry_after::parse_retry_after;
 pub use time_window::TimeWindow;

@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::audit::{Action, Entry, EntryEvent};
-use crate::types::Fault;
+use crate::types::{ExternalId, Fault, Metadata};
 
 /// The reason of a pause that the answer rate caused.
 const AUTO_THROTTLE: &str = "AUTO_THROTTLE";
@@ -113,6 +113,8 @@ pub struct CallbackEvent {
     pub dispatch_time: Option<Timestamp>,
     pub contact_id: Option<Uuid>,
     pub failure: Option<EventFailure>,
+    pub external_id: Option<ExternalId>,
+    pub metadata: Option<Metadata>,
 }
 
 /// Why a callback or its confirmation failed.
@@ -225,14 +227,13 @@ pub struct CallbackBody<'a> {
     dispatch_time: Option<Timestamp>,
     contact_id: Option<Uuid>,
     failure: Option<&'a EventFailure>,
-    audit_id: Uuid,
-    metadata: CallbackMetadata,
-}
-
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct CallbackMetadata {
     latency_ms: Option<i64>,
+    audit_id: Uuid,
+    #[schema(value_type = Option<String>)]
+    external_id: Option<&'a ExternalId>,
+    /// The client's own, unlike that of a campaign.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    metadata: Option<&'a Metadata>,
 }
 
 impl<'a> CallbackBody<'a> {
@@ -248,8 +249,10 @@ impl<'a> CallbackBody<'a> {
             dispatch_time: event.dispatch_time,
             contact_id: event.contact_id,
             failure: event.failure.as_ref(),
+            latency_ms: entry.latency_ms,
             audit_id: entry.id,
-            metadata: CallbackMetadata { latency_ms: entry.latency_ms },
+            external_id: event.external_id.as_ref(),
+            metadata: event.metadata.as_ref(),
         }
     }
 }
@@ -300,16 +303,27 @@ mod tests {
     #[test]
     fn a_callback_event_has_every_member_and_no_phone_number() {
         let failure = Some(EventFailure { code: "no-forecast".into(), detail: "CXone has none".into() });
-        let event = Event::Callback(CallbackEvent { dispatch_time: None, contact_id: Some(Uuid::max()), failure });
+        let mut event = CallbackEvent {
+            dispatch_time: None,
+            contact_id: Some(Uuid::max()),
+            failure,
+            external_id: ExternalId::parse("ticket-4711").ok(),
+            metadata: Metadata::parse(json!({"queue": "billing"}).as_object().unwrap()).ok(),
+        };
         let callback = Entry { callback_id: Some(Uuid::max()), ..entry(Action::CallbackFailed) };
-        let expected = json!({
+        let mut expected = json!({
             "type": "callback.failed", "timestamp": "2026-11-20T15:00:00Z", "event": "CALLBACK_FAILED",
             "campaignId": "c", "callbackId": Uuid::max(), "previousState": "ACTIVE", "newState": "PAUSED",
             "dispatchTime": null, "contactId": Uuid::max(),
-            "failure": {"code": "no-forecast", "detail": "CXone has none"}, "auditId": Uuid::nil(),
-            "metadata": {"latencyMs": 41},
+            "failure": {"code": "no-forecast", "detail": "CXone has none"}, "latencyMs": 41,
+            "auditId": Uuid::nil(), "externalId": "ticket-4711", "metadata": {"queue": "billing"},
         });
-        assert_eq!(callback.with_event(&event).event.unwrap().body, expected.to_string());
+        let body = |event| callback.clone().with_event(&Event::Callback(event)).event.unwrap().body;
+        assert_eq!(body(event.clone()), expected.to_string());
+
+        (event.external_id, event.metadata) = (None, None);
+        (expected["externalId"], expected["metadata"]) = (json!(null), json!(null));
+        assert_eq!(body(event), expected.to_string());
     }
 
     #[test]

@@ -6,7 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{CALLER, CAMPAIGN, Service, World, create_key, payload, payload_with};
+use crate::support::{
+    CALLER, CAMPAIGN, Received, Receiver, Service, World, create_key, payload, payload_from, payload_with,
+};
 
 /// The hour that an instant lies in.
 fn hour_of(at: &Value) -> Timestamp {
@@ -219,5 +221,103 @@ async fn each_callback_of_a_batch_is_accepted_or_refused_on_its_own() {
     for result in results.iter().filter(|result| result["id"].is_string()) {
         assert_eq!(world.settled(result["id"].as_str().unwrap()).await["confirmation"]["status"], "sent");
     }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_external_id_and_metadata_are_returned_filtered_and_sent_but_not_logged() {
+    let world = World::of_webhooks(&[("RUST_LOG", "debug")]).await;
+    let receiver = Receiver::start(&[]).await;
+    world.hook_at(&receiver).await;
+    let given = json!({"externalId": "ticket/4711", "metadata": {"zz": "Ada Löw", "caseNumber_1": "Enigma"}});
+
+    let (status, callback) = world.ask(&payload_with(given.clone())).await;
+    let (_, plain) = world.ask(&payload_from(1)).await;
+    let id = callback["id"].as_str().unwrap();
+    let found = world.get(&format!("/v1/callbacks/{id}")).await;
+    let listed = world.get("/v1/callbacks?externalId=ticket%2F4711").await;
+    let unlisted = world.get("/v1/callbacks?externalId=ticket").await;
+    let events = receiver.received_when(4).await;
+    let audit = world.get(&format!("/v1/audit?callbackId={id}")).await.to_string();
+    let log = world.service.log_at_end().await;
+
+    assert_eq!((status, found["status"].as_str()), (201, Some("scheduled")), "{callback}");
+    let events: Vec<Value> = events.iter().map(Received::event).collect();
+    let of = |id: &Value| events.iter().filter(|event| event["callbackId"] == *id).collect::<Vec<_>>();
+    let (with_both, with_none) = (of(&callback["id"]), of(&plain["id"]));
+    assert_eq!((with_both.len(), with_none.len()), (2, 2));
+    for shown in [&callback, &found, &listed["data"][0]].into_iter().chain(with_both) {
+        assert_eq!((&shown["externalId"], &shown["metadata"]), (&given["externalId"], &given["metadata"]), "{shown}");
+    }
+    for shown in with_none.into_iter().chain([&plain]) {
+        assert_eq!(
+            (shown.get("externalId"), shown.get("metadata")),
+            (Some(&Value::Null), Some(&Value::Null)),
+            "{shown}"
+        );
+    }
+    assert_eq!((listed["data"].as_array().unwrap().len(), &unlisted["data"]), (1, &json!([])));
+    assert!(log.contains("callback confirmed"), "{log}");
+    for text in ["4711", "Ada", "Löw", "Enigma", "caseNumber"] {
+        assert!(!log.contains(text), "{text} is in the log");
+        assert!(!audit.contains(text), "{text} is in the audit log");
+    }
+    world.database.drop().await;
+}
+
+#[tokio::test]
+async fn a_batch_item_with_the_external_id_of_an_open_callback_returns_it() {
+    let mut world = World::start().await;
+    let asked = |n: usize, external_id: &str| {
+        let mut asked = payload_from(n);
+        asked["externalId"] = json!(external_id);
+        asked
+    };
+    let (_, single) = world.ask(&asked(0, "a")).await;
+    let batch = json!({"callbacks": [asked(0, "a"), asked(9, "b"), asked(3, "b"), asked(4, ""), payload_from(5)]});
+
+    let first: Value = world.post("/v1/callbacks/batch", &batch).await.json().await.unwrap();
+    let again: Value = world.post("/v1/callbacks/batch", &batch).await.json().await.unwrap();
+    world.key = create_key(&world.database, &["callbacks:write", "callbacks:read"]).await;
+    let other = json!({"callbacks": [asked(6, "b"), asked(0, "a")]});
+    let other: Value = world.post("/v1/callbacks/batch", &other).await.json().await.unwrap();
+
+    let results = &first["results"];
+    assert_eq!(results[0], json!({"index": 0, "id": single["id"]}));
+    assert_eq!(results[2], json!({"index": 2, "id": results[1]["id"]}));
+    assert_eq!(results[3]["problem"]["errors"][0]["pointer"], "/externalId");
+    assert!(results[4]["id"].is_string(), "{results}");
+    assert_eq!(again["results"].as_array().unwrap()[..4], results.as_array().unwrap()[..4]);
+    assert_eq!(again["results"][4]["problem"]["existingId"], results[4]["id"]);
+    let others = &other["results"];
+    assert!(others[0]["id"].is_string() && others[0]["id"] != results[1]["id"], "{others}");
+    assert_eq!(others[1]["problem"]["existingId"], single["id"], "the external id of another API key does not count");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_repeated_batch_finds_the_items_that_it_stored_even_if_they_have_ended() {
+    let world = World::start().await;
+    world.cxone.fault(json!({"route": "contact", "kind": "status", "status": 503})).await;
+    let asked = [1, 2].map(|n| {
+        let mut asked = payload_from(n);
+        asked["externalId"] = json!("a");
+        asked
+    });
+    let post =
+        async || world.answer("/v1/callbacks/batch", &json!({"callbacks": asked}), &[("idempotency-key", "k")]).await;
+    let first = post().await;
+    let id = first.body["results"][0]["id"].as_str().unwrap().to_owned();
+    world.callback_when(&id, |callback| !callback["failure"].is_null()).await;
+    let cancelled = world.answer(&format!("/v1/callbacks/{id}/cancel"), &json!({}), &[]).await;
+    let lost = "update idempotency_keys set answer_status = null, answer_headers = null, answer_body = null,
+                leased_until = now() - interval '1 second' where key = 'k'";
+    world.database.run(lost).await;
+
+    let again = post().await;
+
+    assert_eq!((cancelled.status, again.header("idempotency-replayed")), (200, None), "{cancelled:?} {again:?}");
+    assert_eq!(first.body["results"], json!([{"index": 0, "id": id}, {"index": 1, "id": id}]));
+    assert_eq!(again.body, first.body);
     world.end().await;
 }

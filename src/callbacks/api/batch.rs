@@ -37,6 +37,7 @@ pub(super) struct BatchResults {
 struct BatchResult {
     /// Its index in the batch, from 0.
     index: usize,
+    /// The callback: a new one, or the open one of this API key with the same `externalId`.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +47,8 @@ struct BatchResult {
 
 /// Request several callbacks
 ///
-/// Each is accepted or refused by itself. All accepted ones are stored before the response is sent.
+/// Each is accepted or refused by itself. All accepted ones are stored before the response is sent. An item with the
+/// `externalId` of an open callback of the same API key creates none: its result is the id of that callback.
 #[utoipa::path(post, path = "/v1/callbacks/batch", operation_id = "postCallbacks", tag = "Callbacks",
     security(("key" = ["callbacks:write"])),
     request_body = Batch, params(("Idempotency-Key" = Option<String>, Header)),

@@ -8,7 +8,7 @@ use crate::callbacks::model::Status;
 use crate::callbacks::store::Filter;
 use crate::db::Page;
 use crate::http::{Authorized, Problem, Query, required};
-use crate::types::{CampaignId, Fault, PhoneNumber, parse_instant};
+use crate::types::{CampaignId, ExternalId, Fault, PhoneNumber, parse_instant};
 
 /// List callbacks
 ///
@@ -18,6 +18,7 @@ use crate::types::{CampaignId, Fault, PhoneNumber, parse_instant};
     params(
         ("status" = Option<Status>, Query), ("campaignId" = Option<String>, Query),
         ("phoneNumber" = Option<String>, Query, description = "In any form that a POST accepts"),
+        ("externalId" = Option<String>, Query),
         ("from" = Option<String>, Query, format = DateTime, description = "Accepted at this time or later"),
         ("to" = Option<String>, Query, format = DateTime, description = "Accepted before this time"),
         ("limit" = Option<u8>, Query, description = "1 to 200; 50 by default"), ("cursor" = Option<String>, Query),
@@ -32,6 +33,7 @@ pub(super) async fn list(
         status: query.take("status", parse_status),
         campaign_id: query.take("campaignId", CampaignId::parse),
         phone_number: query.take("phoneNumber", |text| PhoneNumber::parse(text, &callbacks.region)),
+        external_id: query.take("externalId", ExternalId::parse),
         from: query.take("from", parse_instant),
         to: query.take("to", parse_instant),
     };

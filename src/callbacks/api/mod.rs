@@ -5,6 +5,7 @@ mod cancel;
 mod create;
 mod get;
 mod list;
+mod metadata;
 mod request;
 mod view;
 

@@ -7,11 +7,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::{Validate, ValidateArgs as _, ValidationError};
 
+use super::metadata::MetadataRequest;
 use crate::callbacks::model::NewCallback;
 use crate::campaigns::{PlacementRefusal, PlacementRules};
 use crate::http::validation::{Member, Unknown, fault_at, valid};
 use crate::http::{Problem, ProblemKind};
-use crate::types::{CampaignId, Fault, Language, PhoneNumber, Region, TimeWindow, TimeZone, parse_instant};
+use crate::types::{CampaignId, ExternalId, Fault, Language, PhoneNumber, Region, TimeWindow, TimeZone, parse_instant};
 
 /// A window must end at least this long after the request, so that there is time to call.
 const MIN_LEAD: SignedDuration = SignedDuration::from_secs(60);
@@ -58,6 +59,16 @@ pub(super) struct CallbackRequest {
     #[serde(default)]
     #[validate(custom(function = "time_zone"))]
     timezone: Member<String, TimeZone>,
+    /// Your own id of the callback: 1 to 128 characters, without control characters.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128, example = "ticket-4711")]
+    #[serde(default)]
+    #[validate(custom(function = "external_id"))]
+    external_id: Member<String, ExternalId>,
+    /// At most 20 pairs of text: keys of 1 to 40 characters, values of at most 500, without control characters.
+    #[schema(value_type = Option<HashMap<String, String>>, example = json!({"queue": "billing"}))]
+    #[serde(default)]
+    #[validate(nested)]
+    metadata: Member<MetadataRequest>,
     #[serde(flatten)]
     #[schema(ignore)]
     #[validate(nested)]
@@ -116,6 +127,8 @@ impl CallbackRequest {
             campaign_id: self.campaign_id.into_parsed()?,
             language: self.language.into_parsed()?,
             timezone: self.timezone.into_parsed(),
+            external_id: self.external_id.into_parsed(),
+            metadata: self.metadata.into_value().and_then(MetadataRequest::into_metadata),
         })
     }
 }
@@ -159,6 +172,10 @@ fn language(member: &Member<String, Language>) -> Result<(), ValidationError> {
 
 fn time_zone(member: &Member<String, TimeZone>) -> Result<(), ValidationError> {
     member.parse(|text| TimeZone::parse(text))
+}
+
+fn external_id(member: &Member<String, ExternalId>) -> Result<(), ValidationError> {
+    member.parse(|text| ExternalId::parse(text))
 }
 
 fn one_to_four_hours(request: &CallbackRequest) -> Result<(), ValidationError> {
@@ -223,6 +240,10 @@ mod tests {
         payload
     }
 
+    fn pairs(count: usize) -> Value {
+        (0..count).map(|n| (n.to_string(), json!("x"))).collect()
+    }
+
     /// `pointer code` of each fault.
     fn faults(payload: &Value) -> Vec<String> {
         let request: CallbackRequest = serde_json::from_value(payload.clone()).unwrap();
@@ -271,6 +292,19 @@ mod tests {
             ("campaignId", json!("a\u{0}b"), "/campaignId not-a-campaign-id"),
             ("campaignId", json!({"deep": [[[]]]}), "/campaignId wrong-type"),
             ("timezone", json!("Mars/Olympus"), "/timezone not-a-time-zone"),
+            ("externalId", json!(""), "/externalId not-an-external-id"),
+            ("externalId", json!("x".repeat(129)), "/externalId not-an-external-id"),
+            ("externalId", json!("a\u{0}b"), "/externalId not-an-external-id"),
+            ("externalId", json!("a\nb"), "/externalId not-an-external-id"),
+            ("externalId", json!(7), "/externalId wrong-type"),
+            ("metadata", json!("red"), "/metadata wrong-type"),
+            ("metadata", json!([["a", "b"]]), "/metadata wrong-type"),
+            ("metadata", json!({"a_b/c~": 7}), "/metadata/a_b~1c~0 wrong-type"),
+            ("metadata", json!({"__all__": null}), "/metadata/__all__ wrong-type"),
+            ("metadata", json!({"unknown": "x".repeat(501)}), "/metadata/unknown too-long"),
+            ("metadata", json!({"a": "b\u{0}"}), "/metadata/a control-character"),
+            ("metadata", json!({"": "b"}), "/metadata/ not-a-metadata-key"),
+            ("metadata", pairs(21), "/metadata out-of-range"),
             ("colour", json!("red"), "/colour unknown-member"),
         ] {
             assert_eq!(faults(&with(name, value.clone())), [expected], "{name}: {value}");
@@ -278,14 +312,34 @@ mod tests {
     }
 
     #[test]
+    fn an_external_id_and_metadata_are_optional() {
+        for (name, value) in [
+            ("externalId", json!("Ticket 4711/ä")),
+            ("externalId", json!("€".repeat(128))),
+            ("externalId", Value::Null),
+            ("metadata", Value::Null),
+            ("metadata", json!({})),
+            ("metadata", json!({"k".repeat(40): "€".repeat(500), "empty": ""})),
+            ("metadata", pairs(20)),
+        ] {
+            assert_eq!(faults(&with(name, value.clone())), [""; 0], "{name}: {value}");
+        }
+    }
+
+    #[test]
     fn all_faults_are_reported_at_once() {
         assert_eq!(
             faults(&json!({"phoneNumber": 5, "requestedStart": "2026-11-20T12:00:00Z", "extra": true,
-                "requestedEnd": "2026-11-20T11:00:00Z", "language": "xx"})),
+                "requestedEnd": "2026-11-20T11:00:00Z", "language": "xx",
+                "externalId": "\t", "metadata": {"b": 1, "a": "\t", "\t": ""}})),
             [
                 "/campaignId required",
+                "/externalId not-an-external-id",
                 "/extra unknown-member",
                 "/language not-a-language",
+                "/metadata/\t not-a-metadata-key",
+                "/metadata/a control-character",
+                "/metadata/b wrong-type",
                 "/phoneNumber wrong-type",
                 "/requestedEnd window-in-the-past",
                 "/requestedEnd window-backwards",

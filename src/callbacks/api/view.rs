@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::callbacks::model::{Callback, Confirmation, Failure, SkipReason, Status};
-use crate::types::{CampaignId, PhoneNumber};
+use crate::types::{CampaignId, ExternalId, Metadata, PhoneNumber};
 
 /// A callback
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,6 +34,12 @@ pub(super) struct CallbackView {
     at_risk: bool,
     /// Why the callback failed, or the failure of the last attempt.
     failure: Option<Failure>,
+    /// The client's own id of the callback.
+    #[schema(value_type = Option<String>, example = "ticket-4711")]
+    external_id: Option<ExternalId>,
+    /// The pairs of text that the client added.
+    #[schema(value_type = Option<HashMap<String, String>>, example = json!({"queue": "billing"}))]
+    metadata: Option<Metadata>,
     /// The number of attempts so far.
     attempts: i32,
     /// When the next attempt is due; while an attempt runs, when its lease ends. Null if nothing is left to do.
@@ -74,6 +80,8 @@ impl From<Callback> for CallbackView {
             },
             at_risk: callback.at_risk,
             failure: callback.failure,
+            external_id: callback.external_id,
+            metadata: callback.metadata,
             attempts: callback.attempts,
             next_attempt_at: callback.due_at,
             created_at: callback.created_at,

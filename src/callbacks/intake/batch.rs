@@ -1,6 +1,6 @@
 //! Accepts many callbacks with one commit.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -8,6 +8,7 @@ use super::{Callbacks, accepted, accepted_entry, duplicate};
 use crate::callbacks::model::{Callback, NewCallback};
 use crate::callbacks::store::Inserted;
 use crate::http::{Problem, RequestContext};
+use crate::types::ExternalId;
 
 impl Callbacks {
     /// Stores the valid callbacks of a batch, and returns the id or the problem of each, in the order of the batch.
@@ -20,23 +21,50 @@ impl Callbacks {
         let ids: Vec<Uuid> =
             (0..items.len()).map(|index| Uuid::new_v5(&context.resource.id, &index.to_be_bytes())).collect();
         let stored = if context.resource.repeated { self.store.existing(&ids).await? } else { HashSet::new() };
+        let item = |new, id| Callback { in_batch: true, ..accepted(new, id, context, 0, context.arrived_at) };
         let callbacks: Vec<Result<Callback, Problem>> =
-            ids.iter().zip(items).map(|(&id, new)| Ok(accepted(new?, id, context, 0, context.arrived_at))).collect();
-        let new = callbacks.iter().flatten().filter(|callback| !stored.contains(&callback.id));
+            ids.iter().zip(items).map(|(&id, new)| Ok(item(new?, id))).collect();
+        let stored = Stored::new(stored, &callbacks);
+        let new = callbacks.iter().flatten().filter(|callback| stored.id_of(callback).is_none());
         let new = new.map(|callback| (callback, accepted_entry(callback, context)));
         let inserted = self.store.insert(new.collect()).await?;
         self.worker.wake();
         let count = inserted.values().filter(|inserted| **inserted == Inserted::New).count();
         metrics::counter!("ringback_callbacks_total", "status" => "accepted").increment(count as u64);
         let results = callbacks.into_iter().zip(ids).map(|(callback, id)| {
-            if stored.contains(&id) {
+            if stored.ids.contains(&id) {
                 return Ok(id);
             }
-            callback.and_then(|callback| match inserted.get(&callback.id) {
+            let callback = callback?;
+            match inserted.get(&callback.id) {
                 Some(Inserted::Duplicate(existing)) => Err(duplicate(*existing)),
-                Some(Inserted::New | Inserted::Existing) | None => Ok(callback.id),
-            })
+                Some(Inserted::SameExternalId(existing)) => Ok(*existing),
+                Some(Inserted::New | Inserted::Existing) => Ok(callback.id),
+                None => Ok(stored.id_of(&callback).unwrap_or(callback.id)),
+            }
         });
         Ok(results.collect())
+    }
+}
+
+/// The items of a batch that an earlier run of the same request has stored.
+struct Stored {
+    ids: HashSet<Uuid>,
+    by_external_id: HashMap<ExternalId, Uuid>,
+}
+
+impl Stored {
+    fn new(ids: HashSet<Uuid>, callbacks: &[Result<Callback, Problem>]) -> Self {
+        let stored = callbacks.iter().flatten().filter(|callback| ids.contains(&callback.id));
+        let by_external_id = stored.filter_map(|callback| Some((callback.external_id.clone()?, callback.id))).collect();
+        Self { ids, by_external_id }
+    }
+
+    /// The callback itself, or the one with its external id, even if that has ended since.
+    fn id_of(&self, callback: &Callback) -> Option<Uuid> {
+        if self.ids.contains(&callback.id) {
+            return Some(callback.id);
+        }
+        self.by_external_id.get(callback.external_id.as_ref()?).copied()
     }
 }

@@ -75,7 +75,10 @@ impl Callbacks {
             self.worker.release_later(AttemptLease::of(&callback));
         }
         match inserted?.remove(&callback.id) {
-            Some(Inserted::Duplicate(existing)) => return Err(duplicate(existing)),
+            // Only an item of a batch can be `SameExternalId`.
+            Some(Inserted::Duplicate(existing) | Inserted::SameExternalId(existing)) => {
+                return Err(duplicate(existing));
+            }
             // `Existing` under a new id: an insert whose answer was lost has stored it.
             Some(Inserted::New | Inserted::Existing) if !context.resource.repeated => {
                 metrics::counter!("ringback_callbacks_total", "status" => "accepted").increment(1);
@@ -103,6 +106,10 @@ fn accepted(new: NewCallback, id: Uuid, context: &RequestContext, attempts: i32,
         window: new.window,
         language: new.language,
         timezone: new.timezone,
+        external_id: new.external_id,
+        metadata: new.metadata,
+        created_by: Some(context.caller.key_id),
+        in_batch: false,
         dispatch_time: None,
         earlier_dispatch_time: None,
         contact_id: None,

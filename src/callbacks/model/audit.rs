@@ -58,6 +58,8 @@ impl Callback {
                 code: code.as_ref().to_owned(),
                 detail: detail.clone(),
             }),
+            external_id: self.external_id.clone(),
+            metadata: self.metadata.clone(),
         })
     }
 

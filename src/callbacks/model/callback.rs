@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::status::{Confirmation, Failure, SkipReason, Status};
 use crate::trace::Traceparent;
-use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, TimeZone};
+use crate::types::{CampaignId, ExternalId, Language, Metadata, PhoneNumber, TimeWindow, TimeZone};
 
 /// A callback request that has passed validation.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct NewCallback {
     pub window: TimeWindow,
     pub language: Language,
     pub timezone: Option<TimeZone>,
+    pub external_id: Option<ExternalId>,
+    pub metadata: Option<Metadata>,
 }
 
 /// A callback as it is stored.
@@ -26,6 +28,13 @@ pub struct Callback {
     pub window: TimeWindow,
     pub language: Language,
     pub timezone: Option<TimeZone>,
+    /// The client's own id of it.
+    pub external_id: Option<ExternalId>,
+    pub metadata: Option<Metadata>,
+    /// The API key that requested it. None for callbacks of older versions.
+    pub created_by: Option<Uuid>,
+    /// Whether a batch requested it.
+    pub in_batch: bool,
     /// The start of the contact. While `accepted`: the start with which the contact was last sent, so that CXone may have
     /// it.
     pub dispatch_time: Option<Timestamp>,

@@ -20,7 +20,7 @@ use super::model::{Callback, Status};
 use crate::audit::Entry;
 use crate::campaigns::SettingsStore;
 use crate::db::{CreatedPosition, Db, Page, PageRequest};
-use crate::types::{CampaignId, PhoneNumber};
+use crate::types::{CampaignId, ExternalId, PhoneNumber};
 use row::Row;
 
 pub use claim::Claimable;
@@ -32,6 +32,7 @@ pub struct Filter {
     pub status: Option<Status>,
     pub campaign_id: Option<CampaignId>,
     pub phone_number: Option<PhoneNumber>,
+    pub external_id: Option<ExternalId>,
     /// Accepted at this time or later.
     pub from: Option<Timestamp>,
     /// Accepted before this time.
@@ -88,14 +89,16 @@ impl CallbackStore {
              where ($1::text is null or status = $1)
                and ($2::text is null or campaign_id = $2)
                and ($3::text is null or phone_number = $3)
-               and ($4::timestamptz is null or created_at >= $4)
-               and ($5::timestamptz is null or created_at < $5)
-               and ($6::timestamptz is null or (created_at, id) < ($6, $7))
+               and ($4::text is null or external_id = $4)
+               and ($5::timestamptz is null or created_at >= $5)
+               and ($6::timestamptz is null or created_at < $6)
+               and ($7::timestamptz is null or (created_at, id) < ($7, $8))
              order by created_at desc, id desc
-             limit $8",
+             limit $9",
             filter.status.map(<&str>::from),
             filter.campaign_id.as_ref().map(CampaignId::as_str),
             filter.phone_number.as_ref().map(PhoneNumber::as_str),
+            filter.external_id.as_ref().map(ExternalId::as_str),
             filter.from.map(|at| at.to_sqlx()) as _,
             filter.to.map(|at| at.to_sqlx()) as _,
             page.after.as_ref().map(|after| after.created_at.to_sqlx()) as _,

@@ -1,11 +1,12 @@
 //! A row of `callbacks`, and its conversion to a callback. A stored value that Ringback does not know is an error.
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::callbacks::model::{Callback, Failure};
 use crate::db::decode;
 use crate::trace::Traceparent;
-use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow, TimeZone};
+use crate::types::{CampaignId, ExternalId, Language, Metadata, PhoneNumber, TimeWindow, TimeZone};
 
 pub(super) struct Row {
     pub id: Uuid,
@@ -32,6 +33,10 @@ pub(super) struct Row {
     pub created_at: jiff_sqlx::Timestamp,
     pub updated_at: jiff_sqlx::Timestamp,
     pub at_risk: bool,
+    pub external_id: Option<String>,
+    pub metadata: Option<Value>,
+    pub created_by: Option<Uuid>,
+    pub in_batch: bool,
 }
 
 impl TryFrom<Row> for Callback {
@@ -41,6 +46,8 @@ impl TryFrom<Row> for Callback {
         let at = |at: Option<jiff_sqlx::Timestamp>| at.map(jiff_sqlx::Timestamp::to_jiff);
         let window = TimeWindow::parse(row.requested_start.to_jiff(), row.requested_end.to_jiff());
         let zone = row.timezone.as_deref().map(TimeZone::parse).transpose();
+        let external_id = row.external_id.as_deref().map(ExternalId::parse).transpose();
+        let metadata = row.metadata.map(|value| stored_metadata(&value)).transpose();
         let skip_reason = row.skip_reason.map(|text| decode(&text)).transpose();
         let failure = row.failure_code.zip(row.failure_detail);
         let failure = failure.map(|(code, detail)| Ok::<_, sqlx::Error>(Failure { code: decode(&code)?, detail }));
@@ -52,6 +59,10 @@ impl TryFrom<Row> for Callback {
             window: window.map_err(|_| unknown("requested_end"))?,
             language: Language::parse(&row.language).map_err(|_| unknown("language"))?,
             timezone: zone.map_err(|_| unknown("timezone"))?,
+            external_id: external_id.map_err(|_| unknown("external_id"))?,
+            metadata: metadata?,
+            created_by: row.created_by,
+            in_batch: row.in_batch,
             dispatch_time: at(row.dispatch_time),
             earlier_dispatch_time: at(row.earlier_dispatch_time),
             contact_id: row.contact_id,
@@ -69,6 +80,10 @@ impl TryFrom<Row> for Callback {
             updated_at: row.updated_at.to_jiff(),
         })
     }
+}
+
+fn stored_metadata(value: &Value) -> Result<Metadata, sqlx::Error> {
+    value.as_object().and_then(|object| Metadata::parse(object).ok()).ok_or_else(|| unknown("metadata"))
 }
 
 fn unknown(column: &str) -> sqlx::Error {

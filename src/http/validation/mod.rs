@@ -82,6 +82,23 @@ pub fn fault_of_value(fault: Fault) -> ValidationErrors {
     errors
 }
 
+/// The errors of an object whose sender chooses the names of its members. A fault without a name is one of the object
+/// itself.
+pub fn faults_of_members(faults: impl IntoIterator<Item = (Option<String>, Fault)>) -> ValidationErrors {
+    let mut errors = ValidationErrors::new();
+    let mut by_name: BTreeMap<String, Vec<ValidationError>> = BTreeMap::new();
+    for (name, fault) in faults {
+        match name {
+            Some(name) => by_name.entry(name).or_default().push(fault.into()),
+            None => errors.add(WHOLE_OBJECT, fault.into()),
+        }
+    }
+    let members = by_name.into_iter().map(|(name, found)| (name.into(), ValidationErrorsKind::Field(found)));
+    // Names below `UNKNOWN` are kept as they are.
+    errors.0.insert(UNKNOWN.into(), ValidationErrorsKind::Struct(Box::new(ValidationErrors(members.collect()))));
+    errors
+}
+
 /// Adds the faults below `base`, sorted by member and index. Those of the object itself come first.
 fn collect(errors: &ValidationErrors, base: &str, faults: &mut Vec<FieldFault>) {
     let mut by_member: BTreeMap<Cow<'_, str>, Vec<FieldFault>> = BTreeMap::new();

@@ -35,13 +35,17 @@ async fn pages_are_newest_first_and_do_not_overlap(pool: PgPool) {
 async fn each_filter_limits_the_list(pool: PgPool) {
     let store = store(&pool);
     let other = Callback { campaign_id: CampaignId::parse("other").unwrap(), ..accepted_later(1) };
-    insert(&store, &[accepted_later(0), other, accepted_later(2), accepted_later(3)]).await;
+    let external_id = ExternalId::parse("ticket 4711").ok();
+    let third = Callback { external_id: external_id.clone(), ..accepted_later(3) };
+    insert(&store, &[accepted_later(0), other, accepted_later(2), third]).await;
     store.cancel(accepted(2).id, now(), entry(&accepted(2), Action::CallbackCancelled)).await.unwrap().unwrap();
     for (filter, expected) in [
         (Filter::default(), vec![3, 2, 1, 0]),
         (Filter { status: Some(Status::Cancelled), ..Filter::default() }, vec![2]),
         (Filter { campaign_id: Some(CampaignId::parse("other").unwrap()), ..Filter::default() }, vec![1]),
         (Filter { phone_number: Some(accepted(3).phone_number), ..Filter::default() }, vec![3]),
+        (Filter { external_id, ..Filter::default() }, vec![3]),
+        (Filter { external_id: ExternalId::parse("ticket").ok(), ..Filter::default() }, vec![]),
         (Filter { from: Some(at("14:00:02")), ..Filter::default() }, vec![3, 2]),
         (Filter { to: Some(at("14:00:02")), ..Filter::default() }, vec![1, 0]),
         (Filter { from: Some(at("14:00:01")), status: Some(Status::Accepted), ..Filter::default() }, vec![3, 1]),

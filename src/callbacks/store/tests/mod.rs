@@ -2,6 +2,7 @@
 
 mod at_risk;
 mod claim;
+mod external_id;
 mod insert;
 mod list;
 mod progress;
