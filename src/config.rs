@@ -4,6 +4,7 @@ mod cxone;
 mod database;
 mod errors;
 mod given;
+mod outbound_proxy;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 
 pub use self::database::DatabaseArgs;
@@ -21,6 +23,7 @@ pub use self::given::{Given, address, keep, number, text};
 
 use self::cxone::CxoneArgs;
 use self::given::{choice, parsed};
+use self::outbound_proxy::OutboundProxyArgs;
 use self::webhooks::WebhookArgs;
 use crate::callbacks::{AttemptSettings, WithoutForecast};
 use crate::cxone::Settings as CxoneSettings;
@@ -44,6 +47,8 @@ pub struct ServiceArgs {
     sms_from: Given<String>,
     #[command(flatten)]
     webhooks: WebhookArgs,
+    #[command(flatten)]
+    outbound_proxy: OutboundProxyArgs,
     /// How long a POST of a callback waits for the outcome by default, in milliseconds
     #[arg(long, env, default_value = "3000", value_parser = number(0_u64..=30_000), value_name = "MS")]
     callback_wait_ms: Given<u64>,
@@ -78,6 +83,8 @@ pub struct ServiceSettings {
     pub listen_addr: SocketAddr,
     /// The URL of CXone, and the OAuth client.
     pub cxone: CxoneSettings,
+    /// The proxy for requests to CXone. Webhooks have the same one in their settings.
+    pub outbound_proxy: Option<SecretString>,
     /// Settings for attempts on callbacks.
     pub attempts: AttemptSettings,
     /// Country of phone numbers in national format.
@@ -112,7 +119,8 @@ impl ServiceArgs {
         let cxone = self.cxone.read(errors);
         let region = errors.take(self.default_region);
         let sms_from = errors.take(self.sms_from.and_then(|text| sender(&text, region)));
-        let webhooks = self.webhooks.read(errors);
+        let outbound_proxy = self.outbound_proxy.read(errors);
+        let webhooks = self.webhooks.read(outbound_proxy.clone().flatten(), errors);
         let default_wait = errors.take(self.callback_wait_ms).map(Duration::from_millis);
         let campaign_check = errors.take(self.campaign_check_ms).map(Duration::from_millis);
         let without_forecast = errors.take(self.callback_without_forecast);
@@ -123,6 +131,7 @@ impl ServiceArgs {
             database: database?,
             listen_addr: listen_addr?,
             cxone: cxone?,
+            outbound_proxy: outbound_proxy?,
             attempts: AttemptSettings {
                 without_forecast: without_forecast?,
                 sms_from: sms_from?,

@@ -106,7 +106,7 @@ impl Demo {
         let key =
             keys::create(&store, &clock, Actor::system("demo"), "demo".into(), Scope::VARIANTS.to_vec(), None).await?;
         let (base_url, key) = (format!("http://{address}"), key.reveal().to_owned());
-        let mut ivr = Ivr { http: crate::tls::client(), base_url, key, webhooks };
+        let mut ivr = Ivr { http: crate::tls::client_builder().build()?, base_url, key, webhooks };
 
         anstream::println!(
             "\n{BOLD}Ringback{BOLD:#}  callbacks scheduled and confirmed; a campaign paused and resumed on schedule\n"
@@ -164,6 +164,7 @@ fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAd
             timeout: Duration::from_secs(10),
             requests_per_minute: 100,
         },
+        outbound_proxy: None,
         attempts: AttemptSettings {
             without_forecast: WithoutForecast::Reject,
             sms_from: PhoneNumber::parse("+18005551234", &region)?,
@@ -177,6 +178,7 @@ fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAd
             address_policy: AddressPolicy { allow_loopback: true },
             cipher: None,
             configured: Some((format!("http://{receiver}/hooks"), SigningSecret::new()?)),
+            proxy: None,
         },
         log_format: LogFormat::Pretty,
     })

@@ -77,6 +77,9 @@ fn a_bad_setting_is_one_line_with_its_variable_and_flag() {
         ("--wfo-webhook-url=https://wfo.example", "WFO_WEBHOOK_SECRET (--wfo-webhook-secret) is required and not set"),
         ("--wfo-webhook-secret=whsec_*", "WFO_WEBHOOK_SECRET (--wfo-webhook-secret) must be base64"),
         ("--webhooks-allow-loopback=perhaps", "WEBHOOKS_ALLOW_LOOPBACK (--webhooks-allow-loopback) must be one of"),
+        ("--outbound-proxy-url=proxy.example:3128", "OUTBOUND_PROXY_URL (--outbound-proxy-url) must be an http or"),
+        ("--outbound-proxy-url=socks5://proxy.example", "OUTBOUND_PROXY_URL (--outbound-proxy-url) must be an http or"),
+        ("--outbound-proxy-url=http://proxy.example/path", "OUTBOUND_PROXY_URL (--outbound-proxy-url) must be"),
         ("--clock-offset-ms=-86400001", "CLOCK_OFFSET_MS (--clock-offset-ms) must be -86400000 to 86400000"),
     ] {
         let name = flag.split('=').next().unwrap();
@@ -101,6 +104,7 @@ fn all_missing_and_bad_settings_are_reported_together_without_secrets() {
         "--default-region=ZZ",
         "--wfo-webhook-url=http://wfo.example",
         "--encryption-key=hush-hush",
+        "--outbound-proxy-url=ftp://user:hush-hush@proxy.example",
         "--log-format=xml",
     ])
     .unwrap_err();
@@ -117,6 +121,7 @@ fn all_missing_and_bad_settings_are_reported_together_without_secrets() {
             "CXONE_TIMEOUT_MS",
             "DEFAULT_REGION",
             "SMS_FROM",
+            "OUTBOUND_PROXY_URL",
             "ENCRYPTION_KEY",
             "WFO_WEBHOOK_URL",
             "WFO_WEBHOOK_SECRET",
@@ -143,7 +148,7 @@ fn a_url_is_not_refused_because_the_switch_that_may_allow_it_is_invalid() {
 /// A secret: its flag, flags that it needs, a value, the value of another secret, and how to read it from the settings.
 type SecretCase = (&'static str, &'static [&'static str], &'static str, &'static str, fn(&ServiceSettings) -> String);
 
-const SECRETS: [SecretCase; 4] = [
+const SECRETS: [SecretCase; 5] = [
     ("database-url", &[ID, SECRET, CXONE], "postgres://a@host/a", "postgres://b@host/b", |settings| {
         let url = settings.database.to_url_lossy();
         format!("postgres://{}@{}{}", url.username(), url.host_str().unwrap(), url.path())
@@ -174,6 +179,9 @@ const SECRETS: [SecretCase; 4] = [
             if is_known { KEY } else { "another" }.to_owned()
         },
     ),
+    ("outbound-proxy-url", &REQUIRED, "http://user:a@proxy.example", "https://proxy.example:3128", |settings| {
+        settings.outbound_proxy.as_ref().unwrap().expose_secret().to_owned()
+    }),
 ];
 
 /// A file in a directory for this test, removed with it.
@@ -253,6 +261,18 @@ fn a_missing_empty_or_unreadable_file_is_one_line_that_names_its_variable() {
 }
 
 #[test]
+fn a_proxy_is_an_http_or_https_url_that_is_not_shown() {
+    for url in ["http://proxy.example:3128", "https://user:hush-hush@proxy.example/", "http://[::1]:3128"] {
+        let parsed = settings(&[&format!("--outbound-proxy-url={url}")]).unwrap();
+        for proxy in [&parsed.outbound_proxy, &parsed.webhooks.proxy] {
+            assert_eq!(proxy.as_ref().map(|url| url.expose_secret()), Some(url));
+        }
+        assert!(!format!("{parsed:?}").contains("hush-hush"));
+    }
+    assert!(settings(&[]).unwrap().outbound_proxy.is_none());
+}
+
+#[test]
 fn help_shows_defaults_variables_and_possible_values_and_no_secret() {
     let help = <Command as clap::CommandFactory>::command().render_long_help().to_string();
     for text in [
@@ -262,7 +282,7 @@ fn help_shows_defaults_variables_and_possible_values_and_no_secret() {
         "[possible values: true, false]",
         "- window-start:",
         "- basic:",
-        "[env: ENCRYPTION_KEY]",
+        "[env: OUTBOUND_PROXY_URL]",
     ] {
         assert!(help.contains(text), "{text}: {help}");
     }

@@ -37,7 +37,7 @@ pub struct WebhookArgs {
 
 impl WebhookArgs {
     /// The settings, or none after adding errors.
-    pub fn read(self, errors: &mut SettingErrors) -> Option<WebhookSettings> {
+    pub fn read(self, proxy: Option<SecretString>, errors: &mut SettingErrors) -> Option<WebhookSettings> {
         let allow_loopback = errors.take(self.webhooks_allow_loopback);
         let url = errors.take(optional_text(self.wfo_webhook_url));
         let signing = secret("WFO_WEBHOOK_SECRET", self.wfo_webhook_secret, self.wfo_webhook_secret_file.as_deref());
@@ -50,7 +50,7 @@ impl WebhookArgs {
         if matches!((&url, &signing), (Some(Some(_)) | None, Some(None))) {
             errors.take::<()>(Err(BadSetting::missing("WFO_WEBHOOK_SECRET")));
         }
-        Some(WebhookSettings { address_policy, cipher: cipher?, configured: url?.zip(signing?) })
+        Some(WebhookSettings { address_policy, cipher: cipher?, configured: url?.zip(signing?), proxy })
     }
 }
 

@@ -32,6 +32,8 @@ async fn an_invalid_setting_ends_with_status_2_and_one_line_that_names_it() {
         ("LOG_FORMAT", "xml"),
         ("ENCRYPTION_KEY", "short"),
         ("CXONE_CLIENT_SECRET_FILE", "/nowhere/to/be/found"),
+        ("OUTBOUND_PROXY_URL", "socks5://proxy.example"),
+        ("OUTBOUND_PROXY_URL_FILE", "/nowhere/to/be/found"),
     ] {
         let mut command = serve(database, "http://127.0.0.1:1", &[(name, value)]);
         if name == "CXONE_CLIENT_SECRET_FILE" {
