@@ -82,7 +82,8 @@ struct Services {
 
 impl Services {
     fn new(settings: &ServiceSettings, db: &Db, clock: &Clock) -> anyhow::Result<Self> {
-        let cxone = Arc::new(Cxone::new(settings.cxone.clone(), db.pool().clone(), clock.clone())?);
+        let proxy = settings.outbound_proxy.as_ref();
+        let cxone = Arc::new(Cxone::through(proxy, settings.cxone.clone(), db.pool().clone(), clock.clone())?);
         let callback_store = Arc::new(CallbackStore::new(db.clone()));
         let campaign_store = CampaignStore::new(db.clone());
         let rate_store = AnswerRateStore::new(db.clone());

@@ -1,4 +1,4 @@
-//! HTTP clients with the one crypto library that is compiled in: ring.
+//! HTTP clients with the one crypto library that is compiled in: ring. They ignore the proxies that the environment names.
 //!
 //! `reqwest` takes its crypto library from rustls's process-wide default, so every client must be made here. clippy
 //! refuses `reqwest::Client::new` and `reqwest::Client::builder` elsewhere.
@@ -6,19 +6,24 @@
 // The only place that may use them.
 #![allow(clippy::disallowed_methods)]
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 /// A builder for an HTTP client.
 pub fn client_builder() -> reqwest::ClientBuilder {
     set_crypto_provider();
-    reqwest::Client::builder()
+    reqwest::Client::builder().no_proxy()
 }
 
-/// An HTTP client without limits of its own, for tests, benchmarks and the demo.
+/// A builder for an HTTP client that sends every request through this proxy, if there is one.
 ///
-/// # Panics
-/// As [`reqwest::Client::new`]: if the system's root certificates cannot be read.
-pub fn client() -> reqwest::Client {
-    set_crypto_provider();
-    reqwest::Client::new()
+/// # Errors
+/// If the proxy's URL is invalid.
+pub fn client_builder_through(proxy: Option<&SecretString>) -> Result<reqwest::ClientBuilder, reqwest::Error> {
+    let builder = client_builder();
+    Ok(match proxy {
+        Some(url) => builder.proxy(reqwest::Proxy::all(url.expose_secret())?),
+        None => builder,
+    })
 }
 
 fn set_crypto_provider() {

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::{Client, Response};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use sqlx::postgres::PgConnectOptions;
 use strum::VariantArray as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -19,7 +20,7 @@ use super::keys;
 use crate::audit::Actor;
 use crate::callbacks::{AttemptSettings, WithoutForecast};
 use crate::clock::Clock;
-use crate::config::{DatabaseArgs, ServiceSettings};
+use crate::config::{DatabaseArgs, Given, ServiceSettings, SettingErrors, address};
 use crate::cxone::{self, AuthStyle};
 use crate::db::SharedTime;
 use crate::http::Scope;
@@ -54,8 +55,8 @@ pub struct Demo {
     #[command(flatten)]
     database: DatabaseArgs,
     /// Address to serve on; another free port of it is taken where the port is in use
-    #[arg(long, env, default_value = "127.0.0.1:8080")]
-    listen_addr: SocketAddr,
+    #[arg(long, env, default_value = "127.0.0.1:8080", value_parser = address())]
+    listen_addr: Given<SocketAddr>,
 }
 
 /// What an IVR in the demo sends, and what people see of it.
@@ -81,7 +82,9 @@ const SAMPLES: [Sample; 4] = [
 impl Demo {
     /// Runs until Ctrl-C.
     pub async fn run(self) -> anyhow::Result<()> {
-        let options = self.database.options()?;
+        let mut errors = SettingErrors::default();
+        let given = self.database.read(&mut errors).zip(errors.take(self.listen_addr));
+        let (options, listen_addr) = errors.finish(given)?;
         // The demo's own lines say what happens; the logs only what goes wrong.
         telemetry::start_logging(LogFormat::Pretty, "error");
         let stop = shutdown::on_signal()?;
@@ -92,10 +95,10 @@ impl Demo {
         let (receiver, webhooks) = start_receiver(stop.clone()).await?;
         let time = SharedTime::follow(&db, Clock::system()).await.context("Postgres does not say what time it is")?;
         let clock = time.clock();
-        let settings = settings(simulator, receiver)?;
+        let settings = settings(options, simulator, receiver)?;
         app::configure(&db, &settings, &clock).await.context("the webhook could not be kept")?;
         let service = app::build(&settings, &db, time, stop.clone())?;
-        let listener = listen(self.listen_addr).await?;
+        let listener = listen(listen_addr).await?;
         let address = listener.local_addr()?;
         let service = tokio::spawn(service.run(listener));
 
@@ -103,7 +106,7 @@ impl Demo {
         let key =
             keys::create(&store, &clock, Actor::system("demo"), "demo".into(), Scope::VARIANTS.to_vec(), None).await?;
         let (base_url, key) = (format!("http://{address}"), key.reveal().to_owned());
-        let mut ivr = Ivr { http: crate::tls::client(), base_url, key, webhooks };
+        let mut ivr = Ivr { http: crate::tls::client_builder().build()?, base_url, key, webhooks };
 
         anstream::println!(
             "\n{BOLD}Ringback{BOLD:#}  callbacks scheduled and confirmed; a campaign paused and resumed on schedule\n"
@@ -147,20 +150,21 @@ async fn start_receiver(stop: CancellationToken) -> anyhow::Result<(SocketAddr, 
     Ok((address, webhooks))
 }
 
-fn settings(simulator: SocketAddr, receiver: SocketAddr) -> anyhow::Result<ServiceSettings> {
+fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAddr) -> anyhow::Result<ServiceSettings> {
     let known = simulator::Settings::default();
     let region = Region::parse("US")?;
-    let timeout = Duration::from_secs(10);
     Ok(ServiceSettings {
+        database: options,
         listen_addr: simulator,
         cxone: cxone::Settings {
             base_url: format!("http://{simulator}"),
             client_id: known.client_id,
             client_secret: SecretString::from(known.client_secret),
             auth: AuthStyle::Basic,
-            timeout,
+            timeout: Duration::from_secs(10),
             requests_per_minute: 100,
         },
+        outbound_proxy: None,
         attempts: AttemptSettings {
             without_forecast: WithoutForecast::Reject,
             sms_from: PhoneNumber::parse("+18005551234", &region)?,
@@ -174,7 +178,9 @@ fn settings(simulator: SocketAddr, receiver: SocketAddr) -> anyhow::Result<Servi
             address_policy: AddressPolicy { allow_loopback: true },
             cipher: None,
             configured: Some((format!("http://{receiver}/hooks"), SigningSecret::new()?)),
+            proxy: None,
         },
+        log_format: LogFormat::Pretty,
     })
 }
 

@@ -1,5 +1,7 @@
 //! `ringback keys`
 
+use std::str::FromStr as _;
+
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use jiff::{Span, SpanRelativeTo, Timestamp};
@@ -8,7 +10,7 @@ use uuid::Uuid;
 
 use crate::audit::{self, Actor, Entry, Outcome};
 use crate::clock::Clock;
-use crate::config::DatabaseArgs;
+use crate::config::{DatabaseArgs, Given, SettingErrors, keep};
 use crate::db::{self, SharedTime};
 use crate::http::Scope;
 use crate::keys::{KeyRecord, KeySecret, KeyStore, NewKey};
@@ -26,40 +28,70 @@ enum Action {
     /// Create a key and print it
     Create {
         /// Its name
-        #[arg(long, value_parser = parse_name)]
-        name: String,
+        #[arg(long, value_parser = keep(parse_name))]
+        name: Given<String>,
         /// A scope of the key; repeat it for several
-        #[arg(long = "scope", required = true)]
-        scopes: Vec<Scope>,
+        #[arg(long = "scope", required = true, value_parser = keep(Scope::from_str))]
+        scopes: Vec<Given<Scope>>,
         /// How long it is valid, such as 90d or 12h; without it, it does not expire
-        #[arg(long, value_parser = parse_span)]
-        expires_in: Option<Span>,
+        #[arg(long, value_parser = keep(parse_span))]
+        expires_in: Option<Given<Span>>,
     },
     /// List the keys, newest first, without their secrets
     List,
     /// Revoke a key
     Revoke {
         /// Its id, as in the list
-        id: Uuid,
+        #[arg(value_parser = keep(parse_id))]
+        id: Given<Uuid>,
     },
+}
+
+/// An action whose arguments are valid.
+enum Task {
+    Create { name: String, scopes: Vec<Scope>, expires_in: Option<Span> },
+    List,
+    Revoke { id: Uuid },
+}
+
+impl Action {
+    /// The action, or none after adding errors.
+    fn read(self, errors: &mut SettingErrors) -> Option<Task> {
+        Some(match self {
+            Self::Create { name, scopes, expires_in } => {
+                let name = errors.take(name);
+                let scopes: Vec<Option<Scope>> = scopes.into_iter().map(|scope| errors.take(scope)).collect();
+                let expires_in = errors.take(expires_in.transpose());
+                Task::Create {
+                    name: name?,
+                    scopes: scopes.into_iter().collect::<Option<_>>()?,
+                    expires_in: expires_in?,
+                }
+            }
+            Self::List => Task::List,
+            Self::Revoke { id } => Task::Revoke { id: errors.take(id)? },
+        })
+    }
 }
 
 impl Keys {
     /// Runs the command.
     pub async fn run(self) -> anyhow::Result<()> {
-        let database = self.database.options()?;
+        let mut errors = SettingErrors::default();
+        let given = self.database.read(&mut errors).zip(self.action.read(&mut errors));
+        let (database, task) = errors.finish(given)?;
         let db = db::connect(&database).await.context("Postgres cannot be reached")?;
         db::migrate(&database).await.context("the schema could not be brought up to date")?;
         let time = SharedTime::follow(&db, Clock::system()).await.context("Postgres does not say what time it is")?;
         let (store, clock) = (KeyStore::new(db.clone()), time.clock());
-        match self.action {
-            Action::Create { name, scopes, expires_in } => {
+        match task {
+            Task::Create { name, scopes, expires_in } => {
                 let expires_at = expires_in.map(|span| after(clock.now(), span)).transpose()?;
                 let secret = create(&store, &clock, Actor::operator(), name, scopes, expires_at).await?;
                 println!("{}", secret.reveal());
             }
-            Action::List => store.list().await?.iter().for_each(|key| println!("{}", line(key, clock.now()))),
-            Action::Revoke { id } => {
+            Task::List => store.list().await?.iter().for_each(|key| println!("{}", line(key, clock.now()))),
+            Task::Revoke { id } => {
                 let entry = entry(&clock, audit::Action::KeyRevoked, Actor::operator(), &RevokedDetail { key_id: id });
                 if !store.revoke(id, clock.now(), entry).await? {
                     bail!("no key {id} that is not revoked already; `ringback keys list` shows them");
@@ -139,6 +171,10 @@ fn parse_span(text: &str) -> Result<Span, String> {
         return Ok(span);
     }
     Err("must be a time in the future, in days, hours, minutes or seconds".into())
+}
+
+fn parse_id(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "must be the id of a key, as `ringback keys list` shows it")
 }
 
 fn parse_name(text: &str) -> Result<String, String> {

@@ -11,10 +11,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::BadSetting;
+use crate::config::SettingErrors;
 
-/// Exit status for a missing or invalid setting.
-const BAD_SETTING: u8 = 2;
+/// Exit status for missing or invalid settings.
+const BAD_SETTINGS: u8 = 2;
 
 /// Callbacks and campaign control between a contact centre's systems and NICE CXone
 #[derive(Parser)]
@@ -42,20 +42,14 @@ enum Command {
 
 /// Runs the command that the command line names.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => match BadSetting::from_clap(&error) {
-            Some(bad) => return refuse(&bad),
-            None => error.exit(),
-        },
-    };
+    let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
     match runtime.block_on(run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.downcast_ref::<BadSetting>().map_or_else(|| fail(&error), refuse),
+        Err(error) => error.downcast_ref::<SettingErrors>().map_or_else(|| fail(&error), refuse),
     }
 }
 
@@ -70,9 +64,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-fn refuse(bad: &BadSetting) -> ExitCode {
-    anstream::eprintln!("ringback: {bad}");
-    ExitCode::from(BAD_SETTING)
+fn refuse(errors: &SettingErrors) -> ExitCode {
+    anstream::eprintln!("{errors}");
+    ExitCode::from(BAD_SETTINGS)
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

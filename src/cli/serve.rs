@@ -18,11 +18,11 @@ impl Serve {
     /// Migrates the database, serves until SIGTERM, and drains.
     pub async fn run(self) -> anyhow::Result<()> {
         let settings = self.service.settings()?;
-        let database = self.service.database.options()?;
-        telemetry::start_logging(self.service.log_format, telemetry::DEFAULT_FILTER);
+        let database = &settings.database;
+        telemetry::start_logging(settings.log_format, telemetry::DEFAULT_FILTER);
         let stop = shutdown::on_signal()?;
-        let db = db::connect(&database).await.context("cannot connect to Postgres")?;
-        db::migrate(&database).await.context("cannot update the schema")?;
+        let db = db::connect(database).await.context("cannot connect to Postgres")?;
+        db::migrate(database).await.context("cannot update the schema")?;
         let machine = Clock::shifted(settings.clock_offset);
         let time = SharedTime::follow(&db, machine).await.context("cannot read the time from Postgres")?;
         app::configure(&db, &settings, &time.clock()).await.context("cannot store the configured webhook")?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
+use crate::config::{Given, SettingErrors, address, number, text};
 use crate::shutdown;
 use crate::simulator::{self, Campaign};
 
@@ -13,55 +14,72 @@ use crate::simulator::{self, Campaign};
 #[derive(clap::Args)]
 pub struct Simulator {
     /// Address to serve on
-    #[arg(long, env = "SIMULATOR_LISTEN", default_value = "127.0.0.1:9090")]
-    listen: SocketAddr,
+    #[arg(long, env = "SIMULATOR_LISTEN", default_value = "127.0.0.1:9090", value_parser = address())]
+    listen: Given<SocketAddr>,
     /// The OAuth client that it knows
-    #[arg(long, env = "CXONE_CLIENT_ID", default_value = "simulator")]
-    client_id: String,
+    #[arg(long, env = "CXONE_CLIENT_ID", default_value = "simulator", value_parser = text())]
+    client_id: Given<String>,
     /// That client's secret
-    #[arg(long, env = "CXONE_CLIENT_SECRET", hide_env_values = true, default_value = "simulator-secret")]
-    client_secret: String,
+    #[arg(long, env = "CXONE_CLIENT_SECRET", hide_env_values = true, default_value = "simulator-secret",
+        value_parser = text())]
+    client_secret: Given<String>,
     /// A campaign that it has; give it once for each. It is ACTIVE
     #[arg(long = "campaign", value_name = "ID", default_value = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8")]
     campaigns: Vec<String>,
     /// How long each call takes at least, in milliseconds
-    #[arg(long, default_value_t = 0, value_name = "MS")]
-    latency_ms: u64,
+    #[arg(long, default_value = "0", value_parser = number(0..=u64::MAX), value_name = "MS")]
+    latency_ms: Given<u64>,
     /// The client's quota, in any 60 seconds; no limit, where absent
-    #[arg(long, value_name = "N")]
-    requests_per_minute: Option<u32>,
+    #[arg(long, value_parser = number(0..=u32::MAX), value_name = "N")]
+    requests_per_minute: Option<Given<u32>>,
     /// How long a token lives, in seconds
-    #[arg(long, default_value_t = 1800, value_name = "SECONDS")]
-    token_lifetime: u64,
+    #[arg(long, default_value = "1800", value_parser = number(0..=u64::MAX), value_name = "SECONDS")]
+    token_lifetime: Given<u64>,
     /// Starts a paused campaign by itself when its scheduledResumeTime is reached
     #[arg(long)]
     resumes_itself: bool,
     /// Decides what is left to chance
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    #[arg(long, default_value = "0", value_parser = number(0..=u64::MAX))]
+    seed: Given<u64>,
 }
 
 impl Simulator {
     /// Serves until SIGTERM.
     pub async fn run(self) -> anyhow::Result<()> {
+        let mut errors = SettingErrors::default();
+        let campaigns = self.campaigns.clone();
+        let given = self.read(&mut errors);
+        let (listen, settings) = errors.finish(given)?;
         let stop = shutdown::on_signal()?;
-        let simulator = simulator::Simulator::new(simulator::Settings {
-            client_id: self.client_id,
-            client_secret: self.client_secret,
-            latency: Duration::from_millis(self.latency_ms),
-            requests_per_minute: self.requests_per_minute,
-            token_lifetime: Duration::from_secs(self.token_lifetime),
-            resumes_itself: self.resumes_itself,
-            seed: self.seed,
-            ..simulator::Settings::default()
-        });
-        for id in &self.campaigns {
+        let simulator = simulator::Simulator::new(settings);
+        for id in &campaigns {
             simulator.add_campaign(id, Campaign::default());
         }
-        let listener = TcpListener::bind(self.listen)
-            .await
-            .with_context(|| format!("cannot listen on {} (--listen)", self.listen))?;
+        let listener =
+            TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (--listen)"))?;
         anstream::eprintln!("the CXone simulator listens on http://{}", listener.local_addr()?);
         simulator::serve(listener, simulator, stop.cancelled_owned()).await.context("serving failed")
+    }
+
+    /// The address and the settings, or none after adding errors.
+    fn read(self, errors: &mut SettingErrors) -> Option<(SocketAddr, simulator::Settings)> {
+        let listen = errors.take(self.listen);
+        let client_id = errors.take(self.client_id);
+        let client_secret = errors.take(self.client_secret);
+        let latency = errors.take(self.latency_ms).map(Duration::from_millis);
+        let requests_per_minute = errors.take(self.requests_per_minute.transpose());
+        let token_lifetime = errors.take(self.token_lifetime).map(Duration::from_secs);
+        let seed = errors.take(self.seed);
+        let settings = simulator::Settings {
+            client_id: client_id?,
+            client_secret: client_secret?,
+            latency: latency?,
+            requests_per_minute: requests_per_minute?,
+            token_lifetime: token_lifetime?,
+            resumes_itself: self.resumes_itself,
+            seed: seed?,
+            ..simulator::Settings::default()
+        };
+        Some((listen?, settings))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use secrecy::SecretString;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -40,8 +41,21 @@ impl Cxone {
     /// # Errors
     /// Where the machine's TLS cannot be set up.
     pub fn new(settings: Settings, pool: PgPool, clock: Clock) -> Result<Self, reqwest::Error> {
+        Self::through(None, settings, pool, clock)
+    }
+
+    /// A client that sends every request through this proxy, if there is one.
+    ///
+    /// # Errors
+    /// Where the machine's TLS cannot be set up, or the proxy's URL is invalid.
+    pub fn through(
+        proxy: Option<&SecretString>,
+        settings: Settings,
+        pool: PgPool,
+        clock: Clock,
+    ) -> Result<Self, reqwest::Error> {
         let call_within = 4 * settings.timeout + CALL_SLACK;
-        let transport = Transport::new(settings, pool, clock.clone())?;
+        let transport = Transport::new(settings, proxy, pool, clock.clone())?;
         Ok(Self { transport, forecasts: Forecasts::default(), clock, call_within })
     }
 

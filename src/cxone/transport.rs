@@ -51,8 +51,13 @@ pub struct Transport {
 }
 
 impl Transport {
-    pub fn new(settings: Settings, pool: PgPool, clock: Clock) -> Result<Self, reqwest::Error> {
-        let http = crate::tls::client_builder()
+    pub fn new(
+        settings: Settings,
+        proxy: Option<&SecretString>,
+        pool: PgPool,
+        clock: Clock,
+    ) -> Result<Self, reqwest::Error> {
+        let http = crate::tls::client_builder_through(proxy)?
             .timeout(settings.timeout)
             .connect_timeout(settings.timeout.min(CONNECT_WITHIN))
             .redirect(reqwest::redirect::Policy::none())

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+use secrecy::SecretString;
 
 use super::address_policy::{AddressPolicy, GuardedResolver};
 use super::model::Claimed;
@@ -29,6 +30,8 @@ pub struct WebhookSettings {
     pub cipher: Option<SecretCipher>,
     /// The URL and the secret of the endpoint of the configuration.
     pub configured: Option<(String, SigningSecret)>,
+    /// The URL of the proxy for all deliveries.
+    pub proxy: Option<SecretString>,
 }
 
 /// The client for deliveries.
@@ -54,16 +57,17 @@ impl Sender {
     /// A client with these settings.
     ///
     /// # Errors
-    /// Where the machine's TLS cannot be set up.
+    /// Where the machine's TLS cannot be set up, or the proxy's URL is invalid.
     pub fn new(settings: WebhookSettings, clock: Clock) -> Result<Self, reqwest::Error> {
-        let http = crate::tls::client_builder()
+        let mut http = crate::tls::client_builder_through(settings.proxy.as_ref())?
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .dns_resolver(Arc::new(GuardedResolver(settings.address_policy)))
-            .user_agent(concat!("ringback/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { settings, http, clock })
+            .user_agent(concat!("ringback/", env!("CARGO_PKG_VERSION")));
+        // A proxy resolves the names of receivers itself, and its own address is usually private.
+        if settings.proxy.is_none() {
+            http = http.dns_resolver(Arc::new(GuardedResolver(settings.address_policy)));
+        }
+        Ok(Self { http: http.build()?, settings, clock })
     }
 
     /// The URL of the endpoint of the configuration.
@@ -152,4 +156,55 @@ fn reason(error: &reqwest::Error) -> String {
         cause = source;
     }
     cause.to_string().chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::TcpListener;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn claimed(url: &str) -> Claimed {
+        Claimed {
+            id: Uuid::nil(),
+            claim: 1,
+            attempts: 0,
+            event_id: Uuid::nil(),
+            body: "{}".into(),
+            endpoint: Uuid::nil(),
+            url: url.into(),
+            is_configured: true,
+            secret: None,
+            previous_secrets: Vec::new(),
+            failing_since: None,
+        }
+    }
+
+    /// The proxy has a name that resolves to loopback, which no receiver may have.
+    #[tokio::test]
+    async fn a_delivery_goes_through_the_proxy_which_resolves_the_name_of_the_receiver() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = format!("http://user:pass@localhost:{}", listener.local_addr().unwrap().port());
+        let address_policy = AddressPolicy { allow_loopback: false };
+        let settings = WebhookSettings { address_policy, cipher: None, configured: None, proxy: Some(proxy.into()) };
+        let at = "2026-11-20T15:00:00Z".parse::<Timestamp>().unwrap();
+        let sender = Sender::new(settings, Clock::manual(move || at, 1)).unwrap();
+        let accepted = async {
+            let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+            let mut line = String::new();
+            stream.read_line(&mut line).await.unwrap();
+            stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            line
+        };
+
+        let forbidden = sender.send(&claimed("https://10.0.0.1/hooks"), at, String::new()).await;
+        let public = claimed("https://wfo.invalid/hooks");
+        let (sent, line) = tokio::join!(sender.send(&public, at, String::new()), accepted);
+
+        assert_eq!(line, "CONNECT wfo.invalid:443 HTTP/1.1\r\n");
+        assert!(sent.status.is_none() && sent.error.is_some_and(|error| !error.contains("pass")));
+        assert!(forbidden.error.is_some_and(|error| error.contains("private or special network")));
+    }
 }

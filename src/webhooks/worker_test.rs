@@ -37,7 +37,8 @@ async fn queue(pool: &PgPool, url: &str) -> DeliveryQueue {
     let store = WebhookStore::new(Db::new(pool.clone()));
     store.configure(Some(url), &clock()).await.unwrap();
     let configured = Some((url.to_owned(), SigningSecret::new().unwrap()));
-    let settings = WebhookSettings { address_policy: AddressPolicy { allow_loopback: true }, cipher: None, configured };
+    let address_policy = AddressPolicy { allow_loopback: true };
+    let settings = WebhookSettings { address_policy, cipher: None, configured, proxy: None };
     DeliveryQueue::new(store, settings, clock()).unwrap()
 }
 

@@ -32,6 +32,8 @@ async fn an_invalid_setting_ends_with_status_2_and_one_line_that_names_it() {
         ("LOG_FORMAT", "xml"),
         ("ENCRYPTION_KEY", "short"),
         ("CXONE_CLIENT_SECRET_FILE", "/nowhere/to/be/found"),
+        ("OUTBOUND_PROXY_URL", "socks5://proxy.example"),
+        ("OUTBOUND_PROXY_URL_FILE", "/nowhere/to/be/found"),
     ] {
         let mut command = serve(database, "http://127.0.0.1:1", &[(name, value)]);
         if name == "CXONE_CLIENT_SECRET_FILE" {
@@ -39,7 +41,9 @@ async fn an_invalid_setting_ends_with_status_2_and_one_line_that_names_it() {
         }
         let (status, _, said) = run(&mut command).await;
         assert_eq!(status, Some(2), "{name}={value}: {said}");
-        assert!(said.contains(name) && said.trim_end().lines().count() == 1, "{name}={value}: {said}");
+        let flag = name.to_lowercase().replace('_', "-");
+        assert!(said.starts_with(&format!("error: {name} (--{flag}) ")), "{name}={value}: {said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{name}={value}: {said}");
     }
 }
 

@@ -32,6 +32,7 @@ mod holds;
 mod intake;
 mod operations;
 mod outages;
+mod outbound_proxy;
 mod outcomes;
 mod postgres_faults;
 mod programs;

@@ -32,22 +32,75 @@ async fn an_invalid_setting_is_named_and_its_value_is_never_shown() {
         (&["migrate"], &[("DATABASE_URL", "postgres://nobody:hush-hush@[/x")], "DATABASE_URL"),
         (&["migrate"], &[("DATABASE_URL_FILE", "/nowhere")], "DATABASE_URL_FILE"),
         (&["keys", "list"], &[], "DATABASE_URL"),
-        (&["keys", "create", "--name", "x", "--scope", "hush-hush"], &[database], "SCOPE"),
-        (&["keys", "create", "--name", "x", "--scope", "audit:read", "--expires-in=-1d"], &[database], "EXPIRES_IN"),
-        (&["keys", "create", "--name", "", "--scope", "audit:read"], &[database], "NAME"),
+        (&["keys", "create", "--name", "x", "--scope", "hush-hush"], &[database], "--scope"),
+        (&["keys", "create", "--name", "x", "--scope", "audit:read", "--expires-in=-1d"], &[database], "--expires-in"),
+        (&["keys", "create", "--name", "", "--scope", "audit:read"], &[database], "--name"),
+        (&["keys", "revoke", "hush-hush"], &[database], "<ID>"),
         (&["demo"], &[], "DATABASE_URL"),
-        (&["simulator", "--listen", "hush-hush"], &[], "LISTEN"),
-        (&["simulator"], &[("SIMULATOR_LISTEN", "hush-hush")], "LISTEN"),
-        (&["serve", "--cxone-timeout-ms", "99"], &[database], "CXONE_TIMEOUT_MS"),
-        (&["serve"], &[database, ("CALLBACK_WAIT_MS", "30001")], "CALLBACK_WAIT_MS"),
-        (&["serve"], &[database, ("CXONE_ALLOW_HTTP", "hush-hush")], "CXONE_ALLOW_HTTP"),
-        (&["serve"], &[database, ("DEFAULT_REGION", "hush-hush")], "DEFAULT_REGION"),
+        (&["demo"], &[database, ("LISTEN_ADDR", "hush-hush")], "LISTEN_ADDR"),
+        (&["simulator", "--listen", "hush-hush"], &[], "SIMULATOR_LISTEN (--listen)"),
+        (&["simulator"], &[("SIMULATOR_LISTEN", "hush-hush")], "SIMULATOR_LISTEN (--listen)"),
     ] {
         let output = program(arguments, settings).output().await.unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?} {settings:?}: {said}");
         assert!(said.contains(named) && said.lines().count() == 1, "{arguments:?} {settings:?}: {said}");
         assert!(!said.contains("hush-hush") && output.stdout.is_empty(), "{arguments:?} {settings:?}: {said}");
+    }
+}
+
+/// The errors of `ringback serve` with some invalid settings and without the required ones.
+const ERRORS_OF_SERVE: [&str; 8] = [
+    "DATABASE_URL (--database-url) is required and not set",
+    "CXONE_CLIENT_ID (--cxone-client-id) is required and not set",
+    "CXONE_CLIENT_SECRET (--cxone-client-secret) is required and not set",
+    "CXONE_ALLOW_HTTP (--cxone-allow-http) must be one of true, false",
+    "CXONE_BASE_URL (--cxone-base-url) or CXONE_REGION (--cxone-region) is required and not set",
+    "CXONE_TIMEOUT_MS (--cxone-timeout-ms) must be 100 to 60000",
+    "ENCRYPTION_KEY (--encryption-key) must be 32 bytes in base64",
+    "LOG_FORMAT (--log-format) must be one of json, pretty",
+];
+
+#[tokio::test]
+async fn each_missing_and_invalid_setting_is_one_line_of_error() {
+    let invalid_url = "postgres://nobody:hush-hush@[/x";
+    for (arguments, settings, named) in [
+        (
+            &["serve", "--cxone-timeout-ms", "99"][..],
+            &[("CXONE_ALLOW_HTTP", "hush-hush"), ("ENCRYPTION_KEY", "hush-hush"), ("LOG_FORMAT", "xml")][..],
+            &ERRORS_OF_SERVE[..],
+        ),
+        (
+            &["demo", "--listen-addr=nowhere"],
+            &[],
+            &[
+                "DATABASE_URL (--database-url) is required and not set",
+                "LISTEN_ADDR (--listen-addr) must be an address and a port, such as 127.0.0.1:8080",
+            ],
+        ),
+        (
+            &["keys", "create", "--name", "", "--scope", "audit:read", "--expires-in", "soon"],
+            &[("DATABASE_URL", invalid_url)],
+            &[
+                "DATABASE_URL (--database-url) must be a postgres:// URL",
+                "--name must be 1 to 100 characters",
+                "--expires-in must be a time such as 90d or 12h",
+            ],
+        ),
+        (
+            &["simulator", "--latency-ms", "x", "--seed=-1"],
+            &[("SIMULATOR_LISTEN", "nowhere")],
+            &[
+                "SIMULATOR_LISTEN (--listen) must be an address and a port, such as 127.0.0.1:8080",
+                "--latency-ms must be 0 to 18446744073709551615",
+                "--seed must be 0 to 18446744073709551615",
+            ],
+        ),
+    ] {
+        let output = program(arguments, settings).output().await.unwrap();
+        let lines: String = named.iter().flat_map(|line| ["error: ", line, "\n"]).collect();
+        assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(2), lines));
+        assert!(output.stdout.is_empty());
     }
 }
 

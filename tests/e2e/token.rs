@@ -34,7 +34,9 @@ async fn two_hundred_concurrent_callers_share_one_token_request() {
         let numbers = round * 1000..round * 1000 + 200;
         let asked = join_all(numbers.map(async |n| world.ask_with(&payload_of(n), &[("prefer", "wait=30")]).await));
 
-        assert!(asked.await.iter().all(|(status, _)| *status == 201), "{before}");
+        // 202 on a slow machine.
+        assert!(asked.await.iter().all(|(status, _)| matches!(status, 201 | 202)), "{before}");
+        world.all_settled().await;
         assert_eq!(world.cxone.count("token").await, u64::try_from(round + 1).unwrap(), "{before}");
     }
     world.assert_each_done_once(600).await;

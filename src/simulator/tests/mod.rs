@@ -42,7 +42,7 @@ impl TestServer {
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(serve(listener, simulator, async { drop(stopped.await) }));
-        let client = crate::tls::client_builder().no_proxy().tls_certs_only([]).build().expect("a client");
+        let client = crate::tls::client_builder().tls_certs_only([]).build().expect("a client");
         let mut server = Self { base, client, token: String::new(), stop, served };
         let answer = server.request_token(&[("grant_type", "client_credentials")]).await;
         server.token = body(answer, 200).await["access_token"].as_str().expect("a token").to_owned();
