@@ -28,7 +28,7 @@ use crate::keys::KeyStore;
 use crate::simulator::{self, Campaign};
 use crate::telemetry::{self, LogFormat};
 use crate::types::{PhoneNumber, Region, TimeZone};
-use crate::webhooks::{AddressPolicy, SigningSecret, WebhookSettings};
+use crate::webhooks::{AddressPolicy, SecretCipher, SigningSecret, WebhookSettings};
 use crate::{app, db, shutdown};
 
 const CAMPAIGN: &str = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8";
@@ -153,6 +153,8 @@ async fn start_receiver(stop: CancellationToken) -> anyhow::Result<(SocketAddr, 
 fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAddr) -> anyhow::Result<ServiceSettings> {
     let known = simulator::Settings::default();
     let region = Region::parse("US")?;
+    let mut encryption_key = [0; 32];
+    getrandom::fill(&mut encryption_key).context("the system has no random numbers")?;
     Ok(ServiceSettings {
         database: options,
         listen_addr: simulator,
@@ -176,7 +178,7 @@ fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAd
         clock_offset: SignedDuration::ZERO,
         webhooks: WebhookSettings {
             address_policy: AddressPolicy { allow_loopback: true },
-            cipher: None,
+            cipher: SecretCipher::new(&encryption_key),
             configured: Some((format!("http://{receiver}/hooks"), SigningSecret::new()?)),
             proxy: None,
         },
@@ -318,6 +320,8 @@ impl Ivr {
         anstream::println!("  metrics          {base}/metrics");
         anstream::println!("  CXone simulator  http://{simulator}/_control/contacts, …/messages");
         anstream::println!("  an API key       {key}\n");
+        anstream::println!("{DIM}For the commands of README and docs/:{DIM:#}\n");
+        anstream::println!("export KEY={key}\n");
         anstream::println!("{DIM}Ask for a callback:{DIM:#}\n");
         anstream::println!(
             "curl -s {base}/v1/callbacks -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"phoneNumber\": \"2025550123\", \"requestedStart\": \"{start}\", \"requestedEnd\": \"{end}\", \"campaignId\": \"{CAMPAIGN}\", \"language\": \"en-US\", \"timezone\": \"America/New_York\"}}'\n"

@@ -193,6 +193,20 @@ async fn the_simulator_runs_without_a_database() {
     assert!(ended_by("-TERM", child).await.success());
 }
 
+fn exported_key(said: &str) -> &str {
+    said.lines().find_map(|line| line.strip_prefix("export KEY=")).unwrap()
+}
+
+/// The blocks of README and docs/ that send requests, with their files.
+fn documented_curls() -> Vec<(&'static str, &'static str)> {
+    let files =
+        [("README.md", include_str!("../../README.md")), ("docs/webhooks.md", include_str!("../../docs/webhooks.md"))];
+    let blocks = files.into_iter().flat_map(|(file, text)| {
+        text.split("```sh\n").skip(1).filter_map(move |rest| Some((file, rest.split_once("```")?.0)))
+    });
+    blocks.filter(|(_, commands)| commands.contains("curl ")).collect()
+}
+
 #[tokio::test]
 async fn the_demo_shows_its_callbacks_and_a_pause_and_its_curl_lines_work_when_pasted() {
     if !has_program("curl").await {
@@ -215,6 +229,13 @@ async fn the_demo_shows_its_callbacks_and_a_pause_and_its_curl_lines_work_when_p
     for line in &pasted {
         let output = Command::new("sh").args(["-c", line]).output().await.unwrap();
         answers.push(serde_json::from_slice::<Value>(&output.stdout).unwrap());
+    }
+    let (base_url, key) = (pasted[0].split(&[' ', '/'][..]).nth(4).unwrap(), exported_key(&said));
+    for (file, commands) in documented_curls() {
+        let commands = commands.replace("127.0.0.1:8080", base_url);
+        let output = Command::new("sh").args(["-c", &commands]).env("KEY", key).output().await.unwrap();
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{file}: {commands}"));
+        assert!(answer["type"].is_null(), "{file}: {commands}\n{answer}");
     }
     let status = ended_by("-INT", child).await;
 
