@@ -38,8 +38,8 @@ impl Metadata {
 }
 
 fn key_fault(key: &str) -> Option<Fault> {
-    let is_key = (1..=LONGEST_KEY).contains(&key.chars().count()) && !key.contains(char::is_control);
-    let detail = format!("must have a name of 1 to {LONGEST_KEY} characters, without control characters");
+    let is_key = (1..=LONGEST_KEY).contains(&key.chars().count()) && !key.contains('\0');
+    let detail = format!("must have a name of 1 to {LONGEST_KEY} characters, without NUL");
     (!is_key).then(|| Fault::new("not-a-metadata-key", detail))
 }
 
@@ -50,7 +50,8 @@ fn value_fault(value: &Value) -> Option<Fault> {
     if text.chars().count() > LONGEST_VALUE {
         return Some(Fault::new("too-long", format!("must be at most {LONGEST_VALUE} characters")));
     }
-    text.contains(char::is_control).then(|| Fault::new("control-character", "must not contain control characters"))
+    // Postgres does not store it.
+    text.contains('\0').then(|| Fault::new("nul-character", "must not contain the character NUL"))
 }
 
 impl fmt::Debug for Metadata {
@@ -72,7 +73,9 @@ mod tests {
     #[test]
     fn up_to_20_pairs_of_short_texts_are_metadata() {
         let most: Map<String, Value> = (0..20).map(|n| (format!("key {n}"), json!("€".repeat(500)))).collect();
-        for value in [json!({}), json!({"a": ""}), json!({"€".repeat(40): "x"}), Value::Object(most)] {
+        for value in
+            [json!({}), json!({"a": ""}), json!({"a\tb": "c\nd"}), json!({"€".repeat(40): "x"}), Value::Object(most)]
+        {
             assert_eq!(json!(parse(value.clone()).unwrap()), value);
         }
     }
@@ -86,21 +89,18 @@ mod tests {
         object.insert("null".into(), Value::Null);
         object.insert(String::new(), json!(["x"]));
         object.insert("k".repeat(41), json!("x"));
-        object.insert("tab\t".into(), json!("a\nb"));
         let faults = parse(Value::Object(object)).unwrap_err();
         let faults: Vec<_> = faults.iter().map(|(key, fault)| (key.as_deref(), fault.code)).collect();
         let long_key = "k".repeat(41);
         let expected = [
             (None, "out-of-range"),
             (Some("long"), "too-long"),
-            (Some("nul"), "control-character"),
+            (Some("nul"), "nul-character"),
             (Some("number"), "wrong-type"),
             (Some("null"), "wrong-type"),
             (Some(""), "not-a-metadata-key"),
             (Some(""), "wrong-type"),
             (Some(long_key.as_str()), "not-a-metadata-key"),
-            (Some("tab\t"), "not-a-metadata-key"),
-            (Some("tab\t"), "control-character"),
         ];
         assert_eq!(faults, expected);
     }

@@ -64,7 +64,7 @@ pub(super) struct CallbackRequest {
     #[serde(default)]
     #[validate(custom(function = "external_id"))]
     external_id: Member<String, ExternalId>,
-    /// At most 20 pairs of text: keys of 1 to 40 characters, values of at most 500, without control characters.
+    /// At most 20 pairs of text: keys of 1 to 40 characters, values of at most 500.
     #[schema(value_type = Option<HashMap<String, String>>, example = json!({"queue": "billing"}))]
     #[serde(default)]
     #[validate(nested)]
@@ -302,7 +302,7 @@ mod tests {
             ("metadata", json!({"a_b/c~": 7}), "/metadata/a_b~1c~0 wrong-type"),
             ("metadata", json!({"__all__": null}), "/metadata/__all__ wrong-type"),
             ("metadata", json!({"unknown": "x".repeat(501)}), "/metadata/unknown too-long"),
-            ("metadata", json!({"a": "b\u{0}"}), "/metadata/a control-character"),
+            ("metadata", json!({"a": "b\u{0}"}), "/metadata/a nul-character"),
             ("metadata", json!({"": "b"}), "/metadata/ not-a-metadata-key"),
             ("metadata", pairs(21), "/metadata out-of-range"),
             ("colour", json!("red"), "/colour unknown-member"),
@@ -331,14 +331,14 @@ mod tests {
         assert_eq!(
             faults(&json!({"phoneNumber": 5, "requestedStart": "2026-11-20T12:00:00Z", "extra": true,
                 "requestedEnd": "2026-11-20T11:00:00Z", "language": "xx",
-                "externalId": "\t", "metadata": {"b": 1, "a": "\t", "\t": ""}})),
+                "externalId": "\t", "metadata": {"b": 1, "a": "\0", "\0": ""}})),
             [
                 "/campaignId required",
                 "/externalId not-an-external-id",
                 "/extra unknown-member",
                 "/language not-a-language",
-                "/metadata/\t not-a-metadata-key",
-                "/metadata/a control-character",
+                "/metadata/\0 not-a-metadata-key",
+                "/metadata/a nul-character",
                 "/metadata/b wrong-type",
                 "/phoneNumber wrong-type",
                 "/requestedEnd window-in-the-past",

@@ -69,8 +69,10 @@ async fn pages_list_every_endpoint_and_delivery_once_newest_first(pool: PgPool) 
     let world = World::new(pool);
     let mut endpoints = Vec::new();
     for _ in 0..5 {
-        endpoints.insert(0, world.endpoint(None).await);
+        endpoints.push(world.endpoint(None).await);
     }
+    // All have the same time of creation.
+    endpoints.sort_unstable_by(|a, b| b.cmp(a));
     let mut listed = Vec::new();
     let mut after: Option<CreatedPosition<Uuid>> = None;
     loop {
