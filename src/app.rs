@@ -21,7 +21,7 @@ use crate::config::ServiceSettings;
 use crate::cxone::Cxone;
 use crate::db::{Db, SharedTime};
 use crate::http::{self, ConnectionLimits, Idempotency, Operations, RequestLimits};
-use crate::jobs::Periodic;
+use crate::jobs::PURGE;
 use crate::keys::{KeyStore, authenticate};
 use crate::telemetry;
 use crate::webhooks::{self, DeliveryQueue, DeliveryWorker, WebhookStore, Webhooks};
@@ -32,8 +32,6 @@ const REQUEST_DRAIN: Duration = Duration::from_secs(6);
 const TASK_DRAIN: Duration = Duration::from_secs(5);
 /// How often histograms fold new measurements into their buckets.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
-/// When old answers for idempotency keys are deleted.
-const PURGE: Periodic = Periodic { every: Duration::from_mins(10), after_failure: Duration::ZERO };
 
 /// Creates or updates the webhook endpoint of the configuration, and removes an earlier one.
 ///

@@ -14,6 +14,9 @@ pub struct Periodic {
     pub after_failure: Duration,
 }
 
+/// When rows that have expired are deleted.
+pub const PURGE: Periodic = Periodic { every: Duration::from_mins(10), after_failure: Duration::from_secs(15) };
+
 impl Periodic {
     /// Runs `work` at the interval until `stop`, which also cancels a run. `failure` is logged where a run fails.
     pub async fn run<F: Future<Output = Result<(), Error>>>(
@@ -33,5 +36,15 @@ impl Periodic {
             }
         };
         let _: Option<std::convert::Infallible> = stop.run_until_cancelled(repeat).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_purge_is_repeated_soon_but_not_at_once() {
+        assert!((Duration::from_secs(1)..PURGE.every).contains(&PURGE.after_failure));
     }
 }

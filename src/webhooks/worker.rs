@@ -14,7 +14,7 @@ use super::store::WebhookStore;
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::db::{release_in_background, retry};
-use crate::jobs::{self, Next, Periodic, Queue};
+use crate::jobs::{self, Next, PURGE, Queue};
 
 /// Longer than an attempt can take.
 const LEASE: Duration = Duration::from_secs(25);
@@ -22,7 +22,6 @@ const LEASE: Duration = Duration::from_secs(25);
 const UNSIGNED_WAIT: Duration = Duration::from_secs(30);
 /// How long events and their deliveries are kept.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
-const PURGE: Periodic = Periodic { every: Duration::from_mins(10), after_failure: Duration::ZERO };
 
 /// Delivers what is due.
 pub type DeliveryWorker = jobs::Worker<DeliveryQueue>;

@@ -179,7 +179,8 @@ pub async fn get_settings(
 /// Replaces all settings. With `If-Match`, only if the current settings still have that `ETag`.
 #[utoipa::path(put, path = "/v1/campaigns/{campaignId}/settings", operation_id = "putCampaignSettings",
     tag = "Campaigns", security(("key" = ["campaigns:write"])), request_body = SettingsRequest,
-    params(("campaignId" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the settings to replace")),
+    params(("campaignId" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the settings to replace"),
+        ("If-None-Match" = Option<String>, Header, description = "`ETag`s of settings not to replace")),
     responses((status = 200, body = SettingsView, headers(("ETag" = String))),
         (status = 412, description = "`settings-changed`"), (status = 422)))]
 pub async fn put_settings(
