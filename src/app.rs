@@ -14,12 +14,12 @@ use crate::audit::{self, AuditStore};
 use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiters, Worker};
 use crate::campaigns::{
     self, AnswerRateMonitor, AnswerRateStore, CampaignStore, CampaignWorker, Campaigns, CxoneGateway, LiveStates,
-    SettingsStore,
+    RulesCache, SettingsStore,
 };
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::cxone::Cxone;
-use crate::db::{Db, SharedTime};
+use crate::db::{ChangeListener, Db, SharedTime};
 use crate::http::{self, ConnectionLimits, Idempotency, Operations, RequestLimits};
 use crate::jobs::PURGE;
 use crate::keys::{KeyStore, authenticate};
@@ -47,6 +47,7 @@ pub struct App {
     router: Router,
     services: Services,
     time: SharedTime,
+    changes: ChangeListener,
     stop: CancellationToken,
 }
 
@@ -59,7 +60,8 @@ pub fn build(settings: &ServiceSettings, db: &Db, time: SharedTime, stop: Cancel
     telemetry::metrics();
     let services = Services::new(settings, db, &time.clock())?;
     let router = services.router(settings, db, &time.clock(), &stop)?;
-    Ok(App { router, services, time, stop })
+    let changes = ChangeListener::new(&settings.direct_database, db.changes().clone(), time.clock().new_id());
+    Ok(App { router, services, time, changes, stop })
 }
 
 /// The stores, the CXone client and the workers, which the routes and the background tasks share.
@@ -68,6 +70,7 @@ struct Services {
     callback_store: Arc<CallbackStore>,
     campaign_store: CampaignStore,
     settings_store: SettingsStore,
+    rules: RulesCache,
     rate_store: AnswerRateStore,
     webhook_store: WebhookStore,
     waiters: Waiters,
@@ -107,6 +110,7 @@ impl Services {
             callback_store,
             campaign_store,
             settings_store: SettingsStore::new(db.clone()),
+            rules: RulesCache::new(db),
             rate_store,
             webhook_store,
             waiters,
@@ -141,7 +145,7 @@ impl Services {
     fn callbacks(&self, settings: &ServiceSettings, clock: &Clock, stop: &CancellationToken) -> Callbacks {
         Callbacks {
             store: Arc::clone(&self.callback_store),
-            campaigns: self.settings_store.clone(),
+            rules: self.rules.clone(),
             worker: Arc::clone(&self.callback_worker),
             waiters: self.waiters.clone(),
             clock: clock.clone(),
@@ -184,13 +188,14 @@ impl Services {
     fn start(
         &self,
         time: SharedTime,
+        changes: ChangeListener,
         stop: &CancellationToken,
         last_request: &CancellationToken,
     ) -> Vec<JoinHandle<()>> {
         let clock = time.clock();
         let risk_marker = RiskMarker::new(Arc::clone(&self.callback_store), self.campaign_store.clone(), clock);
         let (deliveries, purge_stop) = (Arc::clone(&self.delivery_worker), stop.clone());
-        let time_stop = stop.clone();
+        let (time_stop, changes_stop) = (stop.clone(), stop.clone());
         vec![
             tokio::spawn(Arc::clone(&self.callback_worker).run(stop.clone())),
             tokio::spawn(Arc::clone(&self.campaign_worker).run(stop.clone())),
@@ -203,6 +208,9 @@ impl Services {
             tokio::spawn(async move {
                 // Ends only by the token.
                 let _ = Box::pin(time_stop.run_until_cancelled(time.keep())).await;
+            }),
+            tokio::spawn(async move {
+                let _ = Box::pin(changes_stop.run_until_cancelled(changes.run())).await;
             }),
         ]
     }
@@ -238,9 +246,9 @@ impl App {
     /// Serves on the listener until the stop token is cancelled. Then it accepts no new request, answers those that
     /// run, finishes or releases claimed work, and returns.
     pub async fn run(self, listener: TcpListener) {
-        let Self { router, services, time, stop } = self;
+        let Self { router, services, time, changes, stop } = self;
         let last_request = CancellationToken::new();
-        let tasks = services.start(time, &stop, &last_request);
+        let tasks = services.start(time, changes, &stop, &last_request);
         serve(listener, router, &stop).await;
         stop.cancel();
         // After the last request, which may have started work on a callback.

@@ -17,6 +17,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 
+use self::database::ConnectionArgs;
 pub use self::database::DatabaseArgs;
 pub use self::errors::{BadSetting, SettingErrors};
 pub use self::given::{Given, address, keep, number, text};
@@ -37,6 +38,8 @@ use crate::webhooks::WebhookSettings;
 pub struct ServiceArgs {
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    connections: ConnectionArgs,
     /// Address to serve on
     #[arg(long, env, default_value = "127.0.0.1:8080", value_parser = address())]
     listen_addr: Given<SocketAddr>,
@@ -79,6 +82,10 @@ pub struct ServiceArgs {
 pub struct ServiceSettings {
     /// How to connect to Postgres.
     pub database: PgConnectOptions,
+    /// How to connect to Postgres for notifications.
+    pub direct_database: PgConnectOptions,
+    /// The size of the pool of connections to Postgres.
+    pub max_connections: u32,
     /// Address to serve on.
     pub listen_addr: SocketAddr,
     /// The URL of CXone, and the OAuth client.
@@ -115,6 +122,7 @@ impl ServiceArgs {
     /// Everything is read before the first `?`, so that every error is found.
     fn read(self, errors: &mut SettingErrors) -> Option<ServiceSettings> {
         let database = self.database.read(errors);
+        let connections = self.connections.read(errors);
         let listen_addr = errors.take(self.listen_addr);
         let cxone = self.cxone.read(errors);
         let region = errors.take(self.default_region);
@@ -127,8 +135,11 @@ impl ServiceArgs {
         let default_zone = errors.take(self.default_timezone);
         let clock_offset = errors.take(self.clock_offset_ms).map(SignedDuration::from_millis);
         let log_format = errors.take(self.log_format);
+        let (database, (direct_database, max_connections)) = database.zip(connections)?;
         Some(ServiceSettings {
-            database: database?,
+            direct_database: direct_database.unwrap_or_else(|| database.clone()),
+            database,
+            max_connections,
             listen_addr: listen_addr?,
             cxone: cxone?,
             outbound_proxy: outbound_proxy?,

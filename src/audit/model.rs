@@ -41,7 +41,7 @@ pub struct Actor {
 impl Actor {
     /// A caller of the API.
     pub fn caller(caller: &Caller) -> Self {
-        Self { r#type: ActorType::ApiKey, id: caller.key_id.to_string(), name: caller.name.clone() }
+        Self { r#type: ActorType::ApiKey, id: caller.key_id.to_string(), name: caller.name.to_string() }
     }
 
     /// A user of the command line.

@@ -43,6 +43,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Nothing in the demo takes this long unless something is broken.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
 
+const CONNECTIONS: u32 = 24;
+
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 const GREEN: Style = AnsiColor::Green.on_default().bold();
@@ -88,7 +90,7 @@ impl Demo {
         // The demo's own lines say what happens; the logs only what goes wrong.
         telemetry::start_logging(LogFormat::Pretty, "error");
         let stop = shutdown::on_signal()?;
-        let db = db::connect(&options).await.context("cannot connect to Postgres")?;
+        let db = db::connect(&options, CONNECTIONS).await.context("cannot connect to Postgres")?;
         db::migrate(&options).await.context("cannot update the schema")?;
 
         let simulator = start_simulator(stop.clone()).await?;
@@ -156,7 +158,9 @@ fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAd
     let mut encryption_key = [0; 32];
     getrandom::fill(&mut encryption_key).context("the system has no random numbers")?;
     Ok(ServiceSettings {
+        direct_database: options.clone(),
         database: options,
+        max_connections: CONNECTIONS,
         listen_addr: simulator,
         cxone: cxone::Settings {
             base_url: format!("http://{simulator}"),

@@ -21,7 +21,7 @@ impl Serve {
         let database = &settings.database;
         telemetry::start_logging(settings.log_format, telemetry::DEFAULT_FILTER);
         let stop = shutdown::on_signal()?;
-        let db = db::connect(database).await.context("cannot connect to Postgres")?;
+        let db = db::connect(database, settings.max_connections).await.context("cannot connect to Postgres")?;
         db::migrate(database).await.context("cannot update the schema")?;
         let machine = Clock::shifted(settings.clock_offset);
         let time = SharedTime::follow(&db, machine).await.context("cannot read the time from Postgres")?;

@@ -10,8 +10,8 @@ use super::Db;
 /// Every version of the schema.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// The connections of one replica. Each is in use for a statement or two, never during a call to CXone.
-const CONNECTIONS: u32 = 24;
+/// The connections of a command that is not the service.
+pub const FEW_CONNECTIONS: u32 = 4;
 /// A request that waits longer than this for a connection is answered with a 503. The longest pause between two
 /// attempts to connect is a fifth of it.
 const CONNECTION_WITHIN: Duration = Duration::from_millis(2500);
@@ -35,14 +35,14 @@ const LIMITS: [(&str, &str); 8] = [
     ("tcp_user_timeout", "10000"),
 ];
 
-/// Opens the pool of connections to Postgres.
+/// Opens the pool of connections to Postgres. Each is in use for a statement or two, never during a call to CXone.
 ///
 /// # Errors
 /// If Postgres is unavailable.
-pub async fn connect(options: &PgConnectOptions) -> Result<Db, sqlx::Error> {
+pub async fn connect(options: &PgConnectOptions, max_connections: u32) -> Result<Db, sqlx::Error> {
     let options = options.clone().application_name("ringback").options(LIMITS);
     let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
+        .max_connections(max_connections)
         .acquire_timeout(CONNECTION_WITHIN)
         // The default costs each statement another round trip, to test its connection.
         .test_before_acquire(false)

@@ -1,8 +1,11 @@
 //! Postgres: connections with bounded waits, the meaning of errors, transactions, pages and time.
 
+mod cache;
+mod changes;
 mod connect;
 mod error;
 mod executor;
+mod listener;
 mod page;
 mod pooled;
 mod purge;
@@ -16,8 +19,11 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use watchdog::Watchdog;
 
-pub use connect::{connect, migrate};
+pub use cache::Cache;
+pub use changes::{Changes, Topic};
+pub use connect::{FEW_CONNECTIONS, connect, migrate};
 pub use error::{decode, is_transient};
+pub use listener::ChangeListener;
 pub use page::{CreatedPosition, Page, PageRequest, SequencePosition, decode_cursor};
 pub use purge::purge_in_steps;
 pub use retry::{release_in_background, retry};
@@ -32,13 +38,19 @@ use pooled::Pooled;
 pub struct Db {
     pool: PgPool,
     watchdog: Arc<Watchdog>,
+    changes: Changes,
 }
 
 impl Db {
     /// Uses this pool.
     pub fn new(pool: PgPool) -> Self {
         let watchdog = Arc::new(Watchdog::new(pool.connect_options()));
-        Self { pool, watchdog }
+        Self { pool, watchdog, changes: Changes::default() }
+    }
+
+    /// The changes that this replica knows of.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// The pool itself. Only the server bounds the waits of its connections.

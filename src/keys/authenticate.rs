@@ -1,5 +1,7 @@
 //! Authentication of every request under `/v1`.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -29,11 +31,14 @@ pub async fn authenticate(
     let authorization = authorization.ok_or_else(|| {
         Problem::new(ProblemKind::Unauthorized, "the Authorization header must be `Bearer` and an API key")
     })?;
-    // Read each time, so that a revoked key is refused from that moment on.
     let key = keys
         .find_valid(authorization.token(), clock.now())
         .await?
         .ok_or_else(|| Problem::new(ProblemKind::Unauthorized, "this API key is unknown, revoked or expired"))?;
-    request.extensions_mut().insert(Caller { key_id: key.id, name: key.name, scopes: key.scopes });
+    request.extensions_mut().insert(Caller {
+        key_id: key.id,
+        name: Arc::clone(&key.name),
+        scopes: Arc::clone(&key.scopes),
+    });
     Ok(next.run(request).await)
 }

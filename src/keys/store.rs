@@ -1,12 +1,14 @@
 //! Keys in Postgres.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use uuid::Uuid;
 
 use super::{KeySecret, hash};
 use crate::audit::Entry;
-use crate::db::{Db, decode};
+use crate::db::{Cache, Db, Topic, decode};
 use crate::http::Scope;
 
 /// A key to create.
@@ -28,9 +30,9 @@ pub struct KeyRecord {
     /// Its id, which the audit log shows.
     pub id: Uuid,
     /// The display name.
-    pub name: String,
+    pub name: Arc<str>,
     /// What it may do.
-    pub scopes: Vec<Scope>,
+    pub scopes: Arc<[Scope]>,
     /// When it was created.
     pub created_at: Timestamp,
     /// It is refused from then on.
@@ -54,7 +56,7 @@ impl TryFrom<Row> for KeyRecord {
     fn try_from(row: Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: row.id,
-            name: row.name,
+            name: row.name.into(),
             scopes: row.scopes.iter().map(|scope| decode(scope)).collect::<Result<_, _>>()?,
             created_at: row.created_at.to_jiff(),
             expires_at: row.expires_at.map(jiff_sqlx::Timestamp::to_jiff),
@@ -63,31 +65,49 @@ impl TryFrom<Row> for KeyRecord {
     }
 }
 
-/// The table of keys.
-#[derive(Clone, Debug)]
+/// The keys of which copies are kept.
+const CACHED_KEYS: usize = 1024;
+
+/// The table of keys. Clones share their copies of keys.
+#[derive(Clone)]
 pub struct KeyStore {
     pool: Db,
+    /// By the hash of the secret. Only keys that exist.
+    copies: Arc<Cache<[u8; 32], Arc<KeyRecord>>>,
 }
 
 impl KeyStore {
     /// Over this database.
     pub fn new(pool: Db) -> Self {
-        Self { pool }
+        let copies = Arc::new(Cache::new(Topic::ApiKeys, pool.changes().clone(), CACHED_KEYS));
+        Self { pool, copies }
     }
 
-    /// The key with this secret, where it is neither revoked nor expired at `now`.
+    /// The key with this secret, where it is neither revoked nor expired at `now`. A change of the key is noticed within a
+    /// second.
     ///
     /// # Errors
     /// If Postgres returns an error.
-    pub async fn find_valid(&self, secret: &str, now: Timestamp) -> Result<Option<KeyRecord>, sqlx::Error> {
+    pub async fn find_valid(&self, secret: &str, now: Timestamp) -> Result<Option<Arc<KeyRecord>>, sqlx::Error> {
+        let hash = hash(secret);
+        let found = match self.copies.get(&hash) {
+            Some(key) => Some(key),
+            None => self.read(hash).await?,
+        };
+        Ok(found.filter(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|end| now < end)))
+    }
+
+    async fn read(&self, hash: [u8; 32]) -> Result<Option<Arc<KeyRecord>>, sqlx::Error> {
+        let version = self.copies.version();
         let row = sqlx::query_as!(
             Row,
-            "select id, name, scopes, created_at, expires_at, revoked_at from api_keys
-             where secret_hash = $1 and revoked_at is null and (expires_at is null or expires_at > $2)",
-            &hash(secret),
-            now.to_sqlx() as _
+            "select id, name, scopes, created_at, expires_at, revoked_at from api_keys where secret_hash = $1",
+            &hash
         );
-        row.fetch_optional(&self.pool).await?.map(KeyRecord::try_from).transpose()
+        let Some(row) = row.fetch_optional(&self.pool).await? else { return Ok(None) };
+        let key = Arc::new(KeyRecord::try_from(row)?);
+        self.copies.insert(hash, version, Arc::clone(&key));
+        Ok(Some(key))
     }
 
     /// Stores a new key and its audit entry.
@@ -114,8 +134,9 @@ impl KeyStore {
             entry.into_json()
         )
         .fetch_one(&self.pool)
-        .await
-        .map(drop)
+        .await?;
+        self.pool.changes().publish(Topic::ApiKeys);
+        Ok(())
     }
 
     /// All keys, newest first.
@@ -141,6 +162,8 @@ impl KeyStore {
             now.to_sqlx() as _,
             entry.into_json()
         );
-        Ok(revoked.fetch_optional(&self.pool).await?.is_some())
+        let is_revoked = revoked.fetch_optional(&self.pool).await?.is_some();
+        self.pool.changes().publish(Topic::ApiKeys);
+        Ok(is_revoked)
     }
 }

@@ -31,8 +31,8 @@ async fn a_key_is_found_by_its_secret_alone_and_only_its_hash_is_stored(pool: Pg
     create(&store, None).await;
 
     let found = store.find_valid(secret.reveal(), now()).await.unwrap().unwrap();
-    assert_eq!((found.id, found.name.as_str()), (id, "ivr"));
-    assert_eq!(found.scopes, [Scope::CallbacksRead, Scope::CallbacksWrite]);
+    assert_eq!((found.id, &*found.name), (id, "ivr"));
+    assert_eq!(*found.scopes, [Scope::CallbacksRead, Scope::CallbacksWrite]);
     assert!(store.find_valid("rbk_other", now()).await.unwrap().is_none());
     let rows: String =
         sqlx::query_scalar("select string_agg(k::text, ' ') from api_keys as k").fetch_one(&pool).await.unwrap();

@@ -210,7 +210,7 @@ async fn with_ten_seconds_of_clock_skew_an_api_key_ends_at_all_replicas_when_pos
 #[tokio::test]
 async fn postgres_time_is_used_from_the_start() {
     let database = Database::create().await;
-    let db = ringback::db::connect(&database.url.parse().unwrap()).await.unwrap();
+    let db = ringback::db::connect(&database.url.parse().unwrap(), 4).await.unwrap();
     let long_ago: Timestamp = "2001-01-01T00:00:00Z".parse().unwrap();
 
     let time = SharedTime::follow(&db, Clock::manual(move || long_ago, 1)).await.unwrap();

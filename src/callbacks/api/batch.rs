@@ -61,7 +61,7 @@ pub(super) async fn create_batch(
     valid(batch.validate())?;
     let items: Vec<_> = batch.callbacks.into_value().unwrap_or_default().into_iter().map(parse_item).collect();
     let campaigns = items.iter().flatten().filter_map(CallbackRequest::campaign_id);
-    let rules = callbacks.placement_rules(campaigns).await?;
+    let rules = callbacks.rules.rules_of_each(campaigns).await?;
     let rules = ParseContext { region: &callbacks.region, now: context.clock.now(), rules: &rules };
     let new = items.into_iter().map(|item| item?.parse(&rules)).collect();
     let results = callbacks.accept_batch(new, &context).await?;

@@ -50,7 +50,7 @@ pub(super) async fn create(
         let callback = callbacks.outcome_of(existing, waiter, Instant::now() + wait).await;
         return response(callback, preferred);
     }
-    let rules = callbacks.placement_rules(request.campaign_id()).await?;
+    let rules = callbacks.rules.rules_of_each(request.campaign_id()).await?;
     let rules = ParseContext { region: &callbacks.region, now: context.clock.now(), rules: &rules };
     let new = request.parse(&rules)?;
     let callback = callbacks.accept(new, &context, wait).await?;

@@ -1,6 +1,7 @@
 //! The request for one callback, and its rules.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -80,13 +81,13 @@ pub(super) struct ParseContext<'a> {
     /// The region of national phone numbers.
     pub region: &'a Region,
     pub now: Timestamp,
-    /// The rules of those of the requested campaigns that have any, by campaign id.
-    pub rules: &'a HashMap<String, PlacementRules>,
+    /// The rules of the requested campaigns.
+    pub rules: &'a HashMap<CampaignId, Arc<PlacementRules>>,
 }
 
 impl ParseContext<'_> {
     fn rules_of(&self, request: &CallbackRequest) -> Option<&PlacementRules> {
-        self.rules.get(request.campaign_id.parsed()?.as_str())
+        self.rules.get(request.campaign_id.parsed()?).map(Arc::as_ref)
     }
 }
 
@@ -247,7 +248,8 @@ mod tests {
     /// `pointer code` of each fault.
     fn faults(payload: &Value) -> Vec<String> {
         let request: CallbackRequest = serde_json::from_value(payload.clone()).unwrap();
-        let rules = HashMap::from([("weekdays".to_owned(), PlacementRules::new(weekdays(), []))]);
+        let rules =
+            HashMap::from([(CampaignId::parse("weekdays").unwrap(), Arc::new(PlacementRules::new(weekdays(), [])))]);
         let region = Region::parse("US").unwrap();
         match request.parse(&ParseContext { region: &region, now: now(), rules: &rules }) {
             Ok(_) => Vec::new(),

@@ -3,7 +3,6 @@
 mod batch;
 mod wait;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,17 +17,17 @@ use super::outcome::Waiters;
 use super::store::{CallbackStore, Inserted};
 use super::worker::{AttemptJob, AttemptLease, Worker};
 use crate::audit::{Action, Actor, Entry, Outcome};
-use crate::campaigns::{PlacementRules, SettingsStore};
+use crate::campaigns::RulesCache;
 use crate::clock::Clock;
 use crate::cxone::Class;
 use crate::http::{Problem, ProblemKind, RequestContext};
-use crate::types::{CampaignId, Region};
+use crate::types::Region;
 
 /// What the routes of callbacks work with.
 #[derive(Clone)]
 pub struct Callbacks {
     pub store: Arc<CallbackStore>,
-    pub campaigns: SettingsStore,
+    pub rules: RulesCache,
     pub worker: Arc<Worker>,
     pub waiters: Waiters,
     pub clock: Clock,
@@ -40,20 +39,6 @@ pub struct Callbacks {
 }
 
 impl Callbacks {
-    /// The placement rules of those of the campaigns that have any, by campaign id.
-    pub(super) async fn placement_rules(
-        &self,
-        campaigns: impl IntoIterator<Item = &CampaignId>,
-    ) -> Result<HashMap<String, PlacementRules>, sqlx::Error> {
-        let mut campaigns: Vec<_> = campaigns.into_iter().collect();
-        campaigns.sort_unstable();
-        campaigns.dedup();
-        if campaigns.is_empty() {
-            return Ok(HashMap::new());
-        }
-        self.campaigns.placement_rules_of_each(&campaigns).await
-    }
-
     /// Stores a callback, starts an attempt on it, and waits up to `wait` for the outcome.
     pub(super) async fn accept(
         &self,

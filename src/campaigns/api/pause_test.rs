@@ -12,7 +12,7 @@ use crate::types::{DailyWindow, TimeZone, parse_time_of_day};
 fn context() -> RequestContext {
     let now: Timestamp = "2026-11-20T15:00:00Z".parse().unwrap();
     RequestContext {
-        caller: Caller { key_id: Uuid::nil(), name: "wfo".into(), scopes: vec![] },
+        caller: Caller { key_id: Uuid::nil(), name: "wfo".into(), scopes: [].into() },
         request_id: "r-1".into(),
         traceparent: Traceparent::root(Uuid::nil()),
         arrived_at: now,

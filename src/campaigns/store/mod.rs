@@ -5,6 +5,7 @@ mod commands;
 mod leases;
 mod repository;
 mod risk;
+mod rules_cache;
 mod settings;
 #[cfg(test)]
 mod settings_test;
@@ -14,4 +15,5 @@ mod tests;
 pub use campaigns::CampaignStore;
 pub use commands::CommandContext;
 pub use risk::HeldPeriod;
+pub use rules_cache::RulesCache;
 pub use settings::{Saved, SettingsStore};

@@ -9,6 +9,7 @@ use super::campaigns::{CampaignStore, decode};
 use crate::audit::Entry;
 use crate::campaigns::model::{Campaign, Changes, Report};
 use crate::campaigns::ports::CampaignRepository;
+use crate::db::Topic;
 use crate::types::CampaignId;
 
 impl CampaignRepository for CampaignStore {
@@ -59,6 +60,7 @@ impl CampaignRepository for CampaignStore {
         );
         let saved = saved.fetch_optional(&self.pool).await?.is_some();
         if saved && has_holds {
+            self.pool.changes().publish(Topic::PlacementRules);
             self.holds_changed.notify_one();
         }
         Ok(saved)

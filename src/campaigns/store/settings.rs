@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::audit::Entry;
 use crate::campaigns::model::{CampaignSettings, Hold, PlacementRules};
-use crate::db::Db;
+use crate::db::{Db, Topic};
 use crate::types::CampaignId;
 
 /// The result of saving settings.
@@ -124,6 +124,7 @@ impl SettingsStore {
         )
         .fetch_optional(&self.pool)
         .await?;
+        self.pool.changes().publish(Topic::PlacementRules);
         Ok(saved.map_or(Saved::Stale, |row| Saved::As(row.version)))
     }
 }
