@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::audit::{self, AuditStore};
-use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiters, Worker};
+use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiters, Worker, Writer};
 use crate::campaigns::{
     self, AnswerRateMonitor, AnswerRateStore, CampaignStore, CampaignWorker, Campaigns, CxoneGateway, LiveStates,
     RulesCache, SettingsStore,
@@ -145,6 +145,7 @@ impl Services {
     fn callbacks(&self, settings: &ServiceSettings, clock: &Clock, stop: &CancellationToken) -> Callbacks {
         Callbacks {
             store: Arc::clone(&self.callback_store),
+            writer: Writer::start(&self.callback_store, &self.callback_worker),
             rules: self.rules.clone(),
             worker: Arc::clone(&self.callback_worker),
             waiters: self.waiters.clone(),

@@ -109,6 +109,11 @@ impl Detail {
         Self(json!({}))
     }
 
+    /// As JSON.
+    pub fn as_json(&self) -> &Value {
+        &self.0
+    }
+
     /// As it is stored.
     pub(super) fn stored(detail: Value) -> Self {
         Self(detail)

@@ -19,7 +19,7 @@ mod worker_test;
 
 pub use api::routes;
 pub use attempt::{AttemptSettings, Attempts, WithoutForecast};
-pub use intake::Callbacks;
+pub use intake::{Callbacks, Writer};
 pub use outcome::Waiters;
 pub use risk_marker::RiskMarker;
 pub use store::CallbackStore;

@@ -41,12 +41,11 @@ fn due(number: u16, starts_in_hours: i64) -> Callback {
 
 async fn insert(store: &CallbackStore, callbacks: &[Callback]) {
     let clock = clock();
-    let accepted = callbacks.iter().map(|callback| {
+    for callback in callbacks {
         let entry =
             callback.entry(clock.new_id(), now(), Action::CallbackAccepted, Outcome::Succeeded, Status::Accepted);
-        (callback, entry)
-    });
-    store.insert(accepted.collect()).await.unwrap();
+        store.insert(vec![(callback, &entry)]).await.unwrap();
+    }
 }
 
 /// The queue of one replica. Nothing listens at the address of its CXone.

@@ -13,11 +13,12 @@ const MAX_AGE: Duration = Duration::from_millis(700);
 
 /// The rows of which replicas keep copies. The text is the name of the notification channel.
 #[derive(Clone, Copy, Debug, EnumString, IntoStaticStr, PartialEq, Eq, VariantArray)]
-#[strum(serialize_all = "snake_case", prefix = "ringback_")]
 pub enum Topic {
     /// API keys.
+    #[strum(serialize = "ringback_api_keys")]
     ApiKeys,
     /// The settings and holds that decide when a campaign may call.
+    #[strum(serialize = "ringback_placement_rules")]
     PlacementRules,
 }
 

@@ -14,4 +14,4 @@ pub use periodic::PURGE;
 pub use queue::{Next, Queue};
 #[cfg(test)]
 pub use worker::Step;
-pub use worker::Worker;
+pub use worker::{Slot, Worker};

@@ -26,8 +26,8 @@ impl Callbacks {
             ids.iter().zip(items).map(|(&id, new)| Ok(item(new?, id))).collect();
         let stored = Stored::new(stored, &callbacks);
         let new = callbacks.iter().flatten().filter(|callback| stored.id_of(callback).is_none());
-        let new = new.map(|callback| (callback, accepted_entry(callback, context)));
-        let inserted = self.store.insert(new.collect()).await?;
+        let new: Vec<_> = new.map(|callback| (callback, accepted_entry(callback, context))).collect();
+        let inserted = self.store.insert(new.iter().map(|(callback, entry)| (*callback, entry)).collect()).await?;
         self.worker.wake();
         let count = inserted.values().filter(|inserted| **inserted == Inserted::New).count();
         metrics::counter!("ringback_callbacks_total", "status" => "accepted").increment(count as u64);

@@ -2,6 +2,9 @@
 
 mod batch;
 mod wait;
+mod writer;
+
+pub use writer::Writer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +18,7 @@ use uuid::Uuid;
 use super::model::{Callback, Confirmation, NewCallback, Status};
 use super::outcome::Waiters;
 use super::store::{CallbackStore, Inserted};
-use super::worker::{AttemptJob, AttemptLease, Worker};
+use super::worker::Worker;
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::campaigns::RulesCache;
 use crate::clock::Clock;
@@ -27,6 +30,7 @@ use crate::types::Region;
 #[derive(Clone)]
 pub struct Callbacks {
     pub store: Arc<CallbackStore>,
+    pub writer: Writer,
     pub rules: RulesCache,
     pub worker: Arc<Worker>,
     pub waiters: Waiters,
@@ -52,31 +56,19 @@ impl Callbacks {
         let slot = if may_start && self.worker.queue().may_start(class) { self.worker.free_slot() } else { None };
         let due_at = if slot.is_some() { self.worker.queue().lease_end() } else { context.arrived_at };
         let callback = accepted(new, context.resource.id, context, i32::from(slot.is_some()), due_at);
-        let waiter = self.waiters.add(callback.id);
+        let waiter = (!wait.is_zero()).then(|| self.waiters.add(callback.id));
         let entry = accepted_entry(&callback, context);
-        let inserted = self.store.insert(vec![(&callback, entry)]).await;
-        if inserted.is_err() && slot.is_some() {
-            // It may be stored all the same, with a claim of this replica.
-            self.worker.release_later(AttemptLease::of(&callback));
-        }
-        match inserted?.remove(&callback.id) {
+        let attempt = slot.map(|slot| (slot, class));
+        match self.writer.store(callback.clone(), entry, attempt).await? {
             // Only an item of a batch can be `SameExternalId`.
-            Some(Inserted::Duplicate(existing) | Inserted::SameExternalId(existing)) => {
-                return Err(duplicate(existing));
-            }
+            Inserted::Duplicate(existing) | Inserted::SameExternalId(existing) => return Err(duplicate(existing)),
             // `Existing` under a new id: an insert whose answer was lost has stored it.
-            Some(Inserted::New | Inserted::Existing) if !context.resource.repeated => {
+            Inserted::New | Inserted::Existing if !context.resource.repeated => {
                 metrics::counter!("ringback_callbacks_total", "status" => "accepted").increment(1);
-                match slot {
-                    Some(slot) => self.worker.start(AttemptJob { callback: callback.clone(), class }, slot),
-                    None => self.worker.wake(),
-                }
-                if wait.is_zero() {
-                    return Ok(callback);
-                }
             }
-            Some(Inserted::New | Inserted::Existing) | None => self.worker.wake(),
+            Inserted::New | Inserted::Existing => self.worker.wake(),
         }
+        let Some(waiter) = waiter else { return Ok(callback) };
         Ok(self.outcome_of(callback, waiter, deadline).await)
     }
 }

@@ -35,15 +35,22 @@ impl CallbackStore {
     ) -> Result<Vec<Callback>, sqlx::Error> {
         let rows = sqlx::query_as!(
             Row,
-            "update callbacks set due_at = $2, attempts = attempts + 1
-             where id in (
-                 select id from callbacks
-                 where due_at <= $1
-                   and case status
-                       when 'accepted' then $4 or requested_end <= case when dispatch_time is null then $6 else $1 end
-                       else $5 or confirmation_started_at is not null or dispatch_time <= $1
-                   end
+            "with accepted as (
+                 select id, requested_end from callbacks
+                 where status = 'accepted' and due_at <= $1
+                   and requested_end <= case when $4 then 'infinity' else $6::timestamptz end
+                   and ($4 or dispatch_time is null or requested_end <= $1)
                  order by requested_end limit $3 for update skip locked
+             ),
+             scheduled as (
+                 select id, requested_end from callbacks
+                 where status = 'scheduled' and due_at <= $1
+                   and ($5 or confirmation_started_at is not null or dispatch_time <= $1)
+                 order by requested_end limit $3 for update skip locked
+             )
+             update callbacks set due_at = $2, attempts = attempts + 1
+             where id in (
+                 select id from (table accepted union all table scheduled) as due order by requested_end limit $3
              )
              returning *",
             now.to_sqlx() as _,

@@ -65,7 +65,8 @@ async fn insert<'a>(
     callbacks: impl IntoIterator<Item = &'a Callback>,
 ) -> HashMap<Uuid, Inserted> {
     let new = callbacks.into_iter().map(|callback| (callback, entry(callback, Action::CallbackAccepted)));
-    store.insert(new.collect()).await.unwrap()
+    let new: Vec<_> = new.collect();
+    store.insert(new.iter().map(|(callback, entry)| (*callback, entry)).collect()).await.unwrap()
 }
 
 /// Stores callbacks in any state.

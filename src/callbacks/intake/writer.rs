@@ -1,0 +1,132 @@
+//! Stores the callbacks of concurrent requests together: they share a statement, a commit and an fsync.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use crate::audit::Entry;
+use crate::callbacks::model::Callback;
+use crate::callbacks::store::{CallbackStore, Inserted};
+use crate::callbacks::worker::{AttemptJob, AttemptLease, Worker};
+use crate::cxone::Class;
+use crate::db::is_transient;
+use crate::http::{Problem, ProblemKind};
+use crate::jobs::Slot;
+
+/// While one commits, the other gathers. A third gains nothing: the rows per commit become fewer.
+const WRITERS: usize = 2;
+/// The most callbacks of one commit.
+const LARGEST_GROUP: usize = 256;
+/// The most callbacks that wait for a commit. Beyond it, requests are refused.
+const LARGEST_QUEUE: usize = 1024;
+
+/// A callback that is to be stored.
+pub(super) struct NewCallback {
+    pub callback: Callback,
+    pub entry: Entry,
+    /// The attempt that starts once it is stored. The callback is claimed for it.
+    pub attempt: Option<(Slot, Class)>,
+    pub result: oneshot::Sender<Result<Inserted, Problem>>,
+}
+
+/// The queue to the tasks that store callbacks.
+#[derive(Clone)]
+pub struct Writer {
+    queue: mpsc::Sender<NewCallback>,
+}
+
+impl Writer {
+    /// Starts the tasks. They end when the last clone of the writer is dropped.
+    pub fn start(store: &Arc<CallbackStore>, worker: &Arc<Worker>) -> Self {
+        let (queue, waiting) = mpsc::channel(LARGEST_QUEUE);
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..WRITERS {
+            let task = Task { store: Arc::clone(store), worker: Arc::clone(worker) };
+            tokio::spawn(task.run(Arc::clone(&waiting)));
+        }
+        Self { queue }
+    }
+
+    /// Stores a callback with its audit entry, also if the request that waits for it is dropped.
+    ///
+    /// # Errors
+    /// If too many callbacks wait, or Postgres is unavailable.
+    pub(super) async fn store(
+        &self,
+        callback: Callback,
+        entry: Entry,
+        attempt: Option<(Slot, Class)>,
+    ) -> Result<Inserted, Problem> {
+        let (result, stored) = oneshot::channel();
+        self.queue.try_send(NewCallback { callback, entry, attempt, result }).map_err(|error| match error {
+            TrySendError::Full(_) => unavailable("too many callbacks are waiting to be stored"),
+            TrySendError::Closed(_) => unavailable("the service is shutting down"),
+        })?;
+        stored.await.map_err(|_| unavailable("the service is shutting down"))?
+    }
+}
+
+fn unavailable(detail: &'static str) -> Problem {
+    Problem::new(ProblemKind::Unavailable, detail).retry_after(1)
+}
+
+/// One of the tasks.
+struct Task {
+    store: Arc<CallbackStore>,
+    worker: Arc<Worker>,
+}
+
+impl Task {
+    async fn run(self, waiting: Arc<Mutex<mpsc::Receiver<NewCallback>>>) {
+        loop {
+            let mut group = Vec::new();
+            // Whatever waits by now: a callback that comes alone is stored alone, at once.
+            if waiting.lock().await.recv_many(&mut group, LARGEST_GROUP).await == 0 {
+                return;
+            }
+            self.store(group).await;
+        }
+    }
+
+    async fn store(&self, group: Vec<NewCallback>) {
+        let rows = group.iter().map(|new| (&new.callback, &new.entry)).collect();
+        match self.store.insert(rows).await {
+            Ok(results) => {
+                for new in group {
+                    // Each has a result.
+                    let result = results.get(&new.callback.id).copied().ok_or(sqlx::Error::RowNotFound);
+                    self.finish(new, result.map_err(Problem::from));
+                }
+            }
+            // Perhaps because of one of them: the others are stored without it.
+            Err(error) if !is_transient(&error) && group.len() > 1 => {
+                for new in group {
+                    Box::pin(self.store(vec![new])).await;
+                }
+            }
+            Err(error) => {
+                let problem = Problem::from(error);
+                for new in group {
+                    self.finish(new, Err(problem.clone()));
+                }
+            }
+        }
+    }
+
+    /// Starts the attempt on a new callback, and answers the request.
+    fn finish(&self, new: NewCallback, result: Result<Inserted, Problem>) {
+        let NewCallback { callback, attempt, result: request, .. } = new;
+        match (&result, attempt) {
+            // `Existing`: an insert whose answer was lost has stored it.
+            (Ok(Inserted::New | Inserted::Existing), Some((slot, class))) => {
+                self.worker.start(AttemptJob { callback, class }, slot);
+            }
+            // It may be stored all the same, with a claim of this replica.
+            (Err(_), Some(_)) => self.worker.release_later(AttemptLease::of(&callback)),
+            _ => {}
+        }
+        // The request may have been dropped.
+        let _ = request.send(result);
+    }
+}
