@@ -2,17 +2,23 @@
 
 use axum::http::StatusCode;
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, Header, HeaderBuilder, Ref, RefOr, ResponseBuilder, Server};
+use utoipa::openapi::{Content, Header, HeaderBuilder, Ref, RefOr, ResponseBuilder, Schema, Server};
 use utoipa::{Modify, OpenApi, PartialSchema as _};
 
 use super::problem::{FieldFault, ProblemSchema};
+
+mod examples;
 
 const ABOUT: &str = "Callbacks and campaign control between a contact centre's systems and NICE CXone.
 
 Every `/v1` route takes `Authorization: Bearer <key>`. Errors are RFC 9457 problems; an invalid request is answered \
 with all its faults. Every POST takes an `Idempotency-Key`: the same key and body within 7 days return the first \
-response, with `Idempotency-Replayed: true`. Timestamps are RFC 3339.";
+response, with `Idempotency-Replayed: true`. Timestamps are RFC 3339.
+
+Every example succeeds when it is sent, with two changes. Move its timestamps: they assume that it is now \
+2026-11-20T14:00:00Z. Replace `id` and `campaignId` in paths and `holdId` by ids of your own.";
 
 /// The document without routes.
 pub fn describe() -> utoipa::openapi::OpenApi {
@@ -31,6 +37,18 @@ pub fn complete(api: &mut utoipa::openapi::OpenApi) {
                 operation.security = Some(Vec::new());
             }
             describe_responses(operation);
+        }
+    }
+    refer_to_items(api);
+    examples::complete(api);
+}
+
+/// A page refers to the schema of its items by name: utoipa copies the schema of a generic argument.
+fn refer_to_items(api: &mut utoipa::openapi::OpenApi) {
+    for (name, schema) in api.components.iter_mut().flat_map(|components| &mut components.schemas) {
+        let (Some(item), RefOr::T(Schema::Object(page))) = (name.strip_prefix("Page_"), schema) else { continue };
+        if let Some(RefOr::T(Schema::Array(data))) = page.properties.get_mut("data") {
+            data.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item).into()));
         }
     }
 }

@@ -28,6 +28,9 @@ pub(super) struct Batch {
 
 /// The result of each callback of a batch, in the order of the batch
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"results": [
+    {"index": 0, "id": "01a1fcff-84aa-720d-83ca-60abacb44d8c"},
+    {"index": 1, "id": "01a1fcff-84ab-7b53-a1c6-8d0f3f6f2f51"}]}))]
 pub(super) struct BatchResults {
     results: Vec<BatchResult>,
 }
@@ -51,7 +54,14 @@ struct BatchResult {
 /// `externalId` of an open callback of the same API key creates none: its result is the id of that callback.
 #[utoipa::path(post, path = "/v1/callbacks/batch", operation_id = "postCallbacks", tag = "Callbacks",
     security(("key" = ["callbacks:write"])),
-    request_body = Batch, params(("Idempotency-Key" = Option<String>, Header)),
+    request_body(content = Batch, example = json!({"callbacks": [
+        {"phoneNumber": "+12025550121", "requestedStart": "2026-11-20T15:00:00Z",
+            "requestedEnd": "2026-11-20T17:00:00Z", "campaignId": "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8",
+            "language": "en-US", "externalId": "ticket-4712"},
+        {"phoneNumber": "+12025550122", "requestedStart": "2026-11-20T16:00:00Z",
+            "requestedEnd": "2026-11-20T20:00:00Z", "campaignId": "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8",
+            "language": "fr-CA", "timezone": "America/Toronto"}]})),
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = BatchResults), (status = 422, description = "The batch is invalid")))]
 pub(super) async fn create_batch(
     State(callbacks): State<Callbacks>,

@@ -72,7 +72,9 @@ pub fn event_routes() -> OpenApiRouter<Arc<AnswerRateMonitor>> {
 /// that crashes loses those of the last 250 ms. Events that are older than the window, and events of a campaign without
 /// `answerRate` settings, are accepted but not counted.
 #[utoipa::path(post, path = "/v1/campaigns/{campaignId}/events", operation_id = "postCampaignEvents", tag = "Campaigns",
-    security(("key" = ["events:write"])), request_body = Events<'static>, params(("campaignId" = String, Path)),
+    security(("key" = ["events:write"])), params(("campaignId" = String, Path)),
+    request_body(content = Events<'static>, example = json!({"events": [
+        {"type": "ATTEMPT", "count": 40}, {"type": "ANSWER", "timestamp": "2026-11-20T13:59:58Z", "count": 9}]})),
     responses((status = 202, body = Accepted), (status = 422), (status = 503, description = "Too many campaigns at once")))]
 async fn post_events(
     State(monitor): State<Arc<AnswerRateMonitor>>,

@@ -178,7 +178,16 @@ pub async fn get_settings(
 ///
 /// Replaces all settings. With `If-Match`, only if the current settings still have that `ETag`.
 #[utoipa::path(put, path = "/v1/campaigns/{campaignId}/settings", operation_id = "putCampaignSettings",
-    tag = "Campaigns", security(("key" = ["campaigns:write"])), request_body = SettingsRequest,
+    tag = "Campaigns", security(("key" = ["campaigns:write"])), 
+    request_body(content = SettingsRequest, example = json!({
+        "maxAgents": 25, "carrierLimit": {"maxConcurrentCalls": 100, "maxAgents": 30},
+        "regulatoryWindow": {"startTime": "09:00", "endTime": "21:00", "timezone": "America/New_York"},
+        "enforceRegulatoryWindow": false,
+        "answerRate": {"enabled": true, "windowMs": 300_000, "minAnswerRate": 0.35, "minAttempts": 100,
+            "pauseForMs": 600_000},
+        "businessHours": {"timezone": "America/New_York",
+            "days": [{"day": "MONDAY", "startTime": "09:00", "endTime": "17:00"}]},
+        "averageHandleTimeSeconds": 300, "smsFrom": "+18005551234"})),
     params(("campaignId" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the settings to replace"),
         ("If-None-Match" = Option<String>, Header, description = "`ETag`s of settings not to replace")),
     responses((status = 200, body = SettingsView, headers(("ETag" = String))),

@@ -25,6 +25,7 @@ pub struct DeliveryView {
     webhook_id: Uuid,
     /// The `webhook-id` header that the receiver gets.
     event_id: Uuid,
+    #[schema(example = "campaign.paused")]
     r#type: String,
     status: DeliveryStatus,
     /// The time of the next attempt; null where there is none.
@@ -32,7 +33,8 @@ pub struct DeliveryView {
     created_at: Timestamp,
     updated_at: Timestamp,
     /// Oldest first: `{at, durationMs, status, error, answer}`.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Object>, example = json!([
+        {"at": "2026-11-20T14:00:01Z", "durationMs": 41, "status": 503, "error": null, "answer": "busy"}]))]
     attempts: Value,
 }
 
