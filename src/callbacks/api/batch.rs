@@ -12,6 +12,9 @@ use crate::http::validation::{Member, Unknown, valid};
 use crate::http::{Authorized, JsonBody, Problem, required};
 use crate::types::Fault;
 
+/// The `instance` of the problems of items.
+const PATH: &str = "/v1/callbacks/batch";
+
 /// Several callbacks
 #[derive(Debug, Deserialize, ToSchema, Validate)]
 pub(super) struct Batch {
@@ -75,18 +78,19 @@ pub(super) async fn create_batch(
     let rules = ParseContext { region: &callbacks.region, now: context.clock.now(), rules: &rules };
     let new = items.into_iter().map(|item| item?.parse(&rules)).collect();
     let results = callbacks.accept_batch(new, &context).await?;
-    Ok(Json(BatchResults { results: results.into_iter().enumerate().map(BatchResult::from).collect() }))
+    let results = results.into_iter().enumerate();
+    Ok(Json(BatchResults { results: results.map(|result| BatchResult::new(result, &context.request_id)).collect() }))
 }
 
 fn parse_item(item: Value) -> Result<CallbackRequest, Problem> {
     serde_json::from_value(item).map_err(|_| Problem::fault("", Fault::new("wrong-type", "must be a JSON object")))
 }
 
-impl From<(usize, Result<Uuid, Problem>)> for BatchResult {
-    fn from((index, result): (usize, Result<Uuid, Problem>)) -> Self {
+impl BatchResult {
+    fn new((index, result): (usize, Result<Uuid, Problem>), request_id: &str) -> Self {
         match result {
             Ok(id) => Self { index, id: Some(id), problem: None },
-            Err(problem) => Self { index, id: None, problem: Some(problem.body(None, None)) },
+            Err(problem) => Self { index, id: None, problem: Some(problem.body(Some(PATH), Some(request_id))) },
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct WebhookRequest {
     url: Member<String, Url>,
     /// All, where absent.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<EventType>>)]
+    #[schema(value_type = Option<Vec<EventType>>, min_items = 1)]
     #[validate(length(min = 1, message = "must name a type, or be left out"), nested)]
     events: Member<Vec<RequestedType>>,
     /// At most 200 characters.
