@@ -30,6 +30,8 @@ mod harness;
 mod hold_rules;
 mod holds;
 mod intake;
+mod openapi_examples;
+mod openapi_limits;
 mod operations;
 mod outages;
 mod outbound_proxy;
