@@ -4,10 +4,10 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WITH_POSTGRES := scripts/with-postgres
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check advisories fmt sqlx openapi bench chaos image clean
+.PHONY: help demo test check advisories fmt sqlx openapi bench chaos fuzz fuzz-api image clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # with-postgres runs the program itself and not cargo: the program handles Ctrl-C.
 demo: ## Run everything on this machine: simulator, service, sample traffic
@@ -64,6 +64,10 @@ chaos: ## Run replicas with injected failures and check every guarantee; CHAOS_S
 	@chaos=$$(cargo bench --locked --bench chaos --no-run --message-format=json 2>/dev/null | \
 		sed -n 's/.*"executable":"\([^"]*\/chaos-[^"]*\)".*/\1/p') && \
 		env -u DATABASE_URL $(WITH_POSTGRES) "$$chaos" $(ARGS)
+
+fuzz-api: ## Run schemathesis against the release build; FUZZ_BINARY replaces it; ARGS='--max-examples 1000'
+	$(if $(FUZZ_BINARY),,cargo build --locked --release)
+	scripts/with-tool schemathesis $(WITH_POSTGRES) scripts/fuzz-api $(ARGS)
 
 image: ## Build the container image ringback
 	docker build --tag ringback .
