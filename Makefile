@@ -36,6 +36,7 @@ check: ## Check format, lints, docs, scripts, dependencies, and that .sqlx and o
 	cargo build --locked
 	@$(TARGET_DIR)/debug/ringback openapi >$(TARGET_DIR)/openapi.json
 	@diff -u openapi/ringback.json $(TARGET_DIR)/openapi.json || { echo 'openapi/ringback.json is out of date: run make openapi' >&2; exit 1; }
+	scripts/with-tool openapi-spec-validator openapi-spec-validator openapi/ringback.json
 
 # Not part of `check`: it fetches the advisory database from GitHub.
 advisories: ## Check dependencies against the RustSec advisory database
