@@ -33,8 +33,7 @@ pub struct DeliveryView {
     created_at: Timestamp,
     updated_at: Timestamp,
     /// Oldest first: `{at, durationMs, status, error, answer}`.
-    #[schema(value_type = Vec<Object>, example = json!([
-        {"at": "2026-11-20T14:00:01Z", "durationMs": 41, "status": 503, "error": null, "answer": "busy"}]))]
+    #[schema(value_type = Vec<Object>)]
     attempts: Value,
 }
 
