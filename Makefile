@@ -14,10 +14,11 @@ demo: ## Run everything on this machine: simulator, service, sample traffic
 	cargo build --locked
 	$(WITH_POSTGRES) $(TARGET_DIR)/debug/ringback demo
 
-# Compiles first: a compile error needs no Postgres.
+# Compiles first: a compile error needs no Postgres. Each test has a database of its own: with the schema in the template,
+# no test runs the migrations.
 test: ## Run all tests; ARGS='name' runs some
 	cargo test --locked --no-run
-	$(WITH_POSTGRES) cargo test --locked $(ARGS)
+	WITH_POSTGRES_TEMPLATE='$(abspath $(TARGET_DIR))/debug/ringback migrate' $(WITH_POSTGRES) cargo test --locked $(ARGS)
 
 # Runs a command with a Postgres of its own whose schema is up to date, and with sqlx-cli in PATH.
 WITH_SCHEMA := scripts/with-tool cargo-sqlx env -u DATABASE_URL $(WITH_POSTGRES) scripts/with-schema

@@ -1,14 +1,20 @@
+use std::iter::successors;
+
 use jiff::{
-    Timestamp, ToSpan,
+    Timestamp,
     civil::{Date, DateTime, Time},
     tz::AmbiguousOffset,
 };
 
 use super::{Fault, TimeZone};
 
-/// In days, relative to the day of an instant. The day before, because its window may pass midnight; the days after, because
-/// a change of the clocks can leave a day without a window.
-const DAYS_LOOKED_AT: std::ops::RangeInclusive<i32> = -1..=7;
+/// How many days, from the day before an instant, can have the window that is open at it. The day before, because its
+/// window may pass midnight; the day after, because clocks that go back at midnight repeat the end of a day.
+const DAYS_OF_OPEN_WINDOW: usize = 3;
+
+/// How many days, from the day before an instant, can have the next window: a change of the clocks can leave a day without
+/// one.
+const DAYS_OF_NEXT_WINDOW: usize = 9;
 
 /// The hours of each day, in one time zone, in which something is allowed, such as calling consumers (47 CFR 64.1200(c)(1):
 /// 8 a.m. to 9 p.m. at the called party's location).
@@ -95,25 +101,23 @@ impl DailyWindow {
     /// The first instant at or after this one at which the window is open. `Timestamp::MAX` in the last days of the year 9999,
     /// when there is none.
     pub fn next_opening(&self, instant: Timestamp) -> Timestamp {
-        self.openings_around(instant)
+        self.openings_around(instant, DAYS_OF_NEXT_WINDOW)
             .find(|(_, closes)| instant < *closes)
             .map_or(Timestamp::MAX, |(opens, _)| opens.max(instant))
     }
 
     /// When the window closes; `None` if it is closed at that instant.
     pub fn next_close(&self, instant: Timestamp) -> Option<Timestamp> {
-        self.openings_around(instant)
+        self.openings_around(instant, DAYS_OF_OPEN_WINDOW)
             .find(|(opens, closes)| *opens <= instant && instant < *closes)
             .map(|(_, closes)| closes)
     }
 
-    /// In order and without overlap, each as its first instant and the first one after it.
-    fn openings_around(&self, instant: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+    /// Those of the given number of days, in order and without overlap, each as its first instant and the first one after it.
+    fn openings_around(&self, instant: Timestamp, days: usize) -> impl Iterator<Item = (Timestamp, Timestamp)> {
         let today = instant.to_zoned(self.zone.tz().clone()).date();
-        DAYS_LOOKED_AT.filter_map(move |days| {
-            let date = today.checked_add(days.days()).ok()?;
-            self.opening_on(date)
-        })
+        let first = today.yesterday().unwrap_or(today);
+        successors(Some(first), |date| date.tomorrow().ok()).take(days).filter_map(|date| self.opening_on(date))
     }
 
     /// The window that starts on this day: its first instant, and the first one after it. `None` if a change of the
@@ -146,7 +150,7 @@ impl DailyWindow {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
+    use jiff::{SignedDuration, ToSpan as _};
     use proptest::prelude::*;
 
     use super::*;

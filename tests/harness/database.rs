@@ -20,16 +20,16 @@ pub struct Database {
 
 impl Database {
     /// A new database with the current schema, on the server of `DATABASE_URL`. It is copied from a template, which
-    /// takes a tenth of the time that the migrations take.
+    /// takes a tenth of the time that the migrations take; file by file, because the tests' server has its files in memory.
     pub async fn create() -> Self {
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
         let template = TEMPLATE.get_or_init(create_template).await;
-        Self::create_on(&server_url(), &format!("template {template}")).await
+        Self::create_on(&server_url(), &format!("template {template} strategy file_copy")).await
     }
 
     /// A new database without any tables.
     pub async fn create_empty() -> Self {
-        Self::create_on(&server_url(), "").await
+        Self::create_on(&server_url(), "template template0").await
     }
 
     async fn create_on(server_url: &str, options: &str) -> Self {
@@ -65,7 +65,7 @@ async fn create_template() -> String {
     let exists: bool = exists.bind(&name).fetch_one(&mut connection).await.unwrap();
     if !exists {
         // Renamed when it is complete, so that nobody copies it half-migrated.
-        let unfinished = Database::create_on(&server_url, "").await;
+        let unfinished = Database::create_on(&server_url, "template template0").await;
         ringback::db::migrate(&unfinished.pool.connect_options()).await.unwrap();
         unfinished.pool.close().await;
         run_on(&mut connection, &format!("alter database {} rename to {name}", unfinished.name)).await;

@@ -354,7 +354,7 @@ mod tests {
             let mut instant = wanted.start().max(now);
             while instant < earliest_start {
                 prop_assert!(!may_call(&restrictions, instant, now), "{}", instant);
-                instant += SignedDuration::from_mins(7);
+                instant += SignedDuration::from_mins(29);
             }
             let names_a_hold = refusal == Some(PlacementRefusal::CampaignHeld { earliest_start });
             prop_assert!(!names_a_hold || restrictions.held_until(now).is_some());

@@ -252,8 +252,8 @@ impl Run {
     fn check_corrected(&self, settled_from: i64) {
         let mut world = self.world.lock().unwrap();
         let since = world.now_ms - world.late_effect_ms;
-        let is_wrong = world.stored().is_held(world.now()) && world.cxone.state == CampaignState::Active;
-        if is_wrong && world.late_effect_ms > settled_from && (CORRECTED_WITHIN_MS..30_000).contains(&since) {
+        let is_checked = world.late_effect_ms > settled_from && (CORRECTED_WITHIN_MS..30_000).contains(&since);
+        if is_checked && world.cxone.state == CampaignState::Active && world.stored().is_held(world.now()) {
             world.report_broken("a late effect is not corrected within seconds");
         }
     }
