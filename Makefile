@@ -67,6 +67,11 @@ chaos: ## Run replicas with injected failures and check every guarantee; CHAOS_S
 		sed -n 's/.*"executable":"\([^"]*\/chaos-[^"]*\)".*/\1/p') && \
 		env -u DATABASE_URL $(WITH_POSTGRES) "$$chaos" $(ARGS)
 
+# 30 targets.
+fuzz: ## Give ten million mutated inputs to the parsers; FUZZ_INPUTS for each target, FUZZ_SEED; ARGS='phone' runs some
+	cargo test --locked --lib --no-run
+	FUZZ_INPUTS=$${FUZZ_INPUTS:-350000} cargo test --locked --lib $(if $(ARGS),$(ARGS),fuzz_test::) -- --show-output
+
 fuzz-api: ## Run schemathesis against the release build; FUZZ_BINARY replaces it; ARGS='--max-examples 1000'
 	$(if $(FUZZ_BINARY),,cargo build --locked --release)
 	scripts/with-tool schemathesis $(WITH_POSTGRES) scripts/fuzz-api $(ARGS)

@@ -22,7 +22,7 @@ pub(super) struct Batch {
     #[schema(value_type = Vec<CallbackRequest>, required, min_items = 1, max_items = 1000)]
     #[serde(default)]
     #[validate(required, length(min = 1, max = 1000, message = "must have 1 to 1000 callbacks"))]
-    callbacks: Member<Vec<Value>>,
+    pub(super) callbacks: Member<Vec<Value>>,
     #[serde(flatten)]
     #[schema(ignore)]
     #[validate(nested)]
@@ -82,7 +82,7 @@ pub(super) async fn create_batch(
     Ok(Json(BatchResults { results: results.map(|result| BatchResult::new(result, &context.request_id)).collect() }))
 }
 
-fn parse_item(item: Value) -> Result<CallbackRequest, Problem> {
+pub(super) fn parse_item(item: Value) -> Result<CallbackRequest, Problem> {
     serde_json::from_value(item).map_err(|_| Problem::fault("", Fault::new("wrong-type", "must be a JSON object")))
 }
 

@@ -129,7 +129,7 @@ async fn post_events(
 }
 
 /// The samples of a valid body; `None` if it has a fault.
-fn samples(body: &[u8], now: Timestamp) -> Option<Vec<DialerSample>> {
+pub(super) fn samples(body: &[u8], now: Timestamp) -> Option<Vec<DialerSample>> {
     let OfObject(Events { events }) = serde_json::from_slice(body).ok()?;
     if events.len() > MAX_EVENTS {
         return None;

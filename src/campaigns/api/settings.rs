@@ -149,7 +149,7 @@ impl SettingsRequest {
     ///
     /// # Errors
     /// A 422 with every fault.
-    fn parse(self, region: &Region) -> Result<CampaignSettings, Problem> {
+    pub(super) fn parse(self, region: &Region) -> Result<CampaignSettings, Problem> {
         valid(self.validate_with_args(region))?;
         Ok(CampaignSettings {
             max_agents: self.max_agents.into_value(),
