@@ -54,8 +54,8 @@ openapi: ## Update openapi/ringback.json
 	$(TARGET_DIR)/debug/ringback openapi >$(TARGET_DIR)/openapi.json
 	cp $(TARGET_DIR)/openapi.json openapi/ringback.json
 
-# Not part of `check`: from cold it takes some minutes.
-clients: ## Generate clients in TypeScript, Python and Rust, and call the demo with each; or RINGBACK_URL with RINGBACK_KEY
+# With RINGBACK_URL and RINGBACK_KEY it calls a demo that is already running. From cold it takes some minutes.
+clients: ## Generate typed clients in TypeScript, Python and Rust, and call the demo with each
 	scripts/with-tool ploidy scripts/clients build
 	@[ "$$RINGBACK_URL" ] || cargo build --locked
 	@$(if $(RINGBACK_URL),,env -u DATABASE_URL $(WITH_POSTGRES) scripts/with-demo $(TARGET_DIR)/debug/ringback) scripts/clients call

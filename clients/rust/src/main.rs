@@ -60,11 +60,8 @@ async fn pause_campaign(client: &Client) -> anyhow::Result<()> {
 }
 
 async fn read_audit_log(client: &Client) -> anyhow::Result<()> {
-    let query = ListAuditQuery {
-        campaign_id: Some(DIALED_CAMPAIGN.to_owned()),
-        limit: Some(5),
-        ..ListAuditQuery::default()
-    };
+    let query =
+        ListAuditQuery { campaign_id: Some(DIALED_CAMPAIGN.to_owned()), limit: Some(5), ..ListAuditQuery::default() };
     let page = client.list_audit(&query).await?;
     let newest = page.data.first().context("the log has no entry of the campaign")?;
     println!("audit     {} entries, the newest {} by {}", page.data.len(), newest.action, newest.actor.name);
