@@ -4,7 +4,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WITH_POSTGRES := scripts/with-postgres
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check advisories fmt sqlx openapi bench chaos fuzz fuzz-api image clean
+.PHONY: help demo test check advisories fmt sqlx openapi clients bench chaos fuzz fuzz-api image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +55,12 @@ openapi: ## Update openapi/ringback.json
 	$(TARGET_DIR)/debug/ringback openapi >$(TARGET_DIR)/openapi.json
 	cp $(TARGET_DIR)/openapi.json openapi/ringback.json
 
+# With RINGBACK_URL and RINGBACK_KEY it calls a demo that is already running. From cold it takes some minutes.
+clients: ## Generate typed clients in TypeScript, Python and Rust, and call the demo with each
+	scripts/with-tool ploidy scripts/clients build
+	@[ "$$RINGBACK_URL" ] || cargo build --locked
+	@$(if $(RINGBACK_URL),,env -u DATABASE_URL $(WITH_POSTGRES) scripts/with-demo $(TARGET_DIR)/debug/ringback) scripts/clients call
+
 bench: ## Run the benchmarks, with a Postgres that syncs to disk; ARGS='name' runs some
 	cargo bench --locked --bench callbacks --bench pauses --bench answer_rate --no-run
 	WITH_POSTGRES_DURABLE=1 $(WITH_POSTGRES) cargo bench --locked --bench callbacks --bench pauses --bench answer_rate -- $(ARGS)
@@ -81,3 +87,4 @@ image: ## Build the container image ringback
 
 clean: ## Remove everything built
 	cargo clean
+	rm -rf clients/*/generated clients/typescript/node_modules

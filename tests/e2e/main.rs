@@ -39,6 +39,7 @@ mod outcomes;
 mod postgres_faults;
 mod programs;
 mod quota_ledger;
+mod receivers;
 mod recovery;
 mod requests;
 mod restrictions;
