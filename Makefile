@@ -4,10 +4,10 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WITH_POSTGRES := scripts/with-postgres
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check advisories fmt sqlx openapi bench chaos image clean
+.PHONY: help demo test check advisories fmt sqlx openapi clients bench chaos fuzz fuzz-api image clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # with-postgres runs the program itself and not cargo: the program handles Ctrl-C.
 demo: ## Run everything on this machine: simulator, service, sample traffic
@@ -37,6 +37,7 @@ check: ## Check format, lints, docs, scripts, dependencies, and that .sqlx and o
 	cargo build --locked
 	@$(TARGET_DIR)/debug/ringback openapi >$(TARGET_DIR)/openapi.json
 	@diff -u openapi/ringback.json $(TARGET_DIR)/openapi.json || { echo 'openapi/ringback.json is out of date: run make openapi' >&2; exit 1; }
+	scripts/with-tool openapi-spec-validator openapi-spec-validator openapi/ringback.json
 
 # Not part of `check`: it fetches the advisory database from GitHub.
 advisories: ## Check dependencies against the RustSec advisory database
@@ -54,6 +55,12 @@ openapi: ## Update openapi/ringback.json
 	$(TARGET_DIR)/debug/ringback openapi >$(TARGET_DIR)/openapi.json
 	cp $(TARGET_DIR)/openapi.json openapi/ringback.json
 
+# With RINGBACK_URL and RINGBACK_KEY it calls a demo that is already running. From cold it takes some minutes.
+clients: ## Generate typed clients in TypeScript, Python and Rust, and call the demo with each
+	scripts/with-tool ploidy scripts/clients build
+	@[ "$$RINGBACK_URL" ] || cargo build --locked
+	@$(if $(RINGBACK_URL),,env -u DATABASE_URL $(WITH_POSTGRES) scripts/with-demo $(TARGET_DIR)/debug/ringback) scripts/clients call
+
 bench: ## Run the benchmarks, with a Postgres that syncs to disk; ARGS='name' runs some
 	cargo bench --locked --bench callbacks --bench pauses --bench answer_rate --no-run
 	WITH_POSTGRES_DURABLE=1 $(WITH_POSTGRES) cargo bench --locked --bench callbacks --bench pauses --bench answer_rate -- $(ARGS)
@@ -66,8 +73,18 @@ chaos: ## Run replicas with injected failures and check every guarantee; CHAOS_S
 		sed -n 's/.*"executable":"\([^"]*\/chaos-[^"]*\)".*/\1/p') && \
 		env -u DATABASE_URL $(WITH_POSTGRES) "$$chaos" $(ARGS)
 
+# 30 targets.
+fuzz: ## Give ten million mutated inputs to the parsers; FUZZ_INPUTS for each target, FUZZ_SEED; ARGS='phone' runs some
+	cargo test --locked --lib --no-run
+	FUZZ_INPUTS=$${FUZZ_INPUTS:-350000} cargo test --locked --lib $(if $(ARGS),$(ARGS),fuzz_test::) -- --show-output
+
+fuzz-api: ## Run schemathesis against the release build; FUZZ_BINARY replaces it; ARGS='--max-examples 1000'
+	$(if $(FUZZ_BINARY),,cargo build --locked --release)
+	scripts/with-tool schemathesis $(WITH_POSTGRES) scripts/fuzz-api $(ARGS)
+
 image: ## Build the container image ringback
 	docker build --tag ringback .
 
 clean: ## Remove everything built
 	cargo clean
+	rm -rf clients/*/generated clients/typescript/node_modules

@@ -3,6 +3,8 @@
 mod cxone;
 mod database;
 mod errors;
+#[cfg(test)]
+mod fuzz_test;
 mod given;
 mod outbound_proxy;
 mod secret;

@@ -18,6 +18,8 @@ pub mod clock;
 mod config;
 pub mod cxone;
 pub mod db;
+#[cfg(test)]
+mod fuzz_test;
 mod http;
 mod jobs;
 mod keys;

@@ -12,7 +12,7 @@ use crate::db::Page;
 use crate::http::{Authorized, Problem, Query, required};
 use crate::types::{CampaignId, Fault, parse_instant, parse_uuid};
 
-/// In bytes: longer text matches nothing that is stored.
+/// In characters: longer text matches nothing that is stored.
 const MAX_FILTER: usize = 200;
 
 /// The routes.
@@ -54,7 +54,7 @@ async fn list(
 }
 
 fn bounded(text: &str) -> Result<String, Fault> {
-    if text.len() <= MAX_FILTER && !text.contains('\0') {
+    if text.chars().count() <= MAX_FILTER && !text.contains('\0') {
         return Ok(text.to_owned());
     }
     Err(Fault::new("out-of-range", format!("must be text of at most {MAX_FILTER} characters")))

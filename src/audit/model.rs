@@ -132,7 +132,13 @@ pub struct EntryEvent {
 /// One entry of the log.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = AuditEntry)]
+#[schema(as = AuditEntry, example = json!({
+    "id": "01a1fcff-84aa-720d-83ca-60abacb44d8c", "timestamp": "2026-11-20T14:00:00Z", "action": "campaign.paused",
+    "actor": {"type": "api_key", "id": "01a1fc00-6e1f-7d40-9d3b-0c5c3f1f3a10", "name": "wfo"},
+    "outcome": "succeeded", "campaignId": "0192f0c4-1111-7000-8000-000000000001", "callbackId": null,
+    "previousState": "ACTIVE", "newState": "PAUSED", "latencyMs": 41, "callVolumeBefore": 100, "callVolumeAfter": 0,
+    "answerRate": 0.45, "complianceHold": false, "triggeredBy": "MANUAL_PAUSE", "requestId": "wfo-4711",
+    "detail": {}}))]
 pub struct Entry {
     pub id: Uuid,
     pub timestamp: Timestamp,

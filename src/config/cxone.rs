@@ -79,7 +79,7 @@ fn address(url: Option<Given<String>>, region: Option<Given<String>>, allow_http
     }
 }
 
-fn base_url(text: &str, allow_http: bool) -> Result<String, BadSetting> {
+pub(super) fn base_url(text: &str, allow_http: bool) -> Result<String, BadSetting> {
     let bad = |fault: &str| BadSetting::new("CXONE_BASE_URL", fault);
     let url = Url::parse(text).map_err(|_| bad("must be a URL such as https://api.us.conversationalcloud.com"))?;
     let host = url.host_str().ok_or_else(|| bad("must name a host"))?;
@@ -98,7 +98,7 @@ fn base_url(text: &str, allow_http: bool) -> Result<String, BadSetting> {
 }
 
 /// A value with a dot is a host, one without is a region.
-fn region_url(region: &str) -> Result<String, BadSetting> {
+pub(super) fn region_url(region: &str) -> Result<String, BadSetting> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     if !region.bytes().all(plain) || region.len() > 200 {
         return Err(BadSetting::new("CXONE_REGION", "must be a region such as `us`, or a host"));

@@ -11,6 +11,8 @@ mod contact;
 mod endpoint;
 mod error;
 mod forecasts;
+#[cfg(test)]
+mod fuzz_test;
 mod gate;
 mod model;
 mod reason;

@@ -204,7 +204,7 @@ impl Token {
 }
 
 #[derive(Deserialize)]
-struct Granted {
+pub(super) struct Granted {
     access_token: SecretString,
     #[serde(default)]
     expires_in: Value,
@@ -212,7 +212,7 @@ struct Granted {
 
 impl Granted {
     /// In seconds, as a number or as text. The default where it is neither.
-    fn life(&self) -> Duration {
+    pub(super) fn life(&self) -> Duration {
         let seconds = match &self.expires_in {
             Value::Number(number) => number.as_f64(),
             Value::String(text) => text.parse().ok(),

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum_extra::TypedHeader;
 use axum_extra::headers::{ETag, HeaderMapExt as _, IfMatch, IfNoneMatch};
@@ -42,15 +42,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Preconditions {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let unreadable = |_| {
+        let unreadable = || {
             let fault = Fault::new("not-entity-tags", "must be * or a list of entity tags in double quotes");
             Problem::fault("/If-Match", fault)
         };
-        Ok(Self {
-            if_match: parts.headers.typed_try_get().map_err(unreadable)?,
-            if_none_match: parts.headers.typed_get(),
-        })
+        let headers = &parts.headers;
+        if has_space_in_tag(headers, &header::IF_MATCH) {
+            return Err(unreadable());
+        }
+        let if_none_match = headers.typed_get().filter(|_| !has_space_in_tag(headers, &header::IF_NONE_MATCH));
+        Ok(Self { if_match: headers.typed_try_get().map_err(|_| unreadable())?, if_none_match })
     }
+}
+
+/// No entity tag has a space. The parser takes one, and panics in a debug build.
+fn has_space_in_tag(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let inside_quotes = |value: &HeaderValue| {
+        let mut tags = value.as_bytes().split(|byte| *byte == b'"').skip(1).step_by(2);
+        tags.any(|tag| tag.iter().any(u8::is_ascii_whitespace))
+    };
+    headers.get_all(name).iter().any(inside_quotes)
 }
 
 fn entity_tag(version: i64) -> ETag {
@@ -66,4 +77,23 @@ pub fn tagged<T: Serialize>(body: T, version: i64) -> Response {
 /// A 304: the client has this version.
 pub fn not_modified(version: i64) -> Response {
     (StatusCode::NOT_MODIFIED, TypedHeader(entity_tag(version))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entity_tag_has_no_space() {
+        for (value, expected) in [
+            ("\"a b\"", true),
+            ("\"a\", W/\"b\\tc\"", false),
+            ("\"a\",\t \"b\tc\"", true),
+            ("\"a\" , \"b\"", false),
+            ("*", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::IF_MATCH, value.parse().unwrap())]);
+            assert_eq!(has_space_in_tag(&headers, &header::IF_MATCH), expected, "{value}");
+        }
+    }
 }

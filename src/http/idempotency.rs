@@ -120,14 +120,17 @@ fn in_use() -> Problem {
         .retry_after(IN_USE_RETRY_AFTER)
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    if (1..=255).contains(&key.len()) {
+    if (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"') {
         return Ok(Some(key.to_owned()));
     }
-    let fault = Fault::new("bad-idempotency-key", "the Idempotency-Key header must be 1 to 255 visible characters");
+    let fault = Fault::new(
+        "bad-idempotency-key",
+        "the Idempotency-Key header must be 1 to 255 visible characters, none of them a quote",
+    );
     Err(Problem::fault("/Idempotency-Key", fault))
 }
 

@@ -4,6 +4,8 @@ mod body;
 mod caller;
 mod conditional;
 mod context;
+#[cfg(test)]
+mod fuzz_test;
 mod idempotency;
 mod idempotency_store;
 #[cfg(test)]

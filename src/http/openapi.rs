@@ -1,18 +1,26 @@
 //! The frame of the OpenAPI document, and what all routes have in common.
 
 use axum::http::StatusCode;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, Header, HeaderBuilder, Ref, RefOr, ResponseBuilder, Server};
+use utoipa::openapi::{Content, Header, HeaderBuilder, Ref, RefOr, Required, ResponseBuilder, Schema, Server};
 use utoipa::{Modify, OpenApi, PartialSchema as _};
 
 use super::problem::{FieldFault, ProblemSchema};
+
+mod examples;
+mod forms;
 
 const ABOUT: &str = "Callbacks and campaign control between a contact centre's systems and NICE CXone.
 
 Every `/v1` route takes `Authorization: Bearer <key>`. Errors are RFC 9457 problems; an invalid request is answered \
 with all its faults. Every POST takes an `Idempotency-Key`: the same key and body within 7 days return the first \
-response, with `Idempotency-Replayed: true`. Timestamps are RFC 3339.";
+response, with `Idempotency-Replayed: true`. Timestamps are RFC 3339, in the years \
+2000 to 2100.
+
+Every example succeeds when it is sent, with two changes. Move its timestamps: they assume that it is now \
+2026-11-20T14:00:00Z. Replace `id` and `campaignId` in paths and `holdId` by ids of your own.";
 
 /// The document without routes.
 pub fn describe() -> utoipa::openapi::OpenApi {
@@ -24,6 +32,9 @@ pub fn complete(api: &mut utoipa::openapi::OpenApi) {
     api.servers = Some(vec![Server::new("/")]);
     for (path, item) in &mut api.paths.paths {
         let is_ours = path.starts_with("/v1/");
+        if let Some(post) = item.post.as_mut().filter(|_| is_ours) {
+            take_idempotency_key(post);
+        }
         for operation in operations(item) {
             if is_ours {
                 add_common_problems(operation);
@@ -33,10 +44,43 @@ pub fn complete(api: &mut utoipa::openapi::OpenApi) {
             describe_responses(operation);
         }
     }
+    forms::add_limits(api);
+    refer_to_items(api);
+    examples::complete(api);
+}
+
+/// A page refers to the schema of its items by name: utoipa copies the schema of a generic argument.
+fn refer_to_items(api: &mut utoipa::openapi::OpenApi) {
+    for (name, schema) in api.components.iter_mut().flat_map(|components| &mut components.schemas) {
+        let (Some(item), RefOr::T(Schema::Object(page))) = (name.strip_prefix("Page_"), schema) else { continue };
+        if let Some(RefOr::T(Schema::Array(data))) = page.properties.get_mut("data") {
+            data.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item).into()));
+        }
+    }
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut)
+}
+
+/// Every POST takes a key, and may be refused because of it.
+fn take_idempotency_key(post: &mut Operation) {
+    const NAME: &str = "Idempotency-Key";
+    let parameters = post.parameters.get_or_insert_default();
+    if !parameters.iter().any(|known| matches!(known, RefOr::T(known) if known.name == NAME)) {
+        let parameter = ParameterBuilder::new().name(NAME).parameter_in(ParameterIn::Header).required(Required::False);
+        parameters.push(parameter.schema(Some(String::schema())).build().into());
+    }
+    for status in
+        [StatusCode::BAD_REQUEST, StatusCode::CONFLICT, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNPROCESSABLE_ENTITY]
+    {
+        add_response(post, status);
+    }
+}
+
+fn add_response(operation: &mut Operation, status: StatusCode) {
+    let responses = &mut operation.responses.responses;
+    responses.entry(status.as_str().to_owned()).or_insert_with(|| ResponseBuilder::new().build().into());
 }
 
 fn add_common_problems(operation: &mut Operation) {
@@ -47,10 +91,10 @@ fn add_common_problems(operation: &mut Operation) {
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::SERVICE_UNAVAILABLE,
     ];
-    let with_body = with_body.into_iter().filter(|_| operation.request_body.is_some());
+    let has_body = operation.request_body.is_some();
+    let with_body = with_body.into_iter().filter(|_| has_body);
     for status in always.into_iter().chain(with_body) {
-        let answers = &mut operation.responses.responses;
-        answers.entry(status.as_str().to_owned()).or_insert_with(|| ResponseBuilder::new().build().into());
+        add_response(operation, status);
     }
 }
 

@@ -31,12 +31,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 }
 
 impl Query {
-    /// Parses the parameter of this name; none where it is absent, empty or wrong.
+    /// Parses the parameter of this name; none where it is absent or wrong. An empty one is wrong: a filter whose value got
+    /// lost must not list everything.
     pub fn take<M>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<M, Fault>) -> Option<M> {
         let values: Vec<_> = self.parameters.extract_if(.., |(given, _)| given == name).collect();
         match values.as_slice() {
             [] => None,
-            [(_, value)] if value.is_empty() => None,
+            [(_, value)] if value.is_empty() => {
+                self.faults.add(name, Fault::new("empty", "must have a value, or be left out"));
+                None
+            }
             [(_, value)] => parse(value)
                 .and_then(|parsed| without_nul(value, parsed))
                 .map_err(|fault| self.faults.add(name, fault))

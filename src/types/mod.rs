@@ -4,6 +4,8 @@ mod campaign_id;
 mod daily_window;
 mod external_id;
 mod fault;
+#[cfg(test)]
+mod fuzz_test;
 mod id;
 pub mod instant;
 mod interval;

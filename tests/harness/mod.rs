@@ -18,6 +18,6 @@ pub use database::Database;
 pub use eventually::{PATIENCE, eventually, eventually_within};
 pub use http::{http_client, plain_http};
 pub use postgres::{Durability, Postgres};
-pub use processes::has_program;
+pub use processes::{has_program, has_python_module};
 pub use receiver::{Received, Receiver, Reply};
 pub use service::{BINARY, Process, Service, create_key, create_key_with, serve, serve_with};

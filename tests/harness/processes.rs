@@ -58,10 +58,20 @@ pub fn stat(process: u32) -> Option<Stat> {
 /// this panics instead.
 pub async fn has_program(name: &str) -> bool {
     let status = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
-    if status.is_ok() {
-        return true;
+    is_installed(name, status.is_ok())
+}
+
+/// As [`has_program`], of a module of Python.
+pub async fn has_python_module(name: &str) -> bool {
+    let arguments = ["-m", name, "--version"];
+    let status = Command::new("python3").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+    is_installed(&format!("python3 with {name}"), status.is_ok_and(|status| status.success()))
+}
+
+fn is_installed(name: &str, installed: bool) -> bool {
+    if !installed {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{name} is not installed: CI needs it");
+        eprintln!("skipped: {name} is not installed");
     }
-    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{name} is not installed: CI needs it");
-    eprintln!("skipped: {name} is not installed");
-    false
+    installed
 }

@@ -12,6 +12,9 @@ use crate::http::validation::{Member, Unknown, valid};
 use crate::http::{Authorized, JsonBody, Problem, required};
 use crate::types::Fault;
 
+/// The `instance` of the problems of items.
+const PATH: &str = "/v1/callbacks/batch";
+
 /// Several callbacks
 #[derive(Debug, Deserialize, ToSchema, Validate)]
 pub(super) struct Batch {
@@ -19,7 +22,7 @@ pub(super) struct Batch {
     #[schema(value_type = Vec<CallbackRequest>, required, min_items = 1, max_items = 1000)]
     #[serde(default)]
     #[validate(required, length(min = 1, max = 1000, message = "must have 1 to 1000 callbacks"))]
-    callbacks: Member<Vec<Value>>,
+    pub(super) callbacks: Member<Vec<Value>>,
     #[serde(flatten)]
     #[schema(ignore)]
     #[validate(nested)]
@@ -28,6 +31,9 @@ pub(super) struct Batch {
 
 /// The result of each callback of a batch, in the order of the batch
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"results": [
+    {"index": 0, "id": "01a1fcff-84aa-720d-83ca-60abacb44d8c"},
+    {"index": 1, "id": "01a1fcff-84ab-7b53-a1c6-8d0f3f6f2f51"}]}))]
 pub(super) struct BatchResults {
     results: Vec<BatchResult>,
 }
@@ -51,7 +57,14 @@ struct BatchResult {
 /// `externalId` of an open callback of the same API key creates none: its result is the id of that callback.
 #[utoipa::path(post, path = "/v1/callbacks/batch", operation_id = "postCallbacks", tag = "Callbacks",
     security(("key" = ["callbacks:write"])),
-    request_body = Batch, params(("Idempotency-Key" = Option<String>, Header)),
+    request_body(content = Batch, example = json!({"callbacks": [
+        {"phoneNumber": "+12025550121", "requestedStart": "2026-11-20T15:00:00Z",
+            "requestedEnd": "2026-11-20T17:00:00Z", "campaignId": "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8",
+            "language": "en-US", "externalId": "ticket-4712"},
+        {"phoneNumber": "+12025550122", "requestedStart": "2026-11-20T16:00:00Z",
+            "requestedEnd": "2026-11-20T20:00:00Z", "campaignId": "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8",
+            "language": "fr-CA", "timezone": "America/Toronto"}]})),
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = BatchResults), (status = 422, description = "The batch is invalid")))]
 pub(super) async fn create_batch(
     State(callbacks): State<Callbacks>,
@@ -65,18 +78,19 @@ pub(super) async fn create_batch(
     let rules = ParseContext { region: &callbacks.region, now: context.clock.now(), rules: &rules };
     let new = items.into_iter().map(|item| item?.parse(&rules)).collect();
     let results = callbacks.accept_batch(new, &context).await?;
-    Ok(Json(BatchResults { results: results.into_iter().enumerate().map(BatchResult::from).collect() }))
+    let results = results.into_iter().enumerate();
+    Ok(Json(BatchResults { results: results.map(|result| BatchResult::new(result, &context.request_id)).collect() }))
 }
 
-fn parse_item(item: Value) -> Result<CallbackRequest, Problem> {
+pub(super) fn parse_item(item: Value) -> Result<CallbackRequest, Problem> {
     serde_json::from_value(item).map_err(|_| Problem::fault("", Fault::new("wrong-type", "must be a JSON object")))
 }
 
-impl From<(usize, Result<Uuid, Problem>)> for BatchResult {
-    fn from((index, result): (usize, Result<Uuid, Problem>)) -> Self {
+impl BatchResult {
+    fn new((index, result): (usize, Result<Uuid, Problem>), request_id: &str) -> Self {
         match result {
             Ok(id) => Self { index, id: Some(id), problem: None },
-            Err(problem) => Self { index, id: None, problem: Some(problem.body(None, None)) },
+            Err(problem) => Self { index, id: None, problem: Some(problem.body(Some(PATH), Some(request_id))) },
         }
     }
 }

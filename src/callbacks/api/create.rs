@@ -21,7 +21,16 @@ const RETRY_AFTER: u32 = 2;
 /// says otherwise), else 202: work on it continues, and `Location` shows its state.
 #[utoipa::path(post, path = "/v1/callbacks", operation_id = "postCallback", tag = "Callbacks",
     security(("key" = ["callbacks:write"])),
-    request_body = CallbackRequest,
+    request_body(content = CallbackRequest, examples(
+        ("required" = (summary = "The required members", value = json!({
+            "phoneNumber": "(202) 555-0143", "requestedStart": "2026-11-20T15:00:00Z",
+            "requestedEnd": "2026-11-20T16:00:00Z", "campaignId": "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8",
+            "language": "en-US"}))),
+        ("all" = (summary = "All members", value = json!({
+            "phoneNumber": "+12025550198", "requestedStart": "2026-11-20T10:00:00-05:00",
+            "requestedEnd": "2026-11-20T12:00:00-05:00", "campaignId": "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8",
+            "language": "es-US", "timezone": "America/New_York", "externalId": "ticket-4711",
+            "metadata": {"queue": "billing"}}))))),
     params(
         ("Idempotency-Key" = Option<String>, Header,
             description = "1 to 255 characters. A request with the same key and body gets the response of the first one"),

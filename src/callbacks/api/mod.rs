@@ -3,6 +3,8 @@
 mod batch;
 mod cancel;
 mod create;
+#[cfg(test)]
+mod fuzz_test;
 mod get;
 mod list;
 mod metadata;

@@ -11,7 +11,14 @@ use crate::types::{CampaignId, ExternalId, Metadata, PhoneNumber};
 /// A callback
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = Callback)]
+#[schema(as = Callback, example = json!({
+    "id": "01a1fcff-84aa-720d-83ca-60abacb44d8c", "status": "scheduled", "phoneNumber": "+12025550198",
+    "campaignId": "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8", "requestedStart": "2026-11-20T15:00:00Z",
+    "requestedEnd": "2026-11-20T17:00:00Z", "language": "es-US", "timezone": "America/New_York",
+    "dispatchTime": "2026-11-20T15:22:00Z", "contactId": "01a1fcff-84ab-7b53-a1c6-8d0f3f6f2f51",
+    "confirmation": {"status": "sent", "reason": null, "smsSessionId": "7c1e6c7a"}, "atRisk": false, "failure": null,
+    "externalId": "ticket-4711", "metadata": {"queue": "billing"}, "attempts": 1, "nextAttemptAt": null,
+    "createdAt": "2026-11-20T14:00:00Z", "updatedAt": "2026-11-20T14:00:01Z"}))]
 pub(super) struct CallbackView {
     id: Uuid,
     status: Status,

@@ -156,7 +156,15 @@ struct FaultsDetail {
 /// The outcome of a command
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = CommandOutcome)]
+#[schema(as = CommandOutcome, example = json!({
+    "campaignId": "0192f0c4-1111-7000-8000-000000000001", "previousState": "ACTIVE", "newState": "PAUSED",
+    "status": "applied",
+    "holds": [{"id": "01a1fcff-84aa-720d-83ca-60abacb44d8c", "pauseReason": "COMPLIANCE_HOLD", "complianceHold": true,
+        "triggeredBy": "MANUAL_PAUSE", "placedAt": "2026-11-20T14:00:00Z",
+        "placedBy": {"type": "api_key", "id": "01a1fc00-6e1f-7d40-9d3b-0c5c3f1f3a10", "name": "wfo"},
+        "scheduledResumeTime": "2026-11-20T23:00:00Z"}],
+    "scheduledResumeTime": "2026-11-20T23:00:00Z", "resumeDeferredFrom": null, "affectedCallbacks": 3, "latencyMs": 41,
+    "auditId": "01a1fcff-84ab-7b53-a1c6-8d0f3f6f2f51", "failure": null}))]
 pub struct CommandView {
     #[schema(value_type = String)]
     campaign_id: CampaignId,

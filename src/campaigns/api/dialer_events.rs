@@ -2,13 +2,18 @@
 //! member; only a body with a fault is validated by the rules of [`super::dialer_event_rules`].
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Number;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,6 +21,7 @@ use utoipa_axum::routes;
 use super::dialer_event_rules::{MAX_EVENTS, all_faults, count_in_range, instant};
 use crate::campaigns::answer_rate::{AnswerRateMonitor, DialerSample};
 use crate::campaigns::model::Counts;
+use crate::http::validation::whole_number;
 use crate::http::{Authorized, JsonBytes, PathParam, Problem, ProblemKind, required};
 use crate::types::{CampaignId, Fault};
 
@@ -40,7 +46,7 @@ struct Event<'a> {
     #[schema(value_type = Option<Timestamp>)]
     timestamp: Option<Cow<'a, str>>,
     /// The number of events; 1 if absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 0, maximum = 1_000_000)]
     count: Option<u32>,
 }
@@ -51,7 +57,36 @@ struct Event<'a> {
 #[schema(as = DialerEvents)]
 struct Events<'a> {
     #[serde(borrow)]
-    events: Vec<Event<'a>>,
+    #[schema(value_type = Vec<Event<'a>>, max_items = 10_000)]
+    events: Vec<OfObject<Event<'a>>>,
+}
+
+/// What is read from an object only: serde also reads a struct from an array of its members' values.
+struct OfObject<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OfObject<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_map(Object(PhantomData)).map(Self)
+    }
+}
+
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else { return Ok(None) };
+    whole_number(&number).map(Some).ok_or_else(|| D::Error::custom("not a whole number"))
 }
 
 /// The number of accepted events
@@ -72,7 +107,9 @@ pub fn event_routes() -> OpenApiRouter<Arc<AnswerRateMonitor>> {
 /// that crashes loses those of the last 250 ms. Events that are older than the window, and events of a campaign without
 /// `answerRate` settings, are accepted but not counted.
 #[utoipa::path(post, path = "/v1/campaigns/{campaignId}/events", operation_id = "postCampaignEvents", tag = "Campaigns",
-    security(("key" = ["events:write"])), request_body = Events<'static>, params(("campaignId" = String, Path)),
+    security(("key" = ["events:write"])), params(("campaignId" = String, Path)),
+    request_body(content = Events<'static>, example = json!({"events": [
+        {"type": "ATTEMPT", "count": 40}, {"type": "ANSWER", "timestamp": "2026-11-20T13:59:58Z", "count": 9}]})),
     responses((status = 202, body = Accepted), (status = 422), (status = 503, description = "Too many campaigns at once")))]
 async fn post_events(
     State(monitor): State<Arc<AnswerRateMonitor>>,
@@ -92,12 +129,12 @@ async fn post_events(
 }
 
 /// The samples of a valid body; `None` if it has a fault.
-fn samples(body: &[u8], now: Timestamp) -> Option<Vec<DialerSample>> {
-    let events = serde_json::from_slice::<Events<'_>>(body).ok()?.events;
+pub(super) fn samples(body: &[u8], now: Timestamp) -> Option<Vec<DialerSample>> {
+    let OfObject(Events { events }) = serde_json::from_slice(body).ok()?;
     if events.len() > MAX_EVENTS {
         return None;
     }
-    events.iter().map(|event| sample(event, now).ok()).collect()
+    events.iter().map(|OfObject(event)| sample(event, now).ok()).collect()
 }
 
 fn sample(event: &Event<'_>, now: Timestamp) -> Result<DialerSample, Fault> {

@@ -5,6 +5,8 @@ mod campaigns;
 mod command;
 mod dialer_event_rules;
 mod dialer_events;
+#[cfg(test)]
+mod fuzz_test;
 mod live_state;
 mod pause;
 mod request_parts;

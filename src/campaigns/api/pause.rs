@@ -161,7 +161,17 @@ impl PauseRequest {
 /// Places a hold. The same pause from the same API key refreshes its hold. The campaign does not dial while a hold is left.
 /// When the last hold ends, the campaign is started if Ringback paused it.
 #[utoipa::path(post, path = "/v1/campaigns/{campaignId}/pause", operation_id = "pauseCampaign", tag = "Campaigns",
-    security(("key" = ["campaigns:write"])), request_body = PauseRequest,
+    security(("key" = ["campaigns:write"])), 
+    request_body(content = PauseRequest, examples(
+        ("throttle" = (summary = "With an end", value = json!({
+            "pauseReason": "CARRIER_THROTTLE", "complianceHold": false,
+            "scheduledResumeTime": "2026-11-20T18:00:00-05:00", "maxAgents": 25,
+            "regulatoryWindow": {"startTime": "09:00", "endTime": "21:00", "timezone": "America/New_York"},
+            "carrierLimit": {"maxConcurrentCalls": 100, "maxAgents": 30}}))),
+        ("compliance" = (summary = "A compliance hold", value = json!({
+            "pauseReason": "COMPLIANCE_HOLD", "scheduledResumeTime": "2026-11-20T18:00:00-05:00", "maxAgents": 25,
+            "regulatoryWindow": {"startTime": "09:00", "endTime": "21:00", "timezone": "America/New_York"},
+            "carrierLimit": {"maxConcurrentCalls": 100, "maxAgents": 30}}))))),
     params(("campaignId" = uuid::Uuid, Path), ("Idempotency-Key" = Option<String>, Header),
         ("Prefer" = Option<String>, Header, description = "`respond-async`: do not wait. `wait=N`: wait N seconds for CXone, 0 to 30; 5 if absent")),
     responses((status = 200, description = "CXone has confirmed the change, or was paused already", body = CommandView),

@@ -85,7 +85,12 @@ impl ResumeRequest {
 /// Lifts the holds of the given reason, the hold of the given id, or all holds. If none is left the campaign is started,
 /// whoever paused it.
 #[utoipa::path(post, path = "/v1/campaigns/{campaignId}/resume", operation_id = "resumeCampaign", tag = "Campaigns",
-    security(("key" = ["campaigns:write"])), request_body(content = Option<ResumeRequest>),
+    security(("key" = ["campaigns:write"])), 
+    request_body(content = Option<ResumeRequest>, examples(
+        ("all" = (summary = "Lift all holds", value = json!({}))),
+        ("reason" = (summary = "Lift the holds of a reason", value = json!({"pauseReason": "CARRIER_THROTTLE"}))),
+        ("hold" = (summary = "Lift one hold", value = json!({"holdId": "01a1fcff-84aa-720d-83ca-60abacb44d8c"}))),
+        ("force" = (summary = "Resume at once", value = json!({"maxAgents": 25, "force": true}))))),
     params(("campaignId" = uuid::Uuid, Path), ("Idempotency-Key" = Option<String>, Header),
         ("Prefer" = Option<String>, Header, description = "`respond-async`: do not wait. `wait=N`: wait N seconds for CXone, 0 to 30; 5 if absent")),
     responses((status = 200, description = "CXone has confirmed the change, or no change was necessary", body = CommandView),

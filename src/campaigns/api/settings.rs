@@ -52,7 +52,7 @@ pub struct SettingsRequest {
     #[validate(custom(function = "typed"))]
     enforce_regulatory_window: Member<bool>,
     #[serde(default)]
-    #[schema(value_type = Option<AnswerRateGuard>)]
+    #[schema(value_type = Option<AnswerRateRequest>)]
     #[validate(nested)]
     answer_rate: Member<AnswerRateRequest>,
     #[serde(default)]
@@ -75,25 +75,37 @@ pub struct SettingsRequest {
 }
 
 /// The answer rate guard, as it is sent. Replicas share their counts a few times a second, hence the shortest window.
-#[derive(Clone, Debug, Deserialize, Validate)]
+#[derive(Clone, Debug, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = NewAnswerRateGuard)]
 struct AnswerRateRequest {
+    /// Whether a low answer rate pauses the campaign; it does by default.
     #[serde(default)]
+    #[schema(value_type = Option<bool>)]
     #[validate(custom(function = "typed"))]
     enabled: Member<bool>,
+    /// The length of the sliding window, in milliseconds.
     #[serde(default)]
+    #[schema(value_type = u32, required, minimum = 1_000, maximum = 86_400_000, example = 300_000)]
     #[validate(required, range(min = 1_000, max = DAY_MS))]
     window_ms: Member<u32>,
+    /// Answers / attempts; a lower rate pauses the campaign.
     #[serde(default)]
+    #[schema(value_type = f64, required, minimum = 0, maximum = 1, example = 0.35)]
     #[validate(required, range(min = 0.0, max = 1.0))]
     min_answer_rate: Member<f64>,
+    /// With fewer attempts in the window the campaign is never paused.
     #[serde(default)]
+    #[schema(value_type = u32, required, minimum = 1, example = 100)]
     #[validate(required, range(min = 1))]
     min_attempts: Member<u32>,
+    /// How long the campaign is paused, in milliseconds.
     #[serde(default)]
+    #[schema(value_type = u32, required, minimum = 100, maximum = 86_400_000, example = 600_000)]
     #[validate(required, range(min = 100, max = DAY_MS))]
     pause_for_ms: Member<u32>,
     #[serde(flatten)]
+    #[schema(ignore)]
     #[validate(nested)]
     unknown: Unknown,
 }
@@ -137,7 +149,7 @@ impl SettingsRequest {
     ///
     /// # Errors
     /// A 422 with every fault.
-    fn parse(self, region: &Region) -> Result<CampaignSettings, Problem> {
+    pub(super) fn parse(self, region: &Region) -> Result<CampaignSettings, Problem> {
         valid(self.validate_with_args(region))?;
         Ok(CampaignSettings {
             max_agents: self.max_agents.into_value(),
@@ -178,7 +190,16 @@ pub async fn get_settings(
 ///
 /// Replaces all settings. With `If-Match`, only if the current settings still have that `ETag`.
 #[utoipa::path(put, path = "/v1/campaigns/{campaignId}/settings", operation_id = "putCampaignSettings",
-    tag = "Campaigns", security(("key" = ["campaigns:write"])), request_body = SettingsRequest,
+    tag = "Campaigns", security(("key" = ["campaigns:write"])), 
+    request_body(content = SettingsRequest, example = json!({
+        "maxAgents": 25, "carrierLimit": {"maxConcurrentCalls": 100, "maxAgents": 30},
+        "regulatoryWindow": {"startTime": "09:00", "endTime": "21:00", "timezone": "America/New_York"},
+        "enforceRegulatoryWindow": false,
+        "answerRate": {"enabled": true, "windowMs": 300_000, "minAnswerRate": 0.35, "minAttempts": 100,
+            "pauseForMs": 600_000},
+        "businessHours": {"timezone": "America/New_York",
+            "days": [{"day": "MONDAY", "startTime": "09:00", "endTime": "17:00"}]},
+        "averageHandleTimeSeconds": 300, "smsFrom": "+18005551234"})),
     params(("campaignId" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the settings to replace"),
         ("If-None-Match" = Option<String>, Header, description = "`ETag`s of settings not to replace")),
     responses((status = 200, body = SettingsView, headers(("ETag" = String))),

@@ -14,6 +14,7 @@ use crate::types::PhoneNumber;
 #[schema(as = CampaignSettings)]
 pub struct SettingsView {
     /// The number of agents of the campaign; null: as set in CXone.
+    #[schema(example = 25)]
     max_agents: Option<u32>,
     /// The limits of the carrier.
     carrier_limit: Option<CarrierLimit>,
@@ -26,6 +27,7 @@ pub struct SettingsView {
     /// When callers may be called back; null: at any time.
     business_hours: Option<BusinessHoursView>,
     /// How long an agent is busy with a call, in seconds; null: 300.
+    #[schema(example = 300)]
     average_handle_time_seconds: Option<u32>,
     /// The verified sender of text messages; null: `SMS_FROM`.
     #[schema(value_type = Option<String>, example = "+18005551234")]

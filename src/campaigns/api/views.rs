@@ -71,7 +71,16 @@ impl From<&Campaign> for AnswerRateView {
 /// A campaign
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = Campaign)]
+#[schema(as = Campaign, example = json!({
+    "campaignId": "0192f0c4-1111-7000-8000-000000000001", "state": "ACTIVE", "stateSeenAt": "2026-11-20T13:59:58Z",
+    "pending": false, "holds": [], "nextResume": null,
+    "answerRate": {"windowMs": 300_000, "attempts": 40, "answers": 18, "rate": 0.45,
+        "countedFrom": "2026-11-20T13:30:00Z"},
+    "settings": {"maxAgents": 25, "carrierLimit": {"maxConcurrentCalls": 100, "maxAgents": 30},
+        "regulatoryWindow": {"startTime": "09:00", "endTime": "21:00", "timezone": "America/New_York"},
+        "enforceRegulatoryWindow": false, "answerRate": null, "businessHours": null,
+        "averageHandleTimeSeconds": null, "smsFrom": null},
+    "failure": null}))]
 pub struct CampaignView {
     #[schema(value_type = String)]
     campaign_id: CampaignId,

@@ -76,7 +76,8 @@ pub struct BusinessHoursView {
     /// IANA name.
     #[schema(example = "America/New_York")]
     pub timezone: String,
-    /// A day may have several, or none.
+    /// A day may have several, or none; 50 in all.
+    #[schema(max_items = 50)]
     pub days: Vec<OpenDayView>,
 }
 

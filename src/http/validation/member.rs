@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Number, Value};
 use validator::{
     Validate, ValidateLength, ValidateRange, ValidateRequired, ValidationError, ValidationErrors, ValidationErrorsKind,
 };
@@ -37,6 +37,11 @@ enum Given<T> {
 pub trait JsonType: DeserializeOwned {
     /// Its name, as in "must be a string".
     const NAME: &'static str;
+
+    /// Reads a value; none where it is of another type.
+    fn read(value: Value) -> Option<Self> {
+        Self::deserialize(value).ok()
+    }
 }
 
 impl JsonType for String {
@@ -58,6 +63,19 @@ impl JsonType for f64 {
 
 impl JsonType for u32 {
     const NAME: &'static str = "a whole number, not negative";
+
+    fn read(value: Value) -> Option<Self> {
+        whole_number(value.as_number()?)
+    }
+}
+
+/// The number where it is whole. In JSON Schema, `25.0` is an integer.
+pub fn whole_number(number: &Number) -> Option<u32> {
+    match number.as_u64() {
+        Some(whole) => whole.try_into().ok(),
+        // The text of a whole float has no point. Adding zero makes -0 positive.
+        None => (number.as_f64()? + 0.0).to_string().parse().ok(),
+    }
 }
 
 impl<T: DeserializeOwned> JsonType for Vec<T> {
@@ -143,7 +161,7 @@ impl<'de, T: JsonType, P> Deserialize<'de> for Member<T, P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let given = match Value::deserialize(deserializer)? {
             Value::Null => Given::Absent,
-            value => T::deserialize(value).map_or(Given::WrongType, Given::Value),
+            value => T::read(value).map_or(Given::WrongType, Given::Value),
         };
         Ok(Self { given, parsed: OnceLock::new() })
     }

@@ -33,7 +33,7 @@ pub struct WebhookRequest {
     url: Member<String, Url>,
     /// All, where absent.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<EventType>>)]
+    #[schema(value_type = Option<Vec<EventType>>, min_items = 1)]
     #[validate(length(min = 1, message = "must name a type, or be left out"), nested)]
     events: Member<Vec<RequestedType>>,
     /// At most 200 characters.
@@ -82,7 +82,11 @@ fn without_nul(description: &Member<String>) -> Result<(), ValidationError> {
 ///
 /// Events from now on are sent to it, signed with the secret that this response shows once.
 #[utoipa::path(post, path = "/v1/webhooks", operation_id = "postWebhook", tag = "Webhooks",
-    security(("key" = ["webhooks:write"])), request_body = WebhookRequest,
+    security(("key" = ["webhooks:write"])), 
+    request_body(content = WebhookRequest, examples(
+        ("all" = (summary = "All events", value = json!({"url": "https://wfo.example.com/hooks"}))),
+        ("some" = (summary = "Some events", value = json!({"url": "https://wfo.example.com/campaigns",
+            "events": ["campaign.paused", "campaign.resumed"], "description": "WFO, production"}))))),
     params(("Idempotency-Key" = Option<String>, Header, description = "The response to a repeated request has no secret")),
     responses((status = 201, body = WebhookView), (status = 409, description = "`no-encryption-key`"), (status = 422)))]
 pub async fn post_webhook(

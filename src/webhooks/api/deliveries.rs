@@ -25,15 +25,31 @@ pub struct DeliveryView {
     webhook_id: Uuid,
     /// The `webhook-id` header that the receiver gets.
     event_id: Uuid,
+    #[schema(example = "campaign.paused")]
     r#type: String,
     status: DeliveryStatus,
     /// The time of the next attempt; null where there is none.
     next_attempt_at: Option<Timestamp>,
     created_at: Timestamp,
     updated_at: Timestamp,
-    /// Oldest first: `{at, durationMs, status, error, answer}`.
-    #[schema(value_type = Vec<Object>)]
+    /// Oldest first.
+    #[schema(value_type = Vec<DeliveryAttempt>)]
     attempts: Value,
+}
+
+/// One attempt to deliver an event
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "documentation only: the query of the store writes it")]
+struct DeliveryAttempt {
+    at: Timestamp,
+    duration_ms: i32,
+    /// The status of the response; null where there was none.
+    status: Option<u16>,
+    /// Why there was no complete response.
+    error: Option<String>,
+    /// The beginning of the response's body.
+    answer: Option<String>,
 }
 
 impl From<Delivery> for DeliveryView {

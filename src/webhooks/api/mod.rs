@@ -3,6 +3,8 @@
 mod create;
 mod deliveries;
 mod endpoints;
+#[cfg(test)]
+mod fuzz_test;
 mod redeliver;
 mod rotate_secret;
 mod send_test;

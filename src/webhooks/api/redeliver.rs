@@ -71,7 +71,8 @@ pub struct RedeliveredView {
 ///
 /// All that have died since a moment, in order.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/redeliver-failed", operation_id = "redeliverFailedWebhooks",
-    tag = "Webhooks", security(("key" = ["webhooks:write"])), request_body = SinceRequest,
+    tag = "Webhooks", security(("key" = ["webhooks:write"])), 
+    request_body(content = SinceRequest, example = json!({"since": "2026-11-20T12:00:00Z"})),
     params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 202, body = RedeliveredView), (status = 404), (status = 409), (status = 422)))]
 pub async fn redeliver_failed(

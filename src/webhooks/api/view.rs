@@ -19,6 +19,7 @@ use crate::webhooks::signing::SigningSecret;
 #[schema(as = Webhook)]
 pub struct WebhookView {
     id: Uuid,
+    #[schema(example = "https://wfo.example.com/hooks")]
     url: String,
     /// The event types it subscribes to; null means all.
     events: Option<Vec<EventType>>,

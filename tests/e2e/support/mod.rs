@@ -5,6 +5,8 @@ mod campaign;
 mod campaign_faults;
 mod client;
 mod cxone;
+mod document;
+mod documented_receiver;
 mod many;
 mod payload;
 mod proxy;
@@ -14,6 +16,8 @@ pub use answer::{Answer, instant};
 pub use campaign::{in_ms, pause, pause_with, window};
 pub use client::client_of;
 pub use cxone::Cxone;
+pub use document::{Document, Operation, moved_to_now};
+pub use documented_receiver::{DocumentedReceiver, Language};
 pub use many::{received_at, tally, text};
 pub use payload::{caller, faults, minutes_from_now, payload, payload_from, payload_with};
 pub use proxy::{Loss, Proxy};
@@ -24,7 +28,7 @@ use serde_json::Value;
 
 pub use crate::harness::{
     BINARY, Database, Durability, Postgres, Received, Receiver, Reply, Service, create_key, eventually,
-    eventually_within, has_program, http_client, processes, serve,
+    eventually_within, has_program, has_python_module, http_client, processes, serve,
 };
 
 /// The campaign of the project's first payload: not a UUID, and valid.
