@@ -151,7 +151,7 @@ async fn cursors_and_parameters_are_checked_before_they_reach_postgres() {
         "/v1/callbacks?campaignId=%00",
         "/v1/audit?campaignId=a%00",
         "/v1/callbacks?phoneNumber=",
-        "/v1/webhooks?cursor=",
+        "/v1/webhooks?limit=",
     ] {
         assert_eq!(world.request(Method::GET, path).send().await.unwrap().status(), 422, "{path}");
     }
