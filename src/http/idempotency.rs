@@ -260,6 +260,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_key_is_1_to_255_visible_characters_with_or_without_quotes() {
+        let key = |value: &str| {
+            let headers = HeaderMap::from_iter([(IDEMPOTENCY_KEY, value.parse().unwrap())]);
+            idempotency_key(&headers).ok().flatten()
+        };
+        let longest = "k".repeat(255);
+        for (value, expected) in
+            [("order-1", "order-1"), ("\"order-1\"", "order-1"), (longest.as_str(), longest.as_str())]
+        {
+            assert_eq!(key(value).as_deref(), Some(expected));
+        }
+        for value in ["", "\"\"", "a b", "a\"b", "\"a", &"k".repeat(256)] {
+            assert_eq!(key(value), None, "{value}");
+        }
+    }
+
+    #[test]
     fn an_executed_request_keeps_its_key_a_refused_one_releases_it_and_an_unknown_outcome_leaves_it_unfinished() {
         let final_of = |status: u16| is_final(StatusCode::from_u16(status).unwrap(), false);
         for status in [200, 201, 202, 204, 409] {

@@ -52,8 +52,9 @@ impl Query {
         }
     }
 
-    /// The page that `limit` and `cursor` ask for.
+    /// The page that `limit` and `cursor` ask for. An empty cursor is that of the first page, with which loops begin.
     pub fn page<P: DeserializeOwned>(&mut self) -> PageRequest<P> {
+        self.parameters.retain(|(name, value)| name != "cursor" || !value.is_empty());
         let limit = self.take("limit", parse_limit).unwrap_or(DEFAULT_LIMIT);
         let after = self.take("cursor", |text| {
             decode_cursor(text).ok_or_else(|| Fault::new("not-a-cursor", "must be the nextCursor of an earlier page"))

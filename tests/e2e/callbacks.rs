@@ -218,6 +218,8 @@ async fn each_callback_of_a_batch_is_accepted_or_refused_on_its_own() {
     assert_eq!((slugs[1], slugs[3], slugs[4]), ("/problems/invalid-request", "/problems/invalid-request", "kept"));
     assert_eq!((slugs[0], slugs[2]), ("kept", "/problems/duplicate-callback"), "the first of two equals is kept");
     assert_eq!(refused, [422, 422, 422, 422]);
+    assert_eq!(results[1]["problem"]["instance"], "/v1/callbacks/batch");
+    assert!(results[1]["problem"]["requestId"].is_string());
     for result in results.iter().filter(|result| result["id"].is_string()) {
         assert_eq!(world.settled(result["id"].as_str().unwrap()).await["confirmation"]["status"], "sent");
     }

@@ -145,9 +145,14 @@ async fn cursors_and_parameters_are_checked_before_they_reach_postgres() {
             assert_eq!(answer.status(), 422, "{path} {cursor}");
         }
     }
-    for path in
-        ["/v1/audit?actor=a%00b", "/v1/audit?action=%00", "/v1/callbacks?campaignId=%00", "/v1/audit?campaignId=a%00"]
-    {
+    for path in [
+        "/v1/audit?actor=a%00b",
+        "/v1/audit?action=%00",
+        "/v1/callbacks?campaignId=%00",
+        "/v1/audit?campaignId=a%00",
+        "/v1/callbacks?phoneNumber=",
+        "/v1/webhooks?limit=",
+    ] {
         assert_eq!(world.request(Method::GET, path).send().await.unwrap().status(), 422, "{path}");
     }
     world.end().await;

@@ -78,7 +78,7 @@ def before_call(context, case, kwargs):
     if isinstance(case.query, dict) and "cursor" in case.query:
         by_number = case.path == "/v1/audit" or case.path.endswith("/deliveries")
         case.query["cursor"] = AT_A_SEQUENCE_NUMBER if by_number else AT_A_TIME
-    make_headers_true(case.headers)
+    make_headers_true(case.method, case.headers)
     if isinstance(case.body, dict):
         make_consistent(case, case.body, choice)
 
@@ -94,14 +94,15 @@ def choose_resource(case, choice):
         case.path_parameters["slug"] = "invalid-request"
 
 
-def make_headers_true(headers):
+def make_headers_true(method, headers):
     """Another request with the same key is refused, and so is a PUT whose condition is false."""
     if key := headers.get("Idempotency-Key"):
         quote = '"' if key.startswith('"') else ""
         headers["Idempotency-Key"] = f"{quote}{key.strip(chr(34))[:240]}-{next(key_number)}{quote}"
     if "If-Match" in headers:
         headers["If-Match"] = "*"
-        headers.pop("If-None-Match", None)
+    if "If-None-Match" in headers and method == "PUT":
+        headers["If-None-Match"] = '"none-of-these"'
 
 
 def make_consistent(case, body, choice):

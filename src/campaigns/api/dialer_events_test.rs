@@ -53,3 +53,14 @@ fn every_fault_of_the_events_is_found_at_once() {
     assert_eq!(faults(&too_many), ["/events out-of-range"]);
     assert_eq!(all_faults(b"{", None, now()).kind, ProblemKind::MalformedJson);
 }
+
+#[test]
+fn a_whole_number_may_have_a_point_and_an_event_is_an_object() {
+    let found =
+        samples(br#"{"events": [{"type": "ATTEMPT", "count": 7.0}, {"type": "ATTEMPT", "count": -0.0}]}"#, now());
+    assert_eq!(found.unwrap().iter().map(|sample| sample.counts.attempts).collect::<Vec<_>>(), [7, 0]);
+    assert_eq!(faults(r#"{"events": [{"type": "ATTEMPT", "count": 7.5}]}"#), ["/events/0/count wrong-type"]);
+    assert_eq!(faults(r#"{"events": [["ATTEMPT", null, 7]]}"#), ["/events/0 wrong-type"]);
+    assert_eq!(all_faults(br#"[[{"type": "ATTEMPT"}]]"#, None, now()).kind, ProblemKind::InvalidRequest);
+    assert_eq!(samples(br#"[[{"type": "ATTEMPT"}]]"#, now()), None);
+}

@@ -109,3 +109,22 @@ fn a_parsed_value_is_kept() {
     greeting.validate_with_args(&Context { name: "Ada" }).unwrap();
     assert_eq!(greeting.first_name.into_parsed().as_deref(), Some("Ada"));
 }
+
+#[test]
+fn a_whole_number_may_be_written_as_a_float() {
+    let read = |json: &str| serde_json::from_str::<Member<u32>>(json).unwrap().into_value();
+    for (json, expected) in [
+        ("7", Some(7)),
+        ("7.0", Some(7)),
+        ("-0.0", Some(0)),
+        ("4294967295.0", Some(u32::MAX)),
+        ("7.5", None),
+        ("-1", None),
+        ("-1.0", None),
+        ("4294967296", None),
+        ("1e300", None),
+        ("\"7\"", None),
+    ] {
+        assert_eq!(read(json), expected, "{json}");
+    }
+}
