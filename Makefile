@@ -11,14 +11,12 @@ help: ## List the targets
 
 # with-postgres runs the program itself and not cargo: the program handles Ctrl-C.
 demo: ## Run everything on this machine: simulator, service, sample traffic
+	@test -d $(TARGET_DIR)/debug/deps || echo 'The first build takes about 3 minutes on 2 cores; later ones take seconds.'
 	cargo build --locked
 	$(WITH_POSTGRES) $(TARGET_DIR)/debug/ringback demo
 
-# Compiles first: a compile error needs no Postgres. Each test has a database of its own: with the schema in the template,
-# no test runs the migrations.
 test: ## Run all tests; ARGS='name' runs some
-	cargo test --locked --no-run
-	WITH_POSTGRES_TEMPLATE='$(abspath $(TARGET_DIR))/debug/ringback migrate' $(WITH_POSTGRES) cargo test --locked $(ARGS)
+	scripts/run-tests $(ARGS)
 
 # Runs a command with a Postgres of its own whose schema is up to date, and with sqlx-cli in PATH.
 WITH_SCHEMA := scripts/with-tool cargo-sqlx env -u DATABASE_URL $(WITH_POSTGRES) scripts/with-schema

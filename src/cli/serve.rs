@@ -19,7 +19,7 @@ impl Serve {
     pub async fn run(self) -> anyhow::Result<()> {
         let settings = self.service.settings()?;
         let database = &settings.database;
-        telemetry::start_logging(settings.log_format, telemetry::DEFAULT_FILTER);
+        let _logging = telemetry::start_logging(settings.log_format, telemetry::DEFAULT_FILTER);
         let stop = shutdown::on_signal()?;
         let db = db::connect(database, settings.max_connections).await.context("cannot connect to Postgres")?;
         db::migrate(database).await.context("cannot update the schema")?;
