@@ -2,6 +2,9 @@
 
 mod metrics;
 
+use std::io::BufWriter;
+
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -20,14 +23,21 @@ pub enum LogFormat {
 /// The filter if `RUST_LOG` is not set.
 pub const DEFAULT_FILTER: &str = "info";
 
-/// Starts logging to standard error, filtered by `RUST_LOG`, or by `default_filter` if that is not set or invalid.
-pub fn start_logging(format: LogFormat, default_filter: &str) {
+/// The lines that may wait to be written. Beyond it, lines are dropped: a slow reader of the log must not stop the service.
+const WAITING_LINES: usize = 16_384;
+
+/// Starts logging to standard error, filtered by `RUST_LOG`, or by `default_filter` if that is not set or invalid. A thread
+/// writes the lines, those that wait together. What is left is written when the guard is dropped.
+pub fn start_logging(format: LogFormat, default_filter: &str) -> WorkerGuard {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);
+    let (writer, guard) = builder.finish(BufWriter::new(std::io::stderr()));
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     // Fails if logging was started before in this process, as in a test. The first call wins.
     let _ = match format {
         LogFormat::Json => registry.with(lines.json().flatten_event(true).with_current_span(false)).try_init(),
         LogFormat::Pretty => registry.with(lines.with_target(false)).try_init(),
     };
+    guard
 }

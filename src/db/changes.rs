@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_copy_gets_old_unless_it_is_known_that_nothing_has_changed() {
         let changes = Changes::default();
-        let old = Version { read_at: Instant::now() - MAX_AGE, ..changes.version(Topic::ApiKeys) };
+        let old = Version { read_at: Instant::now().checked_sub(MAX_AGE).unwrap(), ..changes.version(Topic::ApiKeys) };
         changes.complete_until(old.read_at);
         assert!(!changes.is_current(&old));
         changes.complete_until(Instant::now());

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{World, create_key, faults, payload, payload_with};
+use crate::support::{World, create_key, eventually, faults, payload, payload_with};
 
 #[tokio::test]
 async fn a_route_needs_a_key_with_its_scope() {
@@ -30,7 +30,12 @@ async fn a_route_needs_a_key_with_its_scope() {
     let valid = world.key.clone();
     assert_eq!(ask(&format!("bearer {valid}")).await.0, 200);
     sqlx::query("update api_keys set revoked_at = now()").execute(&world.database.pool).await.unwrap();
-    assert_eq!(ask(&format!("Bearer {valid}")).await.0, 401);
+    let bearer = format!("Bearer {valid}");
+    eventually("the key to be refused", async || match ask(&bearer).await.0 {
+        401 => Ok(()),
+        status => Err(status.to_string()),
+    })
+    .await;
     world.key = valid;
     world.end().await;
 }
