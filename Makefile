@@ -60,8 +60,8 @@ clients: ## Generate typed clients in TypeScript, Python and Rust, and call the 
 	@$(if $(RINGBACK_URL),,env -u DATABASE_URL $(WITH_POSTGRES) scripts/with-demo $(TARGET_DIR)/debug/ringback) scripts/clients call
 
 bench: ## Run the benchmarks, with a Postgres that syncs to disk; ARGS='name' runs some
-	cargo bench --locked --bench callbacks --bench pauses --bench answer_rate --no-run
-	WITH_POSTGRES_DURABLE=1 $(WITH_POSTGRES) cargo bench --locked --bench callbacks --bench pauses --bench answer_rate -- $(ARGS)
+	cargo bench --locked --bench accepts --bench callbacks --bench pauses --bench answer_rate --no-run
+	WITH_POSTGRES_DURABLE=1 $(WITH_POSTGRES) cargo bench --locked --bench accepts --bench callbacks --bench pauses --bench answer_rate -- $(ARGS)
 
 # The chaos run starts and kills a Postgres of its own; with-postgres only puts the server programs in PATH. CHAOS_BINARY
 # replaces the release build. The program runs without cargo, so that it handles Ctrl-C and sets the exit status.

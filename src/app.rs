@@ -131,13 +131,13 @@ impl Services {
         stop: &CancellationToken,
     ) -> anyhow::Result<Router> {
         let v1 = OpenApiRouter::new()
-            .merge(callbacks::routes().with_state(self.callbacks(settings, clock, stop)))
+            .merge(callbacks::routes().with_state(Arc::new(self.callbacks(settings, clock, stop))))
             .merge(campaigns::routes().with_state(self.campaigns(settings, clock)))
             .merge(campaigns::event_routes().with_state(Arc::clone(&self.rate_monitor)))
             .merge(webhooks::routes().with_state(self.webhooks(settings)))
             .merge(audit::routes().with_state(AuditStore::new(db.clone())))
-            .layer(from_fn_with_state(self.idempotency.clone(), http::idempotent))
-            .layer(from_fn_with_state((KeyStore::new(db.clone()), clock.clone()), authenticate));
+            .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent))
+            .layer(from_fn_with_state(Arc::new((KeyStore::new(db.clone()), clock.clone())), authenticate));
         let (router, _) = v1.merge(Operations::routes().with_state(self.operations(db, stop))).split_for_parts();
         Ok(http::wrap(router.merge(http::docs(openapi_text()?)), clock.clone(), RequestLimits::default()))
     }

@@ -44,9 +44,22 @@ pub struct Load {
 }
 
 impl Load {
-    fn new() -> Outcome<Self> {
+    pub fn new() -> Outcome<Self> {
         let latencies = Histogram::new(3)?;
         Ok(Self { latencies, statuses: BTreeMap::new(), confirmed: 0, took: Duration::ZERO })
+    }
+
+    /// Adds one answer.
+    pub fn record(&mut self, status: u16, took: Duration) -> Outcome {
+        self.latencies.record(u64::try_from(took.as_micros())?)?;
+        *self.statuses.entry(status).or_default() += 1;
+        Ok(())
+    }
+
+    /// Answers in a second.
+    #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
+    pub fn rate(&self) -> f64 {
+        self.latencies.len() as f64 / self.took.as_secs_f64()
     }
 
     fn add(&mut self, other: &Self) -> Outcome {
@@ -151,8 +164,7 @@ impl Posting {
         let answer = request.send().await?;
         let status = answer.status().as_u16();
         let body = answer.bytes().await?;
-        load.latencies.record(u64::try_from(started_at.elapsed().as_micros())?)?;
-        *load.statuses.entry(status).or_default() += 1;
+        load.record(status, started_at.elapsed())?;
         let callback: Value = serde_json::from_slice(&body)?;
         load.confirmed += u64::from(callback["confirmation"]["status"] == "sent");
         Ok(())
@@ -177,7 +189,7 @@ impl Posting {
     }
 }
 
-async fn sum_up(mut posting: JoinSet<Outcome<Load>>) -> Outcome<Load> {
+pub async fn sum_up(mut posting: JoinSet<Outcome<Load>>) -> Outcome<Load> {
     let started_at = Instant::now();
     let mut sum = Load::new()?;
     while let Some(load) = posting.join_next().await {

@@ -5,6 +5,7 @@ pub mod cores;
 pub mod cxone;
 pub mod load;
 pub mod report;
+pub mod wire;
 pub mod world;
 
 /// The result of every part.

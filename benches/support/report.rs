@@ -54,6 +54,22 @@ pub fn latencies(latencies: &Histogram<u64>) {
     }
 }
 
+/// The median and the 99th percentile, in microseconds.
+pub fn latencies_of(what: &str, latencies: &Histogram<u64>) {
+    for (name, percentile) in [("p50", 50.0), ("p99", 99.0)] {
+        milliseconds(&format!("{what}, {name}"), Duration::from_micros(latencies.value_at_percentile(percentile)));
+    }
+}
+
+/// So many in this time.
+pub fn rate(what: &str, count: u64, took: Duration) {
+    number_per_second(what, number(count) / took.as_secs_f64());
+}
+
+pub fn number_per_second(what: &str, rate: f64) {
+    line(what, &format!("{rate:.0}"), "/s");
+}
+
 /// The head of a table of pauses.
 pub fn pauses_head() {
     println!("  {:<46} {:>6} {:>8} {:^26} {:^26}", "", "", "", "to the PUT, ms", "to the answer, ms");

@@ -19,7 +19,8 @@ pub struct World {
     pub commands: Commands,
     /// From the start of the process to the first answer that it is ready.
     pub started_in: Duration,
-    database: Database,
+    pub key: String,
+    pub database: Database,
     quota: String,
 }
 
@@ -32,7 +33,7 @@ impl World {
         let key = create_key(&database, &SCOPES).await;
         let load = Posting::new(&service.base_url, &key)?;
         let commands = Commands::new(&service.base_url, &key);
-        Ok(Self { cxone, service, load, commands, started_in, database, quota: quota.to_owned() })
+        Ok(Self { cxone, service, load, commands, started_in, key, database, quota: quota.to_owned() })
     }
 
     pub async fn restart_service(&mut self) -> Outcome {

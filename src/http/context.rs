@@ -1,6 +1,7 @@
 //! What a handler needs to know of its request: who sent it, under which id, and when.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -47,7 +48,7 @@ impl<S: RequiredScope, State: Send + Sync> FromRequestParts<State> for Authorize
 
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Problem> {
         let extensions = &parts.extensions;
-        let (Some(caller), Some(info)) = (extensions.get::<Caller>(), extensions.get::<RequestInfo>()) else {
+        let (Some(caller), Some(info)) = (extensions.get::<Caller>(), extensions.get::<Arc<RequestInfo>>()) else {
             return Err(Problem::new(ProblemKind::Unauthorized, "an API key is required"));
         };
         if !caller.scopes.contains(&S::SCOPE) {

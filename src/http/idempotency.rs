@@ -6,6 +6,7 @@
 //! its key. Each write names the run it belongs to.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -71,7 +72,7 @@ enum KeyOutcome {
 /// # Errors
 /// A 422 for a bad key, and for a key of another request; a 409 while the first request runs; the faults of the body.
 pub async fn idempotent(
-    State(idempotency): State<Idempotency>,
+    State(idempotency): State<Arc<Idempotency>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
@@ -85,7 +86,7 @@ pub async fn idempotent(
     };
     let (mut parts, body) = request.into_parts();
     let (Some(caller), Some(info)) =
-        (parts.extensions.get::<Caller>().cloned(), parts.extensions.get::<RequestInfo>().cloned())
+        (parts.extensions.get::<Caller>().cloned(), parts.extensions.get::<Arc<RequestInfo>>().cloned())
     else {
         return Err(Problem::new(ProblemKind::Unauthorized, "an API key is needed"));
     };

@@ -8,11 +8,12 @@ use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state, map_request};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
+use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
@@ -42,6 +43,9 @@ const MAX_REQUEST_ID: usize = 128;
 const UNLIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// Smaller responses are not compressed, in bytes.
 const COMPRESS_FROM: u64 = 1024;
+
+/// The route of a path that has none.
+const NO_ROUTE: &str = "none";
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -82,9 +86,11 @@ pub struct RequestInfo {
     pub clock: Clock,
 }
 
-/// Adds the layers to all routes. Those further up run first.
+/// Adds the layers to all routes. Those further up run first. All that needs a future of its own is in [`handle`]: each such
+/// layer allocates and copies all layers below it, for each request.
 pub fn wrap(router: Router, clock: Clock, limits: RequestLimits) -> Router {
     let headers = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    let slots = Arc::new(Semaphore::new(limits.requests));
     let layers = ServiceBuilder::new()
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_FROM)))
         .layer(headers(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
@@ -92,28 +98,34 @@ pub fn wrap(router: Router, clock: Clock, limits: RequestLimits) -> Router {
         .layer(headers(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
         .layer(headers(header::X_FRAME_OPTIONS, "DENY"))
         .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
-        .layer(map_request(remove_unsafe_id))
+        .layer(MapRequestLayer::new(remove_unsafe_id))
         .layer(SetRequestIdLayer::new(X_REQUEST_ID, NewRequestId(clock.clone())))
         .layer(PropagateRequestIdLayer::new(X_REQUEST_ID))
-        .layer(from_fn_with_state(clock, request_context))
-        .layer(
-            TraceLayer::new_for_http()
-                .make_span_with(request_span)
-                .on_request(())
-                .on_response(log_response)
-                .on_failure(()),
-        )
-        .layer(from_fn(measure))
-        .layer(from_fn(render_problem))
+        .layer(MapRequestLayer::new(move |request| with_info(request, clock.clone())))
+        .layer(from_fn_with_state(slots, handle))
+        .layer(TraceLayer::new_for_http().make_span_with(request_span).on_request(()).on_response(()).on_failure(()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limits.deadline))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(Arc::new(Semaphore::new(limits.requests)), limit_requests))
-        .layer(from_fn(refuse_large_bodies))
         .layer(RequestBodyLimitLayer::new(MAX_BODY));
     router
         .fallback(async || Problem::new(ProblemKind::NotFound, "no such route"))
         .method_not_allowed_fallback(not_allowed)
         .layer(layers)
+}
+
+/// Admits the request, runs it, renders its problem, logs it, and records how long it took.
+async fn handle(State(slots): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let method = method_label(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let info = request.extensions().get::<Arc<RequestInfo>>().cloned();
+    let started = Instant::now();
+    let mut response = admitted(&slots, request, next).await;
+    if let Some(info) = &info {
+        response = rendered(response, info);
+    }
+    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+    record(method, route, response.status(), started.elapsed(), info.as_deref());
+    response
 }
 
 /// axum adds `Allow`.
@@ -135,7 +147,7 @@ impl MakeRequestId for NewRequestId {
 }
 
 /// Removes a request id that must not appear in logs.
-async fn remove_unsafe_id(mut request: Request) -> Request {
+fn remove_unsafe_id(mut request: Request) -> Request {
     if request.headers().get(&X_REQUEST_ID).is_some_and(|id| !is_safe_id(id)) {
         request.headers_mut().remove(&X_REQUEST_ID);
     }
@@ -148,10 +160,10 @@ fn is_safe_id(id: &HeaderValue) -> bool {
 }
 
 /// Adds what is known of the request to its extensions.
-async fn request_context(State(clock): State<Clock>, mut request: Request, next: Next) -> Response {
-    let info = RequestInfo::of(&request, clock);
+fn with_info(mut request: Request, clock: Clock) -> Request {
+    let info = Arc::new(RequestInfo::of(&request, clock));
     request.extensions_mut().insert(info);
-    next.run(request).await
+    request
 }
 
 impl RequestInfo {
@@ -171,11 +183,11 @@ impl RequestInfo {
 }
 
 fn route_of(request: &Request) -> &str {
-    request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str)
+    request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str)
 }
 
 fn request_span(request: &Request) -> Span {
-    let info = request.extensions().get::<RequestInfo>();
+    let info = request.extensions().get::<Arc<RequestInfo>>();
     tracing::info_span!(
         "request",
         http.method = %request.method(),
@@ -183,11 +195,6 @@ fn request_span(request: &Request) -> Span {
         request.id = info.map(|info| info.request_id.as_str()),
         trace.id = info.map(|info| info.traceparent.trace_id())
     )
-}
-
-fn log_response<B>(response: &axum::http::Response<B>, latency: Duration, _: &Span) {
-    let status = response.status().as_u16();
-    tracing::info!(http.status = status, http.duration_ms = latency.as_secs_f64() * 1000.0, "request answered");
 }
 
 /// A label of a fixed set: clients can send any method.
@@ -203,24 +210,16 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-/// Records how long the request took.
-async fn measure(request: Request, next: Next) -> Response {
-    let (method, route) = (method_label(request.method()), route_of(&request).to_owned());
-    let started = Instant::now();
-    let response = next.run(request).await;
-    metrics::histogram!("ringback_http_request_seconds", "method" => method, "route" => route,
-        "status" => response.status().as_str().to_owned())
-    .record(started.elapsed());
-    response
-}
-
-async fn render_problem(request: Request, next: Next) -> Response {
-    let info = request.extensions().get::<RequestInfo>().cloned();
-    let response = next.run(request).await;
-    match info {
-        Some(info) => rendered(response, &info),
-        None => response,
-    }
+/// Logs a request, and records how long it took.
+fn record(method: &'static str, route: &str, status: StatusCode, took: Duration, info: Option<&RequestInfo>) {
+    metrics::histogram!("ringback_http_request_seconds", "method" => method, "route" => route.to_owned(),
+        "status" => status.as_str().to_owned())
+    .record(took);
+    // With all its fields and without its span, whose fields would be parsed for each line.
+    tracing::info!(parent: None,
+        request.id = info.map(|info| info.request_id.as_str()), trace.id = info.map(|info| info.traceparent.trace_id()),
+        http.method = method, http.route = route, http.status = status.as_u16(),
+        http.duration_ms = took.as_secs_f64() * 1000.0, "request answered");
 }
 
 /// Writes the body of a problem; any other response stays as it is. The empty responses of tower's layers become problems.
@@ -252,26 +251,25 @@ fn problem_of_layer(response: &Response) -> Option<Problem> {
     }
 }
 
-/// Refuses requests beyond the limits on requests and connections.
-async fn limit_requests(State(slots): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    if UNLIMITED.contains(&request.uri().path()) {
-        return next.run(request).await;
-    }
+/// Runs a request, unless it is beyond the limits on requests and connections, or its body is too large.
+async fn admitted(slots: &Semaphore, request: Request, next: Next) -> Response {
+    let is_limited = !UNLIMITED.contains(&request.uri().path());
     let is_admitted = request.extensions().get::<ConnectionLimitReached>().is_none();
-    match slots.try_acquire() {
-        Ok(_slot) if is_admitted => next.run(request).await,
-        _ => {
-            Problem::new(ProblemKind::Unavailable, "too many requests at the same time").retry_after(1).into_response()
-        }
+    // Held until the response is made.
+    let slot = slots.try_acquire();
+    if is_limited && (!is_admitted || slot.is_err()) {
+        let refusal = Problem::new(ProblemKind::Unavailable, "too many requests at the same time");
+        return refusal.retry_after(1).into_response();
     }
+    if request.body().size_hint().lower() > MAX_BODY as u64 {
+        return refuse_large_body(request).await;
+    }
+    next.run(request).await
 }
 
 /// Refuses a body whose `Content-Length` is too large, and closes its connection: what is left of the body is not the next
 /// request. A body without a length reaches the limit while it is read.
-async fn refuse_large_bodies(request: Request, next: Next) -> Response {
-    if request.body().size_hint().lower() <= MAX_BODY as u64 {
-        return next.run(request).await;
-    }
+async fn refuse_large_body(request: Request) -> Response {
     let mut body = request.into_body().into_data_stream();
     let discard = async {
         let mut discarded = 0;

@@ -22,7 +22,7 @@ const MAX_KEY_LENGTH: usize = 200;
 /// # Errors
 /// 401 without a key that is valid now.
 pub async fn authenticate(
-    State((keys, clock)): State<(KeyStore, Clock)>,
+    State(state): State<Arc<(KeyStore, Clock)>>,
     authorization: Result<TypedHeader<Authorization<Bearer>>, TypedHeaderRejection>,
     mut request: Request,
     next: Next,
@@ -31,6 +31,7 @@ pub async fn authenticate(
     let authorization = authorization.ok_or_else(|| {
         Problem::new(ProblemKind::Unauthorized, "the Authorization header must be `Bearer` and an API key")
     })?;
+    let (keys, clock) = &*state;
     let key = keys
         .find_valid(authorization.token(), clock.now())
         .await?

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -67,7 +69,7 @@ struct BatchResult {
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = BatchResults), (status = 422, description = "The batch is invalid")))]
 pub(super) async fn create_batch(
-    State(callbacks): State<Callbacks>,
+    State(callbacks): State<Arc<Callbacks>>,
     Authorized(context, _): Authorized<required::CallbacksWrite>,
     JsonBody(batch): JsonBody<Batch>,
 ) -> Result<Json<BatchResults>, Problem> {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use uuid::Uuid;
@@ -18,7 +20,7 @@ use crate::http::{Authorized, PathParam, Problem, ProblemKind, RequestContext, r
         (status = 404),
         (status = 409, description = "`already-scheduled`, or `already-ended`")))]
 pub(super) async fn cancel(
-    State(callbacks): State<Callbacks>,
+    State(callbacks): State<Arc<Callbacks>>,
     Authorized(context, _): Authorized<required::CallbacksWrite>,
     PathParam(id): PathParam<Uuid>,
 ) -> Result<Json<CallbackView>, Problem> {

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -44,7 +45,7 @@ const RETRY_AFTER: u32 = 2;
         (status = 422, description = "Invalid request, `cxone-rejected` or `no-forecast`; `campaign-held` or \
             `outside-regulatory-window`, with `earliestStart`")))]
 pub(super) async fn create(
-    State(callbacks): State<Callbacks>,
+    State(callbacks): State<Arc<Callbacks>>,
     Authorized(context, _): Authorized<required::CallbacksWrite>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<CallbackRequest>,

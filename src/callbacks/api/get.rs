@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use uuid::Uuid;
@@ -12,7 +14,7 @@ use crate::http::{Authorized, PathParam, Problem, required};
     params(("id" = Uuid, Path)),
     responses((status = 200, body = CallbackView), (status = 404)))]
 pub(super) async fn get(
-    State(callbacks): State<Callbacks>,
+    State(callbacks): State<Arc<Callbacks>>,
     _: Authorized<required::CallbacksRead>,
     PathParam(id): PathParam<Uuid>,
 ) -> Result<Json<CallbackView>, Problem> {

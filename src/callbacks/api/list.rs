@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use strum::VariantArray as _;
@@ -25,7 +27,7 @@ use crate::types::{CampaignId, ExternalId, Fault, PhoneNumber, parse_instant};
     ),
     responses((status = 200, body = Page<CallbackView>), (status = 422)))]
 pub(super) async fn list(
-    State(callbacks): State<Callbacks>,
+    State(callbacks): State<Arc<Callbacks>>,
     _: Authorized<required::CallbacksRead>,
     mut query: Query,
 ) -> Result<Json<Page<CallbackView>>, Problem> {

@@ -11,6 +11,8 @@ mod metadata;
 mod request;
 mod view;
 
+use std::sync::Arc;
+
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -22,7 +24,7 @@ use get::{__path_get, get};
 use list::{__path_list, list};
 
 /// The routes of callbacks.
-pub fn routes() -> OpenApiRouter<Callbacks> {
+pub fn routes() -> OpenApiRouter<Arc<Callbacks>> {
     OpenApiRouter::new()
         .routes(routes!(create, list))
         .routes(routes!(create_batch))
