@@ -5,7 +5,6 @@
 //! `node server.mjs` with `DATABASE_URL` and `PORT`, whose API key is `peer`.
 
 #[path = "../../tests/harness/mod.rs"]
-#[allow(dead_code, reason = "each benchmark uses a part")]
 mod harness;
 mod limits;
 mod peer;

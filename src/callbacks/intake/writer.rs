@@ -1,5 +1,6 @@
 //! Stores the callbacks of concurrent requests together: they share a statement, a commit and an fsync.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::error::TrySendError;
@@ -14,8 +15,8 @@ use crate::db::is_transient;
 use crate::http::{Problem, ProblemKind};
 use crate::jobs::Slot;
 
-/// While one commits, the other gathers. A third gains nothing: the rows per commit become fewer.
-const WRITERS: usize = 2;
+/// The most writers: their transactions run at the same time.
+const MOST_WRITERS: usize = 4;
 /// The most callbacks of one commit.
 const LARGEST_GROUP: usize = 256;
 /// The most callbacks that wait for a commit. Beyond it, requests are refused.
@@ -41,7 +42,9 @@ impl Writer {
     pub fn start(store: &Arc<CallbackStore>, worker: &Arc<Worker>) -> Self {
         let (queue, waiting) = mpsc::channel(LARGEST_QUEUE);
         let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..WRITERS {
+        // Of two cores, one is left for the requests. More writers than that make smaller groups, which cost more.
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        for _ in 0..(cores / 2).clamp(1, MOST_WRITERS) {
             let task = Task { store: Arc::clone(store), worker: Arc::clone(worker) };
             tokio::spawn(task.run(Arc::clone(&waiting)));
         }
