@@ -148,10 +148,9 @@ fn a_url_is_not_refused_because_the_switch_that_may_allow_it_is_invalid() {
 /// A secret: its flag, flags that it needs, a value, the value of another secret, and how to read it from the settings.
 type SecretCase = (&'static str, &'static [&'static str], &'static str, &'static str, fn(&ServiceSettings) -> String);
 
-const SECRETS: [SecretCase; 5] = [
+const SECRETS: [SecretCase; 6] = [
     ("database-url", &[ID, SECRET, CXONE], "postgres://a@host/a", "postgres://b@host/b", |settings| {
-        let url = settings.database.to_url_lossy();
-        format!("postgres://{}@{}{}", url.username(), url.host_str().unwrap(), url.path())
+        address_of(&settings.database)
     }),
     ("cxone-client-secret", &[DATABASE, ID, CXONE], "first", "second", |settings| {
         settings.cxone.client_secret.expose_secret().to_owned()
@@ -179,10 +178,18 @@ const SECRETS: [SecretCase; 5] = [
             if is_known { KEY } else { "another" }.to_owned()
         },
     ),
+    ("database-direct-url", &REQUIRED, "postgres://a@direct/a", "postgres://b@direct/b", |settings| {
+        address_of(&settings.direct_database)
+    }),
     ("outbound-proxy-url", &REQUIRED, "http://user:a@proxy.example", "https://proxy.example:3128", |settings| {
         settings.outbound_proxy.as_ref().unwrap().expose_secret().to_owned()
     }),
 ];
+
+fn address_of(options: &sqlx::postgres::PgConnectOptions) -> String {
+    let url = options.to_url_lossy();
+    format!("postgres://{}@{}{}", url.username(), url.host_str().unwrap(), url.path())
+}
 
 /// A file in a directory for this test, removed with it.
 struct Files(PathBuf);

@@ -2,9 +2,11 @@
 
 use std::num::NonZero;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use crate::audit::Entry;
 use crate::callbacks::model::Callback;
@@ -19,6 +21,10 @@ use crate::jobs::Slot;
 const MOST_WRITERS: usize = 4;
 /// The most callbacks of one commit.
 const LARGEST_GROUP: usize = 256;
+/// After a group of twice as many, the clients that it answered are about to send again: the next one waits for half of them,
+/// at most so long.
+const LARGE: usize = 8;
+const GATHER_WITHIN: Duration = Duration::from_millis(2);
 /// The most callbacks that wait for a commit. Beyond it, requests are refused.
 const LARGEST_QUEUE: usize = 1024;
 
@@ -70,6 +76,22 @@ impl Writer {
     }
 }
 
+/// What waits by now; after a large group a little longer, until `expected` wait. A callback that comes alone is not
+/// delayed. Empty at the end.
+async fn gather(waiting: &mut mpsc::Receiver<NewCallback>, expected: usize) -> Vec<NewCallback> {
+    let mut group = Vec::new();
+    let _ = waiting.recv_many(&mut group, LARGEST_GROUP).await;
+    let deadline = Instant::now() + GATHER_WITHIN;
+    while expected >= LARGE && group.len() < expected && !group.is_empty() {
+        let room = LARGEST_GROUP - group.len();
+        match timeout_at(deadline, waiting.recv_many(&mut group, room)).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => break,
+        }
+    }
+    group
+}
+
 fn unavailable(detail: &'static str) -> Problem {
     Problem::new(ProblemKind::Unavailable, detail).retry_after(1)
 }
@@ -82,12 +104,13 @@ struct Task {
 
 impl Task {
     async fn run(self, waiting: Arc<Mutex<mpsc::Receiver<NewCallback>>>) {
+        let mut last = 0;
         loop {
-            let mut group = Vec::new();
-            // Whatever waits by now: a callback that comes alone is stored alone, at once.
-            if waiting.lock().await.recv_many(&mut group, LARGEST_GROUP).await == 0 {
+            let group = gather(&mut *waiting.lock().await, last / 2).await;
+            if group.is_empty() {
                 return;
             }
+            last = group.len();
             self.store(group).await;
         }
     }
