@@ -87,9 +87,10 @@ impl Service {
         self.process.child.kill().await.unwrap();
     }
 
-    /// Kills it, and returns its log.
+    /// Ends it with SIGTERM, so that it writes all of its log, and returns the log.
     pub async fn log_at_end(mut self) -> String {
-        self.process.child.kill().await.unwrap();
+        self.signal("TERM").await;
+        tokio::time::timeout(PATIENCE, self.process.child.wait()).await.expect("it does not end").unwrap();
         self.process.log.await.unwrap()
     }
 
