@@ -1,7 +1,7 @@
 //! How many callbacks the real binary accepts: against the limit of the machine, in batches, with long lists, and against
 //! another service. With a real Postgres that syncs to disk.
 //!
-//! `make bench ARGS=accepts` runs only this. `PEER=<directory>` runs the service in that directory in turns with Ringback:
+//! `make bench ARGS='accepts idle batches lists'` runs only this. `PEER=<directory>` runs the service in that directory in turns with Ringback:
 //! `node server.mjs` with `DATABASE_URL` and `PORT`, whose API key is `peer`.
 
 #[path = "../../tests/harness/mod.rs"]
@@ -174,7 +174,7 @@ async fn idle() -> Outcome {
     world.restart_service().await?;
     report::milliseconds("start to ready on a migrated database", world.started_in);
     report::memory("memory of the service after the start", world.memory_kib());
-    report::memory("the binary", std::fs::metadata(harness::BINARY)?.len() / 1024);
+    report::memory("the binary", std::fs::metadata(harness::binary())?.len() / 1024);
     world.end().await
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::Outcome;
-use crate::harness::{BINARY, Control, Process};
+use crate::harness::{Control, Process, binary};
 
 /// Killed when it is dropped.
 pub struct Cxone {
@@ -26,7 +26,7 @@ pub struct Totals {
 
 impl Cxone {
     pub async fn start() -> Self {
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(binary());
         command.args(["simulator", "--listen", "127.0.0.1:0"]);
         let address = |line: &str| Some(line[line.find("http://")?..].to_owned());
         let (process, base_url) = Process::start(command, address).await;

@@ -147,22 +147,33 @@ pub struct Entry {
     pub action: Action,
     pub actor: Actor,
     pub outcome: Outcome,
+    #[schema(required)]
     pub campaign_id: Option<String>,
+    #[schema(required)]
     pub callback_id: Option<Uuid>,
+    #[schema(required)]
     pub previous_state: Option<String>,
+    #[schema(required)]
     pub new_state: Option<String>,
     /// From the arrival of the command to the end of this step, in milliseconds.
+    #[schema(required)]
     pub latency_ms: Option<i64>,
     /// Attempts in the answer rate's window when the change was requested.
+    #[schema(required)]
     pub call_volume_before: Option<i64>,
     /// Attempts since CXone confirmed the change.
+    #[schema(required)]
     pub call_volume_after: Option<i64>,
     /// Answers divided by attempts, 0 to 1.
+    #[schema(required)]
     pub answer_rate: Option<f64>,
+    #[schema(required)]
     pub compliance_hold: Option<bool>,
     /// `MANUAL_PAUSE`, `MANUAL_RESUME`, `SCHEDULED_RESUME`, `SLIDING_WINDOW_THROTTLE` or `REGULATORY_WINDOW`.
+    #[schema(required)]
     pub triggered_by: Option<String>,
     /// The request that caused the step.
+    #[schema(required)]
     pub request_id: Option<String>,
     /// The particulars of the action. Phone numbers are masked.
     #[schema(value_type = Object)]

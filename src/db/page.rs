@@ -48,6 +48,7 @@ pub struct Page<T> {
     /// Newest first.
     pub data: Vec<T>,
     /// Pass it as `cursor` to get the next page; null on the last one.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 

@@ -116,7 +116,7 @@ async fn metrics(State(operations): State<Operations>) -> Response {
 }
 
 /// Describe a problem type
-#[utoipa::path(get, path = "/problems/{slug}", tag = "Operations",
+#[utoipa::path(get, path = "/problems/{slug}", operation_id = "getProblem", tag = "Operations",
     params(("slug" = String, Path, description = "The last part of a problem's `type`")),
     responses((status = 200, body = String, content_type = "text/html"), (status = 404)))]
 async fn problem_page(PathParam(slug): PathParam<String>) -> Result<impl IntoResponse, Problem> {

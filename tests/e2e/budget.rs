@@ -109,18 +109,19 @@ async fn a_waiting_caller_has_priority_over_the_backlog() {
 
 #[tokio::test]
 async fn after_a_429_no_replica_calls_the_endpoint_before_retry_after() {
-    // What CXone says, and for how long that is at least: a date has whole seconds, and two pass before the 429 comes.
-    let in_six_seconds = || (Timestamp::now() + 6.seconds()).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    for (said, seconds) in [("seconds", 4), ("a date", 3), ("nothing", 2)] {
+    // What CXone says, and for how long that is at least.
+    for (said, seconds) in [("seconds", 4), ("a date", 0), ("nothing", 2)] {
         let settings = [("CXONE_REQUESTS_PER_MINUTE", "5000")];
         let world = World::with(&settings).await;
         let other = Service::start(&world.database, &world.cxone, &settings).await;
         world.batch(&payloads(0..60)).await;
         world.all_settled().await;
         let mut fault = json!({"route": "contact", "kind": "status", "status": 429, "times": 1});
+        // A date has whole seconds.
+        let date = Timestamp::from_second(Timestamp::now().as_second() + 6).unwrap();
         match said {
             "seconds" => fault["retryAfter"] = json!("4"),
-            "a date" => fault["retryAfter"] = json!(in_six_seconds()),
+            "a date" => fault["retryAfter"] = json!(date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()),
             _ => {}
         }
         world.cxone.fault(fault).await;
@@ -131,8 +132,9 @@ async fn after_a_429_no_replica_calls_the_endpoint_before_retry_after() {
         world.assert_each_done_once(360).await;
         let received = world.cxone.received("contact").await;
         let refused = received.iter().find(|request| request["status"] == 429).map(received_at).unwrap();
-        // What was on its way already still arrives.
-        let (hold, end) = (refused + 500.milliseconds(), refused + seconds.seconds());
+        // What was on its way already still arrives, on a busy machine a second later.
+        let end = if said == "a date" { date } else { refused + seconds.seconds() };
+        let hold = refused + 1500.milliseconds();
         let early = received.iter().map(received_at).filter(|at| (hold..end).contains(at)).count();
         assert_eq!(early, 0, "requests before the wait of {said} was over");
         assert!(received.iter().map(received_at).any(|at| at >= end), "{said}");

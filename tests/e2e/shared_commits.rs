@@ -204,8 +204,8 @@ async fn beyond_a_bounded_queue_callbacks_are_refused_with_retry_after() {
     let world = World::start().await;
     let mut lock = world.database.pool.begin().await.unwrap();
     sqlx::raw_sql("lock table callbacks in share mode").execute(&mut *lock).await.unwrap();
-    // Two groups are being stored, at most 256 each, and 1,024 wait.
-    let answers = join_all((0..1_700).map(|n| {
+    // Three groups are being stored, at most 256 each, and 1,024 wait.
+    let answers = join_all((0..2_000).map(|n| {
         let world = &world;
         async move { world.answer("/v1/callbacks", &payload_from(n), &[ASYNC]).await }
     }));

@@ -20,4 +20,4 @@ pub use http::{http_client, plain_http};
 pub use postgres::{Durability, Postgres};
 pub use processes::{has_program, has_python_module};
 pub use receiver::{Received, Receiver, Reply};
-pub use service::{BINARY, Process, Service, create_key, create_key_with, serve, serve_with};
+pub use service::{BINARY, Process, Service, binary, create_key, create_key_with, serve, serve_with};

@@ -1,6 +1,6 @@
 //! The service's processes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use ringback::simulator;
@@ -11,6 +11,11 @@ use tokio::process::{Child, Command};
 use super::{Control, Database, PATIENCE, processes};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_ringback");
+
+/// The program that services and simulators run: `RINGBACK_BINARY`, which the benchmarks set, or the one of this build.
+pub fn binary() -> PathBuf {
+    std::env::var_os("RINGBACK_BINARY").map_or_else(|| BINARY.into(), PathBuf::from)
+}
 
 /// A running program whose stderr is kept. Killed when it is dropped.
 pub struct Process {
@@ -103,7 +108,7 @@ impl Service {
 
 /// The command `ringback serve` with settings in addition to the harness's own.
 pub fn serve(database_url: &str, cxone_url: &str, settings: &[(&str, &str)]) -> Command {
-    serve_with(Path::new(BINARY), database_url, cxone_url, settings)
+    serve_with(&binary(), database_url, cxone_url, settings)
 }
 
 /// Like [`serve`], with another build of the program.
@@ -130,7 +135,7 @@ pub fn serve_with(binary: &Path, database_url: &str, cxone_url: &str, settings: 
 
 /// Creates an API key with these scopes, by `ringback keys create`.
 pub async fn create_key(database: &Database, scopes: &[&str]) -> String {
-    create_key_with(Path::new(BINARY), &database.url, scopes).await
+    create_key_with(&binary(), &database.url, scopes).await
 }
 
 /// Like [`create_key`], with another build of the program.

@@ -30,26 +30,30 @@ pub(super) struct CallbackView {
     requested_end: Timestamp,
     #[schema(example = "en-US")]
     language: String,
-    #[schema(example = "America/New_York")]
+    #[schema(required, example = "America/New_York")]
     timezone: Option<String>,
     /// When CXone calls. It lies in the requested window.
+    #[schema(required)]
     dispatch_time: Option<Timestamp>,
     /// The id of the contact in CXone, once CXone has it.
+    #[schema(required)]
     contact_id: Option<Uuid>,
     confirmation: ConfirmationView,
     /// Whether a hold of the campaign covers the dispatch time.
     at_risk: bool,
     /// Why the callback failed, or the failure of the last attempt.
+    #[schema(required)]
     failure: Option<Failure>,
     /// The client's own id of the callback.
-    #[schema(value_type = Option<String>, example = "ticket-4711")]
+    #[schema(required, value_type = Option<String>, example = "ticket-4711")]
     external_id: Option<ExternalId>,
     /// The pairs of text that the client added.
-    #[schema(value_type = Option<HashMap<String, String>>, example = json!({"queue": "billing"}))]
+    #[schema(required, value_type = Option<HashMap<String, String>>, example = json!({"queue": "billing"}))]
     metadata: Option<Metadata>,
     /// The number of attempts so far.
     attempts: i32,
     /// When the next attempt is due; while an attempt runs, when its lease ends. Null if nothing is left to do.
+    #[schema(required)]
     next_attempt_at: Option<Timestamp>,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -62,8 +66,10 @@ pub(super) struct CallbackView {
 struct ConfirmationView {
     status: Confirmation,
     /// Why it is skipped.
+    #[schema(required)]
     reason: Option<SkipReason>,
     /// The id of the messaging session in CXone, once the SMS is sent.
+    #[schema(required)]
     sms_session_id: Option<String>,
 }
 

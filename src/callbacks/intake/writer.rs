@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::audit::Entry;
 use crate::callbacks::model::Callback;
@@ -17,10 +18,15 @@ use crate::db::is_transient;
 use crate::http::{Problem, ProblemKind};
 use crate::jobs::Slot;
 
-/// The most writers: their transactions run at the same time.
-const MOST_WRITERS: usize = 4;
 /// The most callbacks of one commit.
 const LARGEST_GROUP: usize = 256;
+/// For each so many that wait, another group may be stored at the same time. Smaller groups at the same time cost more than
+/// one larger group after the other.
+const ENOUGH_FOR_ANOTHER: usize = LARGEST_GROUP / 2;
+/// A group that takes longer than this, perhaps because of a lock, does not hold up the next one.
+const SLOW: Duration = Duration::from_millis(100);
+/// The most groups that are stored at the same time.
+const MOST_AT_ONCE: usize = 3;
 /// After a group of twice as many, the clients that it answered are about to send again: the next one waits for half of them,
 /// at most so long.
 const LARGE: usize = 8;
@@ -37,23 +43,18 @@ pub(super) struct NewCallback {
     pub result: oneshot::Sender<Result<Inserted, Problem>>,
 }
 
-/// The queue to the tasks that store callbacks.
+/// The queue of callbacks that are to be stored.
 #[derive(Clone)]
 pub struct Writer {
     queue: mpsc::Sender<NewCallback>,
 }
 
 impl Writer {
-    /// Starts the tasks. They end when the last clone of the writer is dropped.
+    /// Starts the task that stores callbacks. It ends when the last clone of the writer is dropped.
     pub fn start(store: &Arc<CallbackStore>, worker: &Arc<Worker>) -> Self {
         let (queue, waiting) = mpsc::channel(LARGEST_QUEUE);
-        let waiting = Arc::new(Mutex::new(waiting));
-        // Of two cores, one is left for the requests. More writers than that make smaller groups, which cost more.
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        for _ in 0..(cores / 2).clamp(1, MOST_WRITERS) {
-            let task = Task { store: Arc::clone(store), worker: Arc::clone(worker) };
-            tokio::spawn(task.run(Arc::clone(&waiting)));
-        }
+        let groups = Groups { store: Arc::clone(store), worker: Arc::clone(worker) };
+        tokio::spawn(Arc::new(groups).run(waiting));
         Self { queue }
     }
 
@@ -96,23 +97,32 @@ fn unavailable(detail: &'static str) -> Problem {
     Problem::new(ProblemKind::Unavailable, detail).retry_after(1)
 }
 
-/// One of the tasks.
-struct Task {
+/// Stores callbacks in groups.
+struct Groups {
     store: Arc<CallbackStore>,
     worker: Arc<Worker>,
 }
 
-impl Task {
-    async fn run(self, waiting: Arc<Mutex<mpsc::Receiver<NewCallback>>>) {
-        let mut last = 0;
+impl Groups {
+    async fn run(self: Arc<Self>, mut waiting: mpsc::Receiver<NewCallback>) {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let (mut running, mut last) = (JoinSet::new(), 0);
         loop {
-            let group = gather(&mut *waiting.lock().await, last / 2).await;
+            while running.len() >= (1 + waiting.len() / ENOUGH_FOR_ANOTHER).min(cores.min(MOST_AT_ONCE)) {
+                let is_slow = timeout(SLOW, running.join_next()).await.is_err();
+                if is_slow && running.len() < MOST_AT_ONCE {
+                    break;
+                }
+            }
+            let group = gather(&mut waiting, last / 2).await;
             if group.is_empty() {
-                return;
+                break;
             }
             last = group.len();
-            self.store(group).await;
+            let groups = Arc::clone(&self);
+            running.spawn(async move { groups.store(group).await });
         }
+        running.join_all().await;
     }
 
     async fn store(&self, group: Vec<NewCallback>) {

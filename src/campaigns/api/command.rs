@@ -169,23 +169,30 @@ pub struct CommandView {
     #[schema(value_type = String)]
     campaign_id: CampaignId,
     /// The state in CXone before the command; null if CXone was not asked or did not answer.
+    #[schema(required)]
     previous_state: Option<CampaignState>,
     /// The last known state in CXone; null if it is not known.
+    #[schema(required)]
     new_state: Option<CampaignState>,
     status: Status,
     /// The holds that keep the campaign paused now.
     holds: Vec<HoldView>,
     /// When the last of the holds ends; null if one has no end, or there is none.
+    #[schema(required)]
     scheduled_resume_time: Option<Timestamp>,
     /// The requested resume time, if the regulatory window is closed then.
+    #[schema(required)]
     resume_deferred_from: Option<Timestamp>,
     /// Scheduled callbacks that the hold of this pause covers; null for a resume.
+    #[schema(required)]
     affected_callbacks: Option<u32>,
     /// From the arrival of the command to this answer.
     latency_ms: i64,
     /// The entry in the audit log.
+    #[schema(required)]
     audit_id: Option<Uuid>,
     /// Why CXone has not confirmed the command.
+    #[schema(required)]
     failure: Option<Failure>,
 }
 

@@ -14,23 +14,27 @@ use crate::types::PhoneNumber;
 #[schema(as = CampaignSettings)]
 pub struct SettingsView {
     /// The number of agents of the campaign; null: as set in CXone.
-    #[schema(example = 25)]
+    #[schema(required, example = 25)]
     max_agents: Option<u32>,
     /// The limits of the carrier.
+    #[schema(required)]
     carrier_limit: Option<CarrierLimit>,
     /// The hours of each day in which the campaign may dial; null: all.
+    #[schema(required)]
     regulatory_window: Option<RegulatoryWindowView>,
     /// Whether Ringback pauses the campaign when the regulatory window closes, and starts it when the window opens.
     enforce_regulatory_window: bool,
     /// When a low answer rate pauses the campaign; null: never.
+    #[schema(required)]
     answer_rate: Option<AnswerRateGuard>,
     /// When callers may be called back; null: at any time.
+    #[schema(required)]
     business_hours: Option<BusinessHoursView>,
     /// How long an agent is busy with a call, in seconds; null: 300.
-    #[schema(example = 300)]
+    #[schema(required, example = 300)]
     average_handle_time_seconds: Option<u32>,
     /// The verified sender of text messages; null: `SMS_FROM`.
-    #[schema(value_type = Option<String>, example = "+18005551234")]
+    #[schema(required, value_type = Option<String>, example = "+18005551234")]
     sms_from: Option<PhoneNumber>,
 }
 

@@ -23,6 +23,7 @@ pub struct HoldView {
     placed_by: Actor,
     placed_at: Timestamp,
     /// When the hold ends; null if only a command lifts it.
+    #[schema(required)]
     scheduled_resume_time: Option<Timestamp>,
 }
 
@@ -50,8 +51,10 @@ struct AnswerRateView {
     attempts: u64,
     answers: u64,
     /// Answers / attempts, 0 to 1; null without an attempt.
+    #[schema(required)]
     rate: Option<f64>,
     /// When Ringback last started the campaign; earlier events do not count.
+    #[schema(required)]
     counted_from: Option<Timestamp>,
 }
 
@@ -85,18 +88,22 @@ pub struct CampaignView {
     #[schema(value_type = String)]
     campaign_id: CampaignId,
     /// The last known state in CXone; null if CXone has never shown one.
+    #[schema(required)]
     state: Option<CampaignState>,
     /// When CXone showed that state.
+    #[schema(required)]
     state_seen_at: Option<Timestamp>,
     /// Whether a change in CXone is not confirmed yet.
     pending: bool,
     /// The holds that keep the campaign paused now. It may dial if there is none.
     holds: Vec<HoldView>,
     /// When the last of the holds ends; null if one has no end, or there is none.
+    #[schema(required)]
     next_resume: Option<Timestamp>,
     answer_rate: AnswerRateView,
     settings: SettingsView,
     /// Why the last attempt to change the campaign in CXone failed.
+    #[schema(required)]
     failure: Option<Failure>,
 }
 

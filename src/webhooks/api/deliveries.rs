@@ -29,6 +29,7 @@ pub struct DeliveryView {
     r#type: String,
     status: DeliveryStatus,
     /// The time of the next attempt; null where there is none.
+    #[schema(required)]
     next_attempt_at: Option<Timestamp>,
     created_at: Timestamp,
     updated_at: Timestamp,

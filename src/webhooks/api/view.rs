@@ -22,14 +22,19 @@ pub struct WebhookView {
     #[schema(example = "https://wfo.example.com/hooks")]
     url: String,
     /// The event types it subscribes to; null means all.
+    #[schema(required)]
     events: Option<Vec<EventType>>,
+    #[schema(required)]
     description: Option<String>,
     /// Whether it is the endpoint of `WFO_WEBHOOK_URL`.
     configured: bool,
     /// The time of the first failure since the last success.
+    #[schema(required)]
     failing_since: Option<Timestamp>,
     /// Since then no event is sent to it.
+    #[schema(required)]
     disabled_at: Option<Timestamp>,
+    #[schema(required)]
     disabled_reason: Option<String>,
     created_at: Timestamp,
     /// Signs the events. Shown once, when it is generated.
