@@ -224,7 +224,8 @@ async fn beyond_a_bounded_queue_callbacks_are_refused_with_retry_after() {
     assert!(!refused.is_empty() && refused.iter().all(|answer| answer.header("retry-after").is_some()));
     let accepted = answers.iter().filter(|answer| answer.status == 202).count();
     assert_eq!(accepted + refused.len(), answers.len());
-    assert_eq!(world.number("select count(*) from callbacks").await, i64::try_from(accepted).unwrap());
+    // A 503 after a wait for Postgres that was too long does not say that nothing was stored.
+    assert!(world.number("select count(*) from callbacks").await >= i64::try_from(accepted).unwrap());
     world.end().await;
 }
 
