@@ -75,6 +75,9 @@ def before_call(context, case, kwargs):
     if case.path.endswith(("/pause", "/resume")) and not is_uuid(case.path_parameters["campaignId"]):
         # A step of a scenario took it from an answer about a campaign that cannot be paused.
         case.path_parameters["campaignId"] = PAUSED_CAMPAIGN
+    if case.method == "PUT" and case.path_parameters.get("campaignId") == CALLBACK_CAMPAIGN:
+        # Its business hours would refuse callbacks that the document allows.
+        case.path_parameters["campaignId"] = PAUSED_CAMPAIGN
     if isinstance(case.query, dict) and "cursor" in case.query:
         by_number = case.path == "/v1/audit" or case.path.endswith("/deliveries")
         case.query["cursor"] = AT_A_SEQUENCE_NUMBER if by_number else AT_A_TIME
@@ -119,6 +122,9 @@ def make_consistent(case, body, choice):
         body["campaignId"] = case.path_parameters["campaignId"]
     if case.path.endswith("/pause"):
         complete_pause(body, choice)
+    if case.path.endswith("/resume") and body.get("maxAgents"):
+        # The settings may have a carrier limit, which is at least 1.
+        body["maxAgents"] = 1
     if body.get("enforceRegulatoryWindow") and not body.get("regulatoryWindow"):
         body["enforceRegulatoryWindow"] = False
     if body.get("maxAgents") and body.get("carrierLimit"):
