@@ -35,7 +35,7 @@ const GATHER_WITHIN: Duration = Duration::from_millis(2);
 const LARGEST_QUEUE: usize = 1024;
 
 /// A callback that is to be stored.
-pub(super) struct NewCallback {
+pub(super) struct QueuedCallback {
     pub callback: Callback,
     pub entry: Entry,
     /// The attempt that starts once it is stored. The callback is claimed for it.
@@ -46,7 +46,7 @@ pub(super) struct NewCallback {
 /// The queue of callbacks that are to be stored.
 #[derive(Clone)]
 pub struct Writer {
-    queue: mpsc::Sender<NewCallback>,
+    queue: mpsc::Sender<QueuedCallback>,
 }
 
 impl Writer {
@@ -69,7 +69,7 @@ impl Writer {
         attempt: Option<(Slot, Class)>,
     ) -> Result<Inserted, Problem> {
         let (result, stored) = oneshot::channel();
-        self.queue.try_send(NewCallback { callback, entry, attempt, result }).map_err(|error| match error {
+        self.queue.try_send(QueuedCallback { callback, entry, attempt, result }).map_err(|error| match error {
             TrySendError::Full(_) => unavailable("too many callbacks are waiting to be stored"),
             TrySendError::Closed(_) => unavailable("the service is shutting down"),
         })?;
@@ -79,7 +79,7 @@ impl Writer {
 
 /// What waits by now; after a large group a little longer, until `expected` wait. A callback that comes alone is not
 /// delayed. Empty at the end.
-async fn gather(waiting: &mut mpsc::Receiver<NewCallback>, expected: usize) -> Vec<NewCallback> {
+async fn gather(waiting: &mut mpsc::Receiver<QueuedCallback>, expected: usize) -> Vec<QueuedCallback> {
     let mut group = Vec::new();
     let _ = waiting.recv_many(&mut group, LARGEST_GROUP).await;
     let deadline = Instant::now() + GATHER_WITHIN;
@@ -104,11 +104,12 @@ struct Groups {
 }
 
 impl Groups {
-    async fn run(self: Arc<Self>, mut waiting: mpsc::Receiver<NewCallback>) {
+    async fn run(self: Arc<Self>, mut waiting: mpsc::Receiver<QueuedCallback>) {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let most = cores.min(MOST_AT_ONCE);
         let (mut running, mut last) = (JoinSet::new(), 0);
         loop {
-            while running.len() >= (1 + waiting.len() / ENOUGH_FOR_ANOTHER).min(cores.min(MOST_AT_ONCE)) {
+            while running.len() >= (1 + waiting.len() / ENOUGH_FOR_ANOTHER).min(most) {
                 let is_slow = timeout(SLOW, running.join_next()).await.is_err();
                 if is_slow && running.len() < MOST_AT_ONCE {
                     break;
@@ -125,7 +126,7 @@ impl Groups {
         running.join_all().await;
     }
 
-    async fn store(&self, group: Vec<NewCallback>) {
+    async fn store(&self, group: Vec<QueuedCallback>) {
         let rows = group.iter().map(|new| (&new.callback, &new.entry)).collect();
         match self.store.insert(rows).await {
             Ok(results) => {
@@ -151,8 +152,8 @@ impl Groups {
     }
 
     /// Starts the attempt on a new callback, and answers the request.
-    fn finish(&self, new: NewCallback, result: Result<Inserted, Problem>) {
-        let NewCallback { callback, attempt, result: request, .. } = new;
+    fn finish(&self, new: QueuedCallback, result: Result<Inserted, Problem>) {
+        let QueuedCallback { callback, attempt, result: request, .. } = new;
         match (&result, attempt) {
             // `Existing`: an insert whose answer was lost has stored it.
             (Ok(Inserted::New | Inserted::Existing), Some((slot, class))) => {
