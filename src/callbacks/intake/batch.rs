@@ -10,6 +10,9 @@ use crate::callbacks::store::Inserted;
 use crate::http::{Problem, RequestContext};
 use crate::types::ExternalId;
 
+/// The bytes of a UUID of version 7 that hold its time.
+const TIME_OF_ID: usize = 6;
+
 impl Callbacks {
     /// Stores the valid callbacks of a batch, and returns the id or the problem of each, in the order of the batch.
     pub(in crate::callbacks) async fn accept_batch(
@@ -18,8 +21,7 @@ impl Callbacks {
         context: &RequestContext,
     ) -> Result<Vec<Result<Uuid, Problem>>, Problem> {
         // A repeated request has the same ids, and finds what it has stored under them.
-        let ids: Vec<Uuid> =
-            (0..items.len()).map(|index| Uuid::new_v5(&context.resource.id, &index.to_be_bytes())).collect();
+        let ids: Vec<Uuid> = (0..items.len()).map(|index| item_id(context.resource.id, index)).collect();
         let stored = if context.resource.repeated { self.store.existing(&ids).await? } else { HashSet::new() };
         let item = |new, id| Callback { in_batch: true, ..accepted(new, id, context, 0, context.arrived_at) };
         let callbacks: Vec<Result<Callback, Problem>> =
@@ -45,6 +47,13 @@ impl Callbacks {
         });
         Ok(results.collect())
     }
+}
+
+/// The id of an item: made from the id of the batch, with the time of that in front, so that an index grows at its end.
+fn item_id(batch: Uuid, index: usize) -> Uuid {
+    let mut bytes = Uuid::new_v5(&batch, &index.to_be_bytes()).into_bytes();
+    bytes[..TIME_OF_ID].copy_from_slice(&batch.as_bytes()[..TIME_OF_ID]);
+    uuid::Builder::from_custom_bytes(bytes).with_version(uuid::Version::SortRand).into_uuid()
 }
 
 /// The items of a batch that an earlier run of the same request has stored.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use crate::audit::Entry;
 use crate::callbacks::model::Callback;
@@ -20,16 +20,15 @@ use crate::jobs::Slot;
 
 /// The most callbacks of one commit.
 const LARGEST_GROUP: usize = 256;
-/// For each so many that wait, another group may be stored at the same time. Smaller groups at the same time cost more than
-/// one larger group after the other.
-const ENOUGH_FOR_ANOTHER: usize = LARGEST_GROUP / 2;
+/// While a group is stored, so many callbacks that wait are enough for another one. Smaller groups cost more for each callback.
+const ENOUGH_FOR_ANOTHER: usize = 32;
 /// A group that takes longer than this, perhaps because of a lock, does not hold up the next one.
 const SLOW: Duration = Duration::from_millis(100);
 /// The most groups that are stored at the same time.
 const MOST_AT_ONCE: usize = 3;
-/// After a group of twice as many, the clients that it answered are about to send again: the next one waits for half of them,
-/// at most so long.
-const LARGE: usize = 8;
+/// After a group of at least so many, the clients that it answered are about to send again: the next one waits for half of
+/// them, at most so long.
+const LARGE: usize = 16;
 const GATHER_WITHIN: Duration = Duration::from_millis(2);
 /// The most callbacks that wait for a commit. Beyond it, requests are refused.
 const LARGEST_QUEUE: usize = 1024;
@@ -77,22 +76,6 @@ impl Writer {
     }
 }
 
-/// What waits by now; after a large group a little longer, until `expected` wait. A callback that comes alone is not
-/// delayed. Empty at the end.
-async fn gather(waiting: &mut mpsc::Receiver<QueuedCallback>, expected: usize) -> Vec<QueuedCallback> {
-    let mut group = Vec::new();
-    let _ = waiting.recv_many(&mut group, LARGEST_GROUP).await;
-    let deadline = Instant::now() + GATHER_WITHIN;
-    while expected >= LARGE && group.len() < expected && !group.is_empty() {
-        let room = LARGEST_GROUP - group.len();
-        match timeout_at(deadline, waiting.recv_many(&mut group, room)).await {
-            Ok(1..) => {}
-            Ok(0) | Err(_) => break,
-        }
-    }
-    group
-}
-
 fn unavailable(detail: &'static str) -> Problem {
     Problem::new(ProblemKind::Unavailable, detail).retry_after(1)
 }
@@ -104,24 +87,38 @@ struct Groups {
 }
 
 impl Groups {
+    /// A callback that comes alone is stored at once.
     async fn run(self: Arc<Self>, mut waiting: mpsc::Receiver<QueuedCallback>) {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let most = cores.min(MOST_AT_ONCE);
-        let (mut running, mut last) = (JoinSet::new(), 0);
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_AT_ONCE);
+        let (mut running, mut group, mut last) = (JoinSet::new(), Vec::new(), 0);
+        // Since when no group is stored, or since when the last one is.
+        let mut since = Instant::now();
         loop {
-            while running.len() >= (1 + waiting.len() / ENOUGH_FOR_ANOTHER).min(most) {
-                let is_slow = timeout(SLOW, running.join_next()).await.is_err();
-                if is_slow && running.len() < MOST_AT_ONCE {
+            let (enough, longest, most) = match running.len() {
+                0 if last < LARGE => (1, Duration::ZERO, 1),
+                0 => (last / 2, GATHER_WITHIN, 1),
+                stored if stored < cores => (ENOUGH_FOR_ANOTHER, SLOW, MOST_AT_ONCE),
+                _ => (usize::MAX, SLOW, MOST_AT_ONCE),
+            };
+            let is_due = group.len() >= enough || since.elapsed() >= longest;
+            if !group.is_empty() && running.len() < most && is_due {
+                last = group.len();
+                let (groups, group) = (Arc::clone(&self), std::mem::take(&mut group));
+                running.spawn(async move { groups.store(group).await });
+                since = Instant::now();
+                continue;
+            }
+            let room = LARGEST_GROUP - group.len();
+            tokio::select! {
+                received = waiting.recv_many(&mut group, room), if room > 0 => if received == 0 {
                     break;
-                }
+                },
+                Some(_) = running.join_next() => since = Instant::now(),
+                () = sleep_until(since + longest), if !group.is_empty() && running.len() < most => {}
             }
-            let group = gather(&mut waiting, last / 2).await;
-            if group.is_empty() {
-                break;
-            }
-            last = group.len();
-            let groups = Arc::clone(&self);
-            running.spawn(async move { groups.store(group).await });
+        }
+        if !group.is_empty() {
+            self.store(group).await;
         }
         running.join_all().await;
     }
