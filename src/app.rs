@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::audit::{self, AuditStore};
+use crate::audit::{self, AuditLog, AuditStore, LogKeys, LogStore, Sequencer};
 use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiters, Worker, Writer};
 use crate::campaigns::{
     self, AnswerRateMonitor, AnswerRateStore, CampaignStore, CampaignWorker, Campaigns, CxoneGateway, LiveStates,
@@ -79,6 +79,8 @@ struct Services {
     delivery_worker: Arc<DeliveryWorker>,
     rate_monitor: Arc<AnswerRateMonitor>,
     idempotency: Idempotency,
+    audit_log: LogStore,
+    audit_keys: Option<LogKeys>,
 }
 
 impl Services {
@@ -119,6 +121,8 @@ impl Services {
             delivery_worker: Arc::new(DeliveryWorker::new(deliveries)),
             rate_monitor: Arc::new(rate_monitor),
             idempotency: Idempotency::new(db.clone(), clock.clone()),
+            audit_log: LogStore::new(db.clone()),
+            audit_keys: settings.audit_keys.clone(),
         })
     }
 
@@ -136,6 +140,7 @@ impl Services {
             .merge(campaigns::event_routes().with_state(Arc::clone(&self.rate_monitor)))
             .merge(webhooks::routes().with_state(self.webhooks(settings)))
             .merge(audit::routes().with_state(AuditStore::new(db.clone())))
+            .merge(audit::log_routes().with_state(AuditLog::new(self.audit_log.clone(), self.audit_keys.as_ref())))
             .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent))
             .layer(from_fn_with_state(Arc::new((KeyStore::new(db.clone()), clock.clone())), authenticate));
         let (router, _) = v1.merge(Operations::routes().with_state(self.operations(db, stop))).split_for_parts();
@@ -194,6 +199,7 @@ impl Services {
         last_request: &CancellationToken,
     ) -> Vec<JoinHandle<()>> {
         let clock = time.clock();
+        let sequencer = self.audit_keys.clone().map(|keys| Sequencer::new(self.audit_log.clone(), keys, clock.clone()));
         let risk_marker = RiskMarker::new(Arc::clone(&self.callback_store), self.campaign_store.clone(), clock);
         let (deliveries, purge_stop) = (Arc::clone(&self.delivery_worker), stop.clone());
         let (time_stop, changes_stop) = (stop.clone(), stop.clone());
@@ -206,6 +212,7 @@ impl Services {
             tokio::spawn(async move { deliveries.queue().purge(&purge_stop).await }),
             tokio::spawn(purge(self.idempotency.clone(), self.campaign_store.clone(), stop.clone())),
             tokio::spawn(fold_metrics(stop.clone())),
+            tokio::spawn(seal(sequencer, stop.clone())),
             tokio::spawn(async move {
                 // Ends only by the token.
                 let _ = Box::pin(time_stop.run_until_cancelled(time.keep())).await;
@@ -237,6 +244,7 @@ fn openapi() -> utoipa::openapi::OpenApi {
     api.merge(campaigns::event_routes().into_openapi());
     api.merge(webhooks::routes().into_openapi());
     api.merge(audit::routes().into_openapi());
+    api.merge(audit::log_routes().into_openapi());
     api.merge(Operations::routes().into_openapi());
     webhooks::describe_events(&mut api);
     http::complete(&mut api);
@@ -279,6 +287,14 @@ async fn end(tasks: Vec<JoinHandle<()>>) {
             Ok(Err(_)) => tracing::error!("a background task panicked"),
             Err(_) => tracing::warn!("a background task did not end in time"),
         }
+    }
+}
+
+/// Seals the audit log, where there is a key to sign it with.
+async fn seal(sequencer: Option<Sequencer>, stop: CancellationToken) {
+    match sequencer {
+        Some(sequencer) => sequencer.run(stop).await,
+        None => tracing::warn!("the audit log is not sealed: AUDIT_SIGNING_KEY is not set"),
     }
 }
 

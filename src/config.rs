@@ -1,5 +1,6 @@
 //! All settings. Each is a flag or an environment variable, and is parsed once. All errors are reported together.
 
+mod audit;
 mod cxone;
 mod database;
 mod errors;
@@ -24,10 +25,12 @@ pub use self::database::DatabaseArgs;
 pub use self::errors::{BadSetting, SettingErrors};
 pub use self::given::{Given, address, keep, number, text};
 
+use self::audit::AuditArgs;
 use self::cxone::CxoneArgs;
 use self::given::{choice, parsed};
 use self::outbound_proxy::OutboundProxyArgs;
 use self::webhooks::WebhookArgs;
+use crate::audit::LogKeys;
 use crate::callbacks::{AttemptSettings, WithoutForecast};
 use crate::cxone::Settings as CxoneSettings;
 use crate::telemetry::LogFormat;
@@ -52,6 +55,8 @@ pub struct ServiceArgs {
     sms_from: Given<String>,
     #[command(flatten)]
     webhooks: WebhookArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
     #[command(flatten)]
     outbound_proxy: OutboundProxyArgs,
     /// How long a POST of a callback waits for the outcome by default, in milliseconds
@@ -106,6 +111,8 @@ pub struct ServiceSettings {
     pub clock_offset: SignedDuration,
     /// Settings for webhooks.
     pub webhooks: WebhookSettings,
+    /// The keys that sign the audit log. Without them it is not sealed.
+    pub audit_keys: Option<LogKeys>,
     /// Format of log lines.
     pub log_format: LogFormat,
 }
@@ -131,6 +138,7 @@ impl ServiceArgs {
         let sms_from = errors.take(self.sms_from.and_then(|text| sender(&text, region)));
         let outbound_proxy = self.outbound_proxy.read(errors);
         let webhooks = self.webhooks.read(outbound_proxy.clone().flatten(), errors);
+        let audit_keys = self.audit.read(errors);
         let default_wait = errors.take(self.callback_wait_ms).map(Duration::from_millis);
         let campaign_check = errors.take(self.campaign_check_ms).map(Duration::from_millis);
         let without_forecast = errors.take(self.callback_without_forecast);
@@ -155,6 +163,7 @@ impl ServiceArgs {
             campaign_check: campaign_check?,
             clock_offset: clock_offset?,
             webhooks: webhooks?,
+            audit_keys: audit_keys?,
             log_format: log_format?,
         })
     }

@@ -87,6 +87,10 @@ pub enum Action {
     KeyCreated,
     #[strum(serialize = "key.revoked")]
     KeyRevoked,
+
+    /// The log itself is sealed with other keys from here on.
+    #[strum(serialize = "audit.keys_changed")]
+    AuditKeysChanged,
 }
 
 impl Action {

@@ -3,6 +3,7 @@
 
 mod action;
 mod api;
+mod log;
 mod model;
 mod store;
 #[cfg(test)]
@@ -10,5 +11,9 @@ mod tests;
 
 pub use action::Action;
 pub use api::routes;
-pub use model::{Actor, Entry, EntryEvent, Outcome};
+pub use log::{
+    AuditLog, Expected, LogKeys, LogStore, Proof, PublicKey, Sequencer, Verification, is_origin, read_checkpoint,
+    routes as log_routes, verify,
+};
+pub use model::{Actor, ActorType, Entry, EntryEvent, Outcome};
 pub use store::AuditStore;

@@ -19,7 +19,9 @@ mod sequence;
 
 use self::sequence::Ivr;
 use super::keys;
-use crate::audit::Actor;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use crate::audit::{Actor, LogKeys};
 use crate::callbacks::{AttemptSettings, WithoutForecast};
 use crate::clock::Clock;
 use crate::config::{DatabaseArgs, Given, ServiceSettings, SettingErrors, address};
@@ -137,8 +139,10 @@ async fn start_receiver(stop: CancellationToken) -> anyhow::Result<(SocketAddr, 
 fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAddr) -> anyhow::Result<ServiceSettings> {
     let known = simulator::Settings::default();
     let region = Region::parse("US")?;
-    let mut encryption_key = [0; 32];
-    getrandom::fill(&mut encryption_key).context("the system has no random numbers")?;
+    let (mut encryption_key, mut signing_key) = ([0; 32], [0; 32]);
+    for key in [&mut encryption_key, &mut signing_key] {
+        getrandom::fill(key).context("the system has no random numbers")?;
+    }
     Ok(ServiceSettings {
         direct_database: options.clone(),
         database: options,
@@ -168,6 +172,7 @@ fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAd
             configured: Some((format!("http://{receiver}/hooks"), SigningSecret::new()?)),
             proxy: None,
         },
+        audit_keys: LogKeys::parse("ringback.invalid/demo", &STANDARD.encode(signing_key)).ok(),
         log_format: LogFormat::Pretty,
     })
 }

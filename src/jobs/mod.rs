@@ -10,7 +10,7 @@ mod tasks;
 mod tests;
 mod worker;
 
-pub use periodic::PURGE;
+pub use periodic::{PURGE, Periodic};
 pub use queue::{Next, Queue};
 #[cfg(test)]
 pub use worker::Step;

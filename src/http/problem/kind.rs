@@ -82,6 +82,12 @@ pub enum ProblemKind {
     )]
     NoEncryptionKey,
     #[strum(
+        message = "The audit entry is not sealed yet",
+        detailed_message = "New entries are sealed within seconds: send the request again. A service without an \
+            `AUDIT_SIGNING_KEY` seals nothing."
+    )]
+    AuditEntryNotSealed,
+    #[strum(
         message = "The endpoint is set by configuration",
         detailed_message = "Change `WFO_WEBHOOK_URL` and `WFO_WEBHOOK_SECRET` and restart the service."
     )]
@@ -176,6 +182,7 @@ impl ProblemKind {
             | Self::HoldInForce
             | Self::OutsideRegulatoryWindow
             | Self::NoEncryptionKey
+            | Self::AuditEntryNotSealed
             | Self::WebhookConfigured
             | Self::DeliveryPending
             | Self::WebhookDisabled => StatusCode::CONFLICT,

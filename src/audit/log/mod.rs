@@ -1,0 +1,20 @@
+//! The transparency log over the audit entries: a Merkle tree whose root is signed, so that a change to an entry is found.
+
+mod api;
+mod keys;
+mod leaf;
+mod proof;
+mod sequencer;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tiles;
+mod tree;
+mod verify;
+
+pub use api::{AuditLog, routes};
+pub use keys::{LogKeys, PublicKey, is_origin, read_checkpoint};
+pub use proof::Proof;
+pub use sequencer::Sequencer;
+pub use store::LogStore;
+pub use verify::{Expected, Verification, verify};

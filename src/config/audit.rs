@@ -1,0 +1,52 @@
+//! The settings for the audit log.
+
+use std::ffi::OsString;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::errors::{BadSetting, SettingErrors};
+use super::given::{Given, optional_text, secret_text, text};
+use super::secret::secret;
+use crate::audit::{LogKeys, is_origin};
+
+/// The name of the log where none is set.
+const DEFAULT_ORIGIN: &str = "ringback.invalid/audit";
+
+/// The settings for the audit log, as given.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "clap prints these lines as they are")]
+pub struct AuditArgs {
+    /// Key that signs the audit log: 32 bytes in base64. While it is replaced: the new and the old key, with a comma between
+    #[arg(long, env, hide_env_values = true, value_parser = secret_text(), value_name = "BASE64")]
+    audit_signing_key: Option<Given<SecretString>>,
+    /// A file that contains AUDIT_SIGNING_KEY
+    #[arg(long, env, value_name = "FILE")]
+    audit_signing_key_file: Option<OsString>,
+    /// Name of the audit log in its checkpoints, such as audit.example.com/ringback
+    #[arg(long, env, value_parser = text(), value_name = "NAME")]
+    audit_log_origin: Option<Given<String>>,
+}
+
+impl AuditArgs {
+    /// The keys of the log, or none after adding errors. Without a key, the log is not sealed.
+    pub fn read(self, errors: &mut SettingErrors) -> Option<Option<LogKeys>> {
+        let origin = errors.take(optional_text(self.audit_log_origin).and_then(origin));
+        let key = secret("AUDIT_SIGNING_KEY", self.audit_signing_key, self.audit_signing_key_file.as_deref());
+        let valid_origin = origin.clone().unwrap_or_else(|| DEFAULT_ORIGIN.to_owned());
+        let keys = errors.take(key.and_then(|key| key.map(|key| keys(&valid_origin, &key)).transpose()));
+        origin?;
+        keys
+    }
+}
+
+fn origin(text: Option<String>) -> Given<String> {
+    let text = text.unwrap_or_else(|| DEFAULT_ORIGIN.to_owned());
+    if is_origin(&text) {
+        return Ok(text);
+    }
+    Err(BadSetting::new("AUDIT_LOG_ORIGIN", "must be a name without spaces and without +"))
+}
+
+fn keys(origin: &str, key: &SecretString) -> Given<LogKeys> {
+    LogKeys::parse(origin, key.expose_secret()).map_err(|rule| BadSetting::new("AUDIT_SIGNING_KEY", rule))
+}
