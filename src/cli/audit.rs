@@ -73,7 +73,8 @@ async fn public_key(store: &LogStore, text: &str) -> anyhow::Result<PublicKey> {
 }
 
 fn check_proof(file: &std::path::Path, key: &str) -> anyhow::Result<()> {
-    let proof: Proof = serde_json::from_str(&read(file)?).with_context(|| format!("{} is not a proof", file.display()))?;
+    let proof: Proof =
+        serde_json::from_str(&read(file)?).with_context(|| format!("{} is not a proof", file.display()))?;
     proof.check(key).context("the proof does not hold")?;
     anstream::println!("valid: the entry is in the log, as leaf {} of", proof.leaf_index);
     anstream::print!("{}", proof.checkpoint);
@@ -90,7 +91,10 @@ fn report(verification: &Verification) -> anyhow::Result<()> {
     if let Some(broken) = first_broken {
         let id = broken.id.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
         let seq = broken.seq.map_or_else(|| "unknown".to_owned(), |seq| seq.to_string());
-        bail!("the audit log is not whole: {}, first at seq {seq}, id {id} ({entries} entries, {sealed} sealed)", broken.reason);
+        bail!(
+            "the audit log is not whole: {}, first at seq {seq}, id {id} ({entries} entries, {sealed} sealed)",
+            broken.reason
+        );
     }
     anstream::println!("valid: {entries} entries, {sealed} sealed");
     match checkpoint {

@@ -19,8 +19,6 @@ mod sequence;
 
 use self::sequence::Ivr;
 use super::keys;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use crate::audit::{Actor, LogKeys};
 use crate::callbacks::{AttemptSettings, WithoutForecast};
 use crate::clock::Clock;
@@ -34,6 +32,8 @@ use crate::telemetry::{self, LogFormat};
 use crate::types::{PhoneNumber, Region, TimeZone};
 use crate::webhooks::{AddressPolicy, SecretCipher, SigningSecret, WebhookSettings};
 use crate::{app, db, shutdown};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 const CAMPAIGN: &str = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8";
 /// Campaigns that are paused and resumed have UUIDs.

@@ -44,7 +44,11 @@ impl AuditLog {
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AuditLog> {
-    OpenApiRouter::new().routes(routes!(verification)).routes(routes!(proof)).routes(routes!(checkpoint)).routes(routes!(tile))
+    OpenApiRouter::new()
+        .routes(routes!(verification))
+        .routes(routes!(proof))
+        .routes(routes!(checkpoint))
+        .routes(routes!(tile))
 }
 
 /// Verify the audit log

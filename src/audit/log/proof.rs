@@ -65,7 +65,8 @@ impl Proof {
     pub fn check(&self, key: &str) -> Result<(), ProofError> {
         let origin = read_checkpoint(&self.checkpoint)?.origin().to_owned();
         let checkpoint = PublicKey::parse(key, &origin).ok_or(ProofError::Key)?.check(&self.checkpoint)?;
-        let hashes: Vec<Hash> = self.inclusion_proof.iter().map(|text| hash(text)).collect::<Option<_>>().ok_or(ProofError::Hash)?;
+        let hashes: Vec<Hash> =
+            self.inclusion_proof.iter().map(|text| hash(text)).collect::<Option<_>>().ok_or(ProofError::Hash)?;
         let leaf = serde_json_canonicalizer::to_vec(&self.entry).map_err(|_| ProofError::NotIncluded)?;
         check_record(&hashes, checkpoint.size(), *checkpoint.hash(), self.leaf_index, record_hash(&leaf))
             .map_err(|_| ProofError::NotIncluded)

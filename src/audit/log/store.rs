@@ -157,7 +157,10 @@ impl LogStore {
         )
         .fetch_all(&self.db)
         .await?;
-        Ok(rows.into_iter().map(|row| Leaves { tile: unsigned(row.tile), seqs: row.seqs, hashes: row.hashes }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| Leaves { tile: unsigned(row.tile), seqs: row.seqs, hashes: row.hashes })
+            .collect())
     }
 
     /// The entry with this id.

@@ -208,7 +208,10 @@ async fn a_log_that_was_rewritten_with_its_hashes_is_found_at_its_checkpoint(poo
     ))
     .await;
     // The first entry after the last checkpoint that holds.
-    assert_eq!(log.broken().await, Broken { seq: Some(301), id: Some(log.id_of(301).await), reason: Reason::Rewritten });
+    assert_eq!(
+        log.broken().await,
+        Broken { seq: Some(301), id: Some(log.id_of(301).await), reason: Reason::Rewritten }
+    );
 
     // The whole log anew, with the same key: only the checkpoint that was kept differs.
     log.tamper("update audit_entries set actor_name = 'somebody else' where seq = 200").await;
@@ -287,7 +290,10 @@ async fn a_proof_holds_for_its_entry_and_for_no_other(pool: PgPool) {
         other.entry["actor"]["name"] = "somebody else".into();
         assert_eq!(other.check(&key).unwrap_err().to_string(), "the entry is not the one that the checkpoint covers");
         let other_key = LogKeys::parse(ORIGIN, OTHER_KEY).unwrap().public()[0].to_string();
-        assert_eq!(proof.check(&other_key).unwrap_err().to_string(), "the checkpoint: no signature of it is by this key");
+        assert_eq!(
+            proof.check(&other_key).unwrap_err().to_string(),
+            "the checkpoint: no signature of it is by this key"
+        );
     }
 }
 
@@ -335,13 +341,7 @@ fn a_public_key_is_read_in_both_forms() {
 #[test]
 fn the_leaf_of_an_entry_never_changes() {
     let id = Uuid::from_u128(7);
-    let entry = Entry {
-        id,
-        answer_rate: Some(0.1),
-        campaign_id: Some("c".into()),
-        latency_ms: Some(41),
-        ..entry(1)
-    };
+    let entry = Entry { id, answer_rate: Some(0.1), campaign_id: Some("c".into()), latency_ms: Some(41), ..entry(1) };
     let leaf = r#"{"action":"key.created","actor":{"id":"cli","name":"command line","type":"operator"},"answerRate":0.1,"callVolumeAfter":null,"callVolumeBefore":null,"callbackId":null,"campaignId":"c","complianceHold":null,"detail":{"n":1,"name":"é"},"id":"00000000-0000-0000-0000-000000000007","latencyMs":41,"newState":null,"outcome":"succeeded","previousState":null,"requestId":null,"timestamp":"2026-09-21T14:13:20Z","triggeredBy":null}"#;
     assert_eq!(leaf_hash(&entry).unwrap(), record_hash(leaf.as_bytes()));
 }
