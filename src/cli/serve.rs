@@ -5,7 +5,7 @@ use tokio::net::TcpListener;
 
 use crate::clock::Clock;
 use crate::config::ServiceArgs;
-use crate::db::SharedTime;
+use crate::db::{DatabaseRole, SharedTime};
 use crate::{app, db, shutdown, telemetry};
 
 #[derive(clap::Args)]
@@ -15,14 +15,16 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Migrates the database, serves until SIGTERM, and drains.
+    /// Migrates the database, or checks its version where another role owns it, serves until SIGTERM, and drains.
     pub async fn run(self) -> anyhow::Result<()> {
         let settings = self.service.settings()?;
         let database = &settings.database;
         let _logging = telemetry::start_logging(settings.log_format, telemetry::DEFAULT_FILTER);
         let stop = shutdown::on_signal()?;
         let db = db::connect(database, settings.max_connections).await.context("cannot connect to Postgres")?;
-        db::migrate(database).await.context("cannot update the schema")?;
+        if db::migrate_or_check(database).await? == DatabaseRole::Owner {
+            tracing::warn!("the database role owns the audit log and could change it: see docs/database-roles.sql");
+        }
         let machine = Clock::shifted(settings.clock_offset);
         let time = SharedTime::follow(&db, machine).await.context("cannot read the time from Postgres")?;
         app::configure(&db, &settings, &time.clock()).await.context("cannot store the configured webhook")?;

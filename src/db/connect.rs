@@ -1,14 +1,11 @@
-//! Opens connections, with the limits that the server enforces on them, and runs migrations.
+//! Opens connections, with the limits that the server enforces on them.
 
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection};
 
 use super::Db;
-
-/// Every version of the schema.
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// The connections of a command that is not the service.
 pub const FEW_CONNECTIONS: u32 = 4;
@@ -58,20 +55,4 @@ pub async fn connect(options: &PgConnectOptions, max_connections: u32) -> Result
         .connect_with(options)
         .await?;
     Ok(Db::new(pool))
-}
-
-/// Migrates the schema to the latest version, on a connection without limits: replicas that migrate at the same time wait
-/// for each other, and a change of a large table takes long.
-///
-/// # Errors
-/// If Postgres is unavailable, a migration fails, or a newer version migrated the database.
-pub async fn migrate(options: &PgConnectOptions) -> Result<(), sqlx::migrate::MigrateError> {
-    let options = options.clone().application_name("ringback-migrate").options([
-        ("statement_timeout", "0"),
-        ("lock_timeout", "0"),
-        ("idle_in_transaction_session_timeout", "0"),
-    ]);
-    let mut connection = PgConnection::connect_with(&options).await?;
-    MIGRATIONS.run(&mut connection).await?;
-    connection.close().await.map_err(Into::into)
 }

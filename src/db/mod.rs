@@ -10,6 +10,7 @@ mod page;
 mod pooled;
 mod purge;
 mod retry;
+mod schema;
 mod shared_time;
 mod transaction;
 mod watchdog;
@@ -21,12 +22,13 @@ use watchdog::Watchdog;
 
 pub use cache::Cache;
 pub use changes::{Changes, Topic};
-pub use connect::{FEW_CONNECTIONS, connect, migrate};
+pub use connect::{FEW_CONNECTIONS, connect};
 pub use error::{decode, is_transient};
 pub use listener::ChangeListener;
 pub use page::{CreatedPosition, Page, PageRequest, SequencePosition, decode_cursor};
 pub use purge::purge_in_steps;
 pub use retry::{release_in_background, retry};
+pub use schema::{DatabaseRole, SchemaError, migrate, migrate_or_check};
 pub use shared_time::SharedTime;
 pub use transaction::Transaction;
 

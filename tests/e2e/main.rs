@@ -25,6 +25,7 @@ mod convergence;
 mod copies;
 mod crashes;
 mod cxone_faults;
+mod database_roles;
 mod edge;
 mod failures;
 #[path = "../harness/mod.rs"]
