@@ -24,7 +24,7 @@ grant usage, select on all sequences in schema public to ringback_service;
 grant execute on all functions in schema public to ringback_service;
 
 -- What is recorded stays: entries and checkpoints are added, the tree over them is extended.
-revoke update, delete on audit_entries, audit_checkpoints from ringback_service;
+revoke update, delete on audit_entries, audit_checkpoints, audit_cosignatures from ringback_service;
 revoke delete on audit_log_head, audit_log_tiles, audit_log_leaves from ringback_service;
 revoke insert on audit_log_head from ringback_service;
 revoke insert, update, delete on _sqlx_migrations from ringback_service;

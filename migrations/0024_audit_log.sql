@@ -42,6 +42,14 @@ create table audit_checkpoints (
     signed_at  timestamptz not null
 );
 
+-- Signatures of witnesses on checkpoints, as C2SP tlog-cosignature defines them: lines of a signed note.
+create table audit_cosignatures (
+    size        bigint      not null references audit_checkpoints,
+    signature   text        not null check (signature ~ '^— [^\n]{1,1000}\n$'),
+    received_at timestamptz not null,
+    primary key (size, signature)
+);
+
 -- The log only grows.
 create function audit_log_refuse_rewrite() returns trigger language plpgsql as $$
 declare
@@ -71,6 +79,8 @@ create trigger audit_log_leaves_grow before update or delete on audit_log_leaves
     for each row execute function audit_log_refuse_rewrite();
 create trigger audit_checkpoints_stay before update or delete on audit_checkpoints
     for each row execute function audit_refuse_change();
+create trigger audit_cosignatures_stay before update or delete or truncate on audit_cosignatures
+    for each statement execute function audit_refuse_change();
 create trigger audit_log_head_stays before truncate on audit_log_head
     for each statement execute function audit_refuse_change();
 create trigger audit_log_tiles_stay before truncate on audit_log_tiles

@@ -10,14 +10,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::audit::{self, AuditLog, AuditStore, LogKeys, LogStore, Sequencer};
+use crate::audit::{self, AuditLog, AuditStore, CheckpointFiles, LogStore, Sequencer};
 use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiters, Worker, Writer};
 use crate::campaigns::{
     self, AnswerRateMonitor, AnswerRateStore, CampaignStore, CampaignWorker, Campaigns, CxoneGateway, LiveStates,
     RulesCache, SettingsStore,
 };
 use crate::clock::Clock;
-use crate::config::ServiceSettings;
+use crate::config::{AuditSettings, ServiceSettings};
 use crate::cxone::Cxone;
 use crate::db::{ChangeListener, Db, SharedTime};
 use crate::http::{self, ConnectionLimits, Idempotency, Operations, RequestLimits};
@@ -80,7 +80,7 @@ struct Services {
     rate_monitor: Arc<AnswerRateMonitor>,
     idempotency: Idempotency,
     audit_log: LogStore,
-    audit_keys: Option<LogKeys>,
+    audit: AuditSettings,
 }
 
 impl Services {
@@ -122,7 +122,7 @@ impl Services {
             rate_monitor: Arc::new(rate_monitor),
             idempotency: Idempotency::new(db.clone(), clock.clone()),
             audit_log: LogStore::new(db.clone()),
-            audit_keys: settings.audit_keys.clone(),
+            audit: settings.audit.clone(),
         })
     }
 
@@ -140,7 +140,7 @@ impl Services {
             .merge(campaigns::event_routes().with_state(Arc::clone(&self.rate_monitor)))
             .merge(webhooks::routes().with_state(self.webhooks(settings)))
             .merge(audit::routes().with_state(AuditStore::new(db.clone())))
-            .merge(audit::log_routes().with_state(AuditLog::new(self.audit_log.clone(), self.audit_keys.as_ref())))
+            .merge(audit::log_routes().with_state(AuditLog::new(self.audit_log.clone(), self.audit.keys.as_ref())))
             .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent))
             .layer(from_fn_with_state(Arc::new((KeyStore::new(db.clone()), clock.clone())), authenticate));
         let (router, _) = v1.merge(Operations::routes().with_state(self.operations(db, stop))).split_for_parts();
@@ -199,11 +199,11 @@ impl Services {
         last_request: &CancellationToken,
     ) -> Vec<JoinHandle<()>> {
         let clock = time.clock();
-        let sequencer = self.audit_keys.clone().map(|keys| Sequencer::new(self.audit_log.clone(), keys, clock.clone()));
-        let risk_marker = RiskMarker::new(Arc::clone(&self.callback_store), self.campaign_store.clone(), clock);
+        let risk_marker = RiskMarker::new(Arc::clone(&self.callback_store), self.campaign_store.clone(), clock.clone());
         let (deliveries, purge_stop) = (Arc::clone(&self.delivery_worker), stop.clone());
         let (time_stop, changes_stop) = (stop.clone(), stop.clone());
-        vec![
+        let mut tasks = self.start_sealing(&clock, stop);
+        tasks.extend([
             tokio::spawn(Arc::clone(&self.callback_worker).run(stop.clone())),
             tokio::spawn(Arc::clone(&self.campaign_worker).run(stop.clone())),
             tokio::spawn(Arc::clone(&self.delivery_worker).run(stop.clone())),
@@ -212,7 +212,6 @@ impl Services {
             tokio::spawn(async move { deliveries.queue().purge(&purge_stop).await }),
             tokio::spawn(purge(self.idempotency.clone(), self.campaign_store.clone(), stop.clone())),
             tokio::spawn(fold_metrics(stop.clone())),
-            tokio::spawn(seal(sequencer, stop.clone())),
             tokio::spawn(async move {
                 // Ends only by the token.
                 let _ = Box::pin(time_stop.run_until_cancelled(time.keep())).await;
@@ -220,7 +219,24 @@ impl Services {
             tokio::spawn(async move {
                 let _ = Box::pin(changes_stop.run_until_cancelled(changes.run())).await;
             }),
-        ]
+        ]);
+        tasks
+    }
+
+    /// Starts what seals the audit log, where there is a key to sign it with.
+    fn start_sealing(&self, clock: &Clock, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+        let AuditSettings { keys, checkpoints } = self.audit.clone();
+        let Some(keys) = keys else {
+            tracing::warn!("the audit log is not sealed: AUDIT_SIGNING_KEY is not set");
+            return Vec::new();
+        };
+        let sequencer = Sequencer::new(self.audit_log.clone(), keys, clock.clone());
+        let mut tasks = vec![tokio::spawn(sequencer.run(stop.clone()))];
+        tasks.extend(checkpoints.map(|directory| {
+            let files = CheckpointFiles::new(self.audit_log.clone(), directory, clock.clone());
+            tokio::spawn(files.run(stop.clone()))
+        }));
+        tasks
     }
 
     /// Finishes or releases the work that was claimed.
@@ -287,14 +303,6 @@ async fn end(tasks: Vec<JoinHandle<()>>) {
             Ok(Err(_)) => tracing::error!("a background task panicked"),
             Err(_) => tracing::warn!("a background task did not end in time"),
         }
-    }
-}
-
-/// Seals the audit log, where there is a key to sign it with.
-async fn seal(sequencer: Option<Sequencer>, stop: CancellationToken) {
-    match sequencer {
-        Some(sequencer) => sequencer.run(stop).await,
-        None => tracing::warn!("the audit log is not sealed: AUDIT_SIGNING_KEY is not set"),
     }
 }
 

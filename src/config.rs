@@ -26,11 +26,11 @@ pub use self::errors::{BadSetting, SettingErrors};
 pub use self::given::{Given, address, keep, number, text};
 
 use self::audit::AuditArgs;
+pub use self::audit::AuditSettings;
 use self::cxone::CxoneArgs;
 use self::given::{choice, parsed};
 use self::outbound_proxy::OutboundProxyArgs;
 use self::webhooks::WebhookArgs;
-use crate::audit::LogKeys;
 use crate::callbacks::{AttemptSettings, WithoutForecast};
 use crate::cxone::Settings as CxoneSettings;
 use crate::telemetry::LogFormat;
@@ -111,8 +111,8 @@ pub struct ServiceSettings {
     pub clock_offset: SignedDuration,
     /// Settings for webhooks.
     pub webhooks: WebhookSettings,
-    /// The keys that sign the audit log. Without them it is not sealed.
-    pub audit_keys: Option<LogKeys>,
+    /// Settings for the audit log.
+    pub audit: AuditSettings,
     /// Format of log lines.
     pub log_format: LogFormat,
 }
@@ -138,7 +138,7 @@ impl ServiceArgs {
         let sms_from = errors.take(self.sms_from.and_then(|text| sender(&text, region)));
         let outbound_proxy = self.outbound_proxy.read(errors);
         let webhooks = self.webhooks.read(outbound_proxy.clone().flatten(), errors);
-        let audit_keys = self.audit.read(errors);
+        let audit = self.audit.read(errors);
         let default_wait = errors.take(self.callback_wait_ms).map(Duration::from_millis);
         let campaign_check = errors.take(self.campaign_check_ms).map(Duration::from_millis);
         let without_forecast = errors.take(self.callback_without_forecast);
@@ -163,7 +163,7 @@ impl ServiceArgs {
             campaign_check: campaign_check?,
             clock_offset: clock_offset?,
             webhooks: webhooks?,
-            audit_keys: audit_keys?,
+            audit: audit?,
             log_format: log_format?,
         })
     }

@@ -12,8 +12,8 @@ mod tests;
 pub use action::Action;
 pub use api::routes;
 pub use log::{
-    AuditLog, Expected, LogKeys, LogStore, Proof, PublicKey, Sequencer, Verification, is_origin, read_checkpoint,
-    routes as log_routes, verify,
+    AuditLog, CheckpointFiles, Expected, LogKeys, LogStore, Proof, PublicKey, Sequencer, Verification, is_origin,
+    read_checkpoint, routes as log_routes, verify,
 };
 pub use model::{Actor, ActorType, Entry, EntryEvent, Outcome};
 pub use store::AuditStore;

@@ -22,7 +22,7 @@ use super::keys;
 use crate::audit::{Actor, LogKeys};
 use crate::callbacks::{AttemptSettings, WithoutForecast};
 use crate::clock::Clock;
-use crate::config::{DatabaseArgs, Given, ServiceSettings, SettingErrors, address};
+use crate::config::{AuditSettings, DatabaseArgs, Given, ServiceSettings, SettingErrors, address};
 use crate::cxone::{self, AuthStyle};
 use crate::db::SharedTime;
 use crate::http::Scope;
@@ -172,7 +172,10 @@ fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAd
             configured: Some((format!("http://{receiver}/hooks"), SigningSecret::new()?)),
             proxy: None,
         },
-        audit_keys: LogKeys::parse("ringback.invalid/demo", &STANDARD.encode(signing_key)).ok(),
+        audit: AuditSettings {
+            keys: LogKeys::parse("ringback.invalid/demo", &STANDARD.encode(signing_key)).ok(),
+            checkpoints: None,
+        },
         log_format: LogFormat::Pretty,
     })
 }

@@ -1,6 +1,7 @@
 //! The settings for the audit log.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -25,18 +26,39 @@ pub struct AuditArgs {
     /// Name of the audit log in its checkpoints, such as audit.example.com/ringback
     #[arg(long, env, value_parser = text(), value_name = "NAME")]
     audit_log_origin: Option<Given<String>>,
+    /// Directory that gets the checkpoints of the audit log; signatures that witnesses add to its files are kept
+    #[arg(long, env, value_name = "DIRECTORY")]
+    audit_checkpoint_dir: Option<OsString>,
+}
+
+/// The settings for the audit log.
+#[derive(Clone, Debug, Default)]
+pub struct AuditSettings {
+    /// The keys that sign the log. Without them it is not sealed.
+    pub keys: Option<LogKeys>,
+    /// Where checkpoints are written to.
+    pub checkpoints: Option<PathBuf>,
 }
 
 impl AuditArgs {
-    /// The keys of the log, or none after adding errors. Without a key, the log is not sealed.
-    pub fn read(self, errors: &mut SettingErrors) -> Option<Option<LogKeys>> {
+    /// The settings, or none after adding errors.
+    pub fn read(self, errors: &mut SettingErrors) -> Option<AuditSettings> {
         let origin = errors.take(optional_text(self.audit_log_origin).and_then(origin));
         let key = secret("AUDIT_SIGNING_KEY", self.audit_signing_key, self.audit_signing_key_file.as_deref());
         let valid_origin = origin.clone().unwrap_or_else(|| DEFAULT_ORIGIN.to_owned());
         let keys = errors.take(key.and_then(|key| key.map(|key| keys(&valid_origin, &key)).transpose()));
+        let checkpoints = self.audit_checkpoint_dir.filter(|path| !path.is_empty()).map(PathBuf::from);
+        let checkpoints = errors.take(checkpoints.map(directory).transpose());
         origin?;
-        keys
+        Some(AuditSettings { keys: keys?, checkpoints: checkpoints? })
     }
+}
+
+fn directory(path: PathBuf) -> Given<PathBuf> {
+    if path.is_dir() {
+        return Ok(path);
+    }
+    Err(BadSetting::new("AUDIT_CHECKPOINT_DIR", "must be a directory that exists"))
 }
 
 fn origin(text: Option<String>) -> Given<String> {

@@ -136,3 +136,28 @@ async fn without_a_signing_key_nothing_is_sealed_and_the_answers_say_so() {
     }
     world.end().await;
 }
+
+#[tokio::test]
+async fn checkpoints_are_written_to_files_and_signatures_of_witnesses_are_kept() {
+    let directory = directory(&format!("audit_checkpoints_{}", std::process::id()));
+    let settings = [SETTINGS[0], SETTINGS[1], ("AUDIT_CHECKPOINT_DIR", directory.to_str().unwrap())];
+    let world = World::with(&settings).await;
+    let kept = eventually("a kept checkpoint", async || {
+        let mut files = std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path());
+        files.find(|path| path.to_str().unwrap().contains("checkpoint-2")).ok_or_else(|| "none".to_owned())
+    })
+    .await;
+    let checkpoint = std::fs::read_to_string(&kept).unwrap();
+    assert_eq!(text(&world, "/v1/audit/log/checkpoint").await, checkpoint);
+    assert_eq!(std::fs::read_to_string(directory.join("checkpoint")).unwrap(), checkpoint);
+
+    let cosigned = format!("{checkpoint}— witness.example.com d2l0bmVzcyBzaWduYXR1cmU=\n");
+    std::fs::write(&kept, &cosigned).unwrap();
+    eventually("the signature of the witness", async || {
+        let newest = text(&world, "/v1/audit/log/checkpoint").await;
+        if newest == cosigned { Ok(()) } else { Err(newest) }
+    })
+    .await;
+    world.end().await;
+    std::fs::remove_dir_all(&directory).unwrap();
+}

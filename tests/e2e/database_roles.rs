@@ -13,7 +13,7 @@ async fn url_of_service(database: &Database) -> String {
     sqlx::raw_sql(include_str!("../../docs/database-roles.sql")).execute(&database.pool).await.unwrap();
     let name = database.url.rsplit('/').next().unwrap().split('?').next().unwrap();
     let role = format!("service_of_{name}");
-    run(database, &format!("create role {role} login in role ringback_service")).await;
+    database.run(&format!("create role {role} login in role ringback_service")).await;
     let mut url: url::Url = database.url.parse().unwrap();
     url.set_username(&role).unwrap();
     url.to_string()
@@ -21,11 +21,7 @@ async fn url_of_service(database: &Database) -> String {
 
 async fn drop_role(database: &Database, url: &str) {
     let url: url::Url = url.parse().unwrap();
-    run(database, &format!("drop role {}", url.username())).await;
-}
-
-async fn run(database: &Database, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&database.pool).await.unwrap();
+    database.run(&format!("drop role {}", url.username())).await;
 }
 
 #[tokio::test]
@@ -79,11 +75,9 @@ async fn the_role_of_the_service_does_all_its_work_and_cannot_change_the_audit_l
 async fn a_service_that_may_not_migrate_refuses_a_schema_of_another_version() {
     let (database, cxone) = (Database::create().await, Cxone::start().await);
     let url = url_of_service(&database).await;
-    run(
-        &database,
-        "update _sqlx_migrations set success = false where version = (select max(version) from _sqlx_migrations)",
-    )
-    .await;
+    database
+        .run("update _sqlx_migrations set success = false where version = (select max(version) from _sqlx_migrations)")
+        .await;
     let output = serve(&url, &cxone.base_url, &SETTINGS).stderr(Stdio::piped()).output().await.unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");

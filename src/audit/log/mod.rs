@@ -1,6 +1,7 @@
 //! The transparency log over the audit entries: a Merkle tree whose root is signed, so that a change to an entry is found.
 
 mod api;
+mod files;
 mod keys;
 mod leaf;
 mod proof;
@@ -13,6 +14,7 @@ mod tree;
 mod verify;
 
 pub use api::{AuditLog, routes};
+pub use files::CheckpointFiles;
 pub use keys::{LogKeys, PublicKey, is_origin, read_checkpoint};
 pub use proof::Proof;
 pub use sequencer::Sequencer;

@@ -51,7 +51,7 @@ impl Sequencer {
             round.record(self.keys_changed()).await?;
         }
         let (entries, head) = round.unsealed(LARGEST_ROUND.into()).await?;
-        if entries.is_empty() && head.settled_seq == round.head.settled_seq {
+        if entries.is_empty() && !head.settles_more_than(&round.head) {
             return Ok(0);
         }
         let signed_root = if entries.is_empty() { None } else { Some(self.extend(&mut round, &entries).await?) };

@@ -24,6 +24,14 @@ pub(super) struct Head {
     mark: Option<Mark>,
 }
 
+impl Head {
+    /// Whether more is settled, or will be, than by an earlier head.
+    pub fn settles_more_than(&self, earlier: &Self) -> bool {
+        let seq = |head: &Self| head.mark.map(|mark| mark.seq);
+        self.settled_seq > earlier.settled_seq || seq(self) > seq(earlier)
+    }
+}
+
 /// All transactions that end after this moment and began before it are before `xid`; what they have not recorded yet has a seq
 /// after `seq`, as has everything that later ones record.
 #[derive(Clone, Copy, Debug)]
@@ -103,9 +111,14 @@ impl LogStore {
 
     /// The newest checkpoint.
     pub(super) async fn newest_checkpoint(&self) -> Result<Option<SignedRoot>, sqlx::Error> {
-        let row = sqlx::query!("select size, root, checkpoint from audit_checkpoints order by size desc limit 1")
-            .fetch_optional(&self.db)
-            .await?;
+        let row = sqlx::query!(
+            r#"select size, root, checkpoint || coalesce(
+                   (select string_agg(signature, '' order by received_at) from audit_cosignatures as s where s.size = c.size),
+                   '') as "checkpoint!"
+               from audit_checkpoints as c order by size desc limit 1"#
+        )
+        .fetch_optional(&self.db)
+        .await?;
         row.map(|row| signed_root(row.size, &row.root, row.checkpoint)).transpose()
     }
 
@@ -117,6 +130,32 @@ impl LogStore {
         let newest = self.newest_checkpoint().await?;
         let checkpoint = newest.and_then(|newest| super::read_checkpoint(&newest.checkpoint).ok());
         Ok(checkpoint.map(|checkpoint| checkpoint.origin().to_owned()))
+    }
+
+    /// Keeps signatures that others have added to the checkpoint of this size, whose signed text is `body`. Returns how many
+    /// are new. Those on another text are ignored, as are more than 16 for each checkpoint.
+    pub(super) async fn add_signatures(
+        &self,
+        size: u64,
+        body: &str,
+        signatures: &[String],
+        now: jiff::Timestamp,
+    ) -> Result<u64, sqlx::Error> {
+        let added = sqlx::query!(
+            "insert into audit_cosignatures (size, signature, received_at)
+             select c.size, s.signature, $4
+             from audit_checkpoints as c cross join unnest($3::text[]) as s(signature)
+             where c.size = $1 and starts_with(c.checkpoint, $2 || E'\n') and strpos(c.checkpoint, s.signature) = 0
+               and (select count(*) from audit_cosignatures as k where k.size = c.size) + cardinality($3) <= 16
+             on conflict do nothing",
+            signed(size),
+            body,
+            signatures,
+            now.to_sqlx() as _
+        )
+        .execute(&self.db)
+        .await?;
+        Ok(added.rows_affected())
     }
 
     /// Up to `limit` checkpoints of trees larger than `size`, in their order.
