@@ -45,7 +45,7 @@ create table audit_checkpoints (
 -- Signatures of witnesses on checkpoints, as C2SP tlog-cosignature defines them: lines of a signed note.
 create table audit_cosignatures (
     size        bigint      not null references audit_checkpoints,
-    signature   text        not null check (signature ~ '^— [^\n]{1,1000}\n$'),
+    signature   text        not null check (signature ~ '^— [^\n]+\n$' and length(signature) <= 1000),
     received_at timestamptz not null,
     primary key (size, signature)
 );

@@ -11,10 +11,9 @@ const SETTINGS: [(&str, &str); 1] = [("AUDIT_SIGNING_KEY", "AAECAwQFBgcICQoLDA0O
 /// The URL of the database for a role of the service, which logs in.
 async fn url_of_service(database: &Database) -> String {
     sqlx::raw_sql(include_str!("../../docs/database-roles.sql")).execute(&database.pool).await.unwrap();
-    let name = database.url.rsplit('/').next().unwrap().split('?').next().unwrap();
-    let role = format!("service_of_{name}");
-    database.run(&format!("create role {role} login in role ringback_service")).await;
     let mut url: url::Url = database.url.parse().unwrap();
+    let role = format!("service_of_{}", url.path().trim_start_matches('/'));
+    database.run(&format!("create role {role} login in role ringback_service")).await;
     url.set_username(&role).unwrap();
     url.to_string()
 }

@@ -34,7 +34,7 @@ impl Sequencer {
     /// Seals new entries until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let seal = || async {
-            while self.step().await? == usize::from(LARGEST_ROUND) {}
+            while Box::pin(self.step()).await? == usize::from(LARGEST_ROUND) {}
             Ok(())
         };
         SEALING.run(&stop, "audit entries were not sealed", seal).await;

@@ -80,9 +80,7 @@ impl Log {
     async fn tamper(&self, sql: &str) {
         let sql = format!("begin; set local session_replication_role = replica; {sql}; commit");
         let tables = ["audit_entries", "audit_log_tiles", "audit_log_leaves", "audit_log_head", "audit_checkpoints"];
-        let switch = |state: &str| -> String {
-            tables.iter().map(|table| format!("alter table {table} {state} trigger all;")).collect()
-        };
+        let switch = |state: &str| tables.map(|table| format!("alter table {table} {state} trigger all;")).concat();
         let sql = format!("{}{sql}; {}", switch("disable"), switch("enable"));
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.pool).await.unwrap();
     }

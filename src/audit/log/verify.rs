@@ -137,7 +137,7 @@ pub async fn verify(store: &LogStore, expected: &Expected<'_>) -> Result<Verific
     };
     let mut broken = walk.leaves(sealed).await?;
     if broken.is_none() {
-        broken = walk.inserted(settled_seq).await?.or_else(|| walk.end(sealed, newest.as_ref(), expected));
+        broken = walk.inserted(settled_seq).await?.or_else(|| broken_end(sealed, newest.as_ref(), expected));
     }
     while !walk.unplaced.at_end {
         walk.unplaced.read_on(store).await?;
@@ -228,18 +228,18 @@ impl Walk<'_> {
         let first = self.unplaced.entries.range(..=settled_seq).next();
         Ok(first.map(|(&seq, (id, _))| Broken { seq: Some(seq), id: Some(*id), reason: Reason::Inserted }))
     }
+}
 
-    /// Checks the newest checkpoint's signature, and that the log is as long as one that was kept.
-    fn end(&self, sealed: u64, newest: Option<&SignedRoot>, expected: &Expected<'_>) -> Option<Broken> {
-        let reason = if expected.kept.is_some_and(|kept| kept.size() > sealed) {
-            Reason::Truncated
-        } else if newest.is_some_and(|newest| !is_signed(newest, expected.key)) {
-            Reason::NotSigned
-        } else {
-            return None;
-        };
-        Some(Broken { seq: None, id: None, reason })
-    }
+/// Checks the newest checkpoint's signature, and that the log is as long as one that was kept.
+fn broken_end(sealed: u64, newest: Option<&SignedRoot>, expected: &Expected<'_>) -> Option<Broken> {
+    let reason = if expected.kept.is_some_and(|kept| kept.size() > sealed) {
+        Reason::Truncated
+    } else if newest.is_some_and(|newest| !is_signed(newest, expected.key)) {
+        Reason::NotSigned
+    } else {
+        return None;
+    };
+    Some(Broken { seq: None, id: None, reason })
 }
 
 /// Whether the text of the checkpoint is what the tree was checked against, signed with the key where one is given.
