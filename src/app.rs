@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::audit::{self, AuditStore};
+use crate::audit::{self, AuditStore, Refusals};
 use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiters, Worker, Writer};
 use crate::campaigns::{
     self, AnswerRateMonitor, AnswerRateStore, CampaignStore, CampaignWorker, Campaigns, CxoneGateway, LiveStates,
@@ -20,9 +20,9 @@ use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::cxone::Cxone;
 use crate::db::{ChangeListener, Db, SharedTime};
-use crate::http::{self, ConnectionLimits, Idempotency, Operations, RequestLimits};
+use crate::http::{self, ConnectionLimits, Idempotency, Operations, RefusalLog, RequestLimits};
 use crate::jobs::PURGE;
-use crate::keys::{KeyStore, authenticate};
+use crate::keys::{Authentication, KeyStore, authenticate};
 use crate::telemetry;
 use crate::webhooks::{self, DeliveryQueue, DeliveryWorker, WebhookStore, Webhooks};
 
@@ -78,6 +78,7 @@ struct Services {
     campaign_worker: Arc<CampaignWorker>,
     delivery_worker: Arc<DeliveryWorker>,
     rate_monitor: Arc<AnswerRateMonitor>,
+    refusals: Arc<Refusals>,
     idempotency: Idempotency,
 }
 
@@ -104,6 +105,8 @@ impl Services {
             clock.clone(),
         ));
         let deliveries = DeliveryQueue::new(webhook_store.clone(), settings.webhooks.clone(), clock.clone())?;
+        let refusals = Arc::new(Refusals::new(db.clone(), clock.clone()));
+        let refusal_log: Arc<dyn RefusalLog> = Arc::<Refusals>::clone(&refusals);
         let rate_monitor = AnswerRateMonitor::new(rate_store.clone(), Arc::clone(&campaign_worker), clock.clone());
         Ok(Self {
             cxone,
@@ -118,11 +121,12 @@ impl Services {
             campaign_worker,
             delivery_worker: Arc::new(DeliveryWorker::new(deliveries)),
             rate_monitor: Arc::new(rate_monitor),
-            idempotency: Idempotency::new(db.clone(), clock.clone()),
+            refusals,
+            idempotency: Idempotency::new(db.clone(), refusal_log, clock.clone()),
         })
     }
 
-    /// All routes, with the layers that authenticate and replay.
+    /// All routes, with the layers that authenticate, record refusals and replay.
     fn router(
         &self,
         settings: &ServiceSettings,
@@ -130,6 +134,11 @@ impl Services {
         clock: &Clock,
         stop: &CancellationToken,
     ) -> anyhow::Result<Router> {
+        let authentication = Authentication {
+            keys: KeyStore::new(db.clone()),
+            refusals: Arc::<Refusals>::clone(&self.refusals),
+            clock: clock.clone(),
+        };
         let v1 = OpenApiRouter::new()
             .merge(callbacks::routes().with_state(Arc::new(self.callbacks(settings, clock, stop))))
             .merge(campaigns::routes().with_state(self.campaigns(settings, clock)))
@@ -137,7 +146,7 @@ impl Services {
             .merge(webhooks::routes().with_state(self.webhooks(settings)))
             .merge(audit::routes().with_state(AuditStore::new(db.clone())))
             .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent))
-            .layer(from_fn_with_state(Arc::new((KeyStore::new(db.clone()), clock.clone())), authenticate));
+            .layer(from_fn_with_state(Arc::new(authentication), authenticate));
         let (router, _) = v1.merge(Operations::routes().with_state(self.operations(db, stop))).split_for_parts();
         Ok(http::wrap(router.merge(http::docs(openapi_text()?)), clock.clone(), RequestLimits::default()))
     }
@@ -185,7 +194,8 @@ impl Services {
         }
     }
 
-    /// Starts all background tasks. They end after `stop`; the one that shares dialer events, after `last_request`.
+    /// Starts all background tasks. They end after `stop`; those that share dialer events and record refusals, after
+    /// `last_request`.
     fn start(
         &self,
         time: SharedTime,
@@ -202,6 +212,7 @@ impl Services {
             tokio::spawn(Arc::clone(&self.campaign_worker).run(stop.clone())),
             tokio::spawn(Arc::clone(&self.delivery_worker).run(stop.clone())),
             tokio::spawn(Arc::clone(&self.rate_monitor).run(last_request.clone())),
+            tokio::spawn(Arc::clone(&self.refusals).run(last_request.clone())),
             tokio::spawn(risk_marker.run(stop.clone())),
             tokio::spawn(async move { deliveries.queue().purge(&purge_stop).await }),
             tokio::spawn(purge(self.idempotency.clone(), self.campaign_store.clone(), stop.clone())),

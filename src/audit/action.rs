@@ -87,6 +87,9 @@ pub enum Action {
     KeyCreated,
     #[strum(serialize = "key.revoked")]
     KeyRevoked,
+
+    #[strum(serialize = "request.refused")]
+    RequestRefused,
 }
 
 impl Action {

@@ -4,6 +4,7 @@
 mod action;
 mod api;
 mod model;
+mod refusals;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -11,4 +12,5 @@ mod tests;
 pub use action::Action;
 pub use api::routes;
 pub use model::{Actor, Entry, EntryEvent, Outcome};
+pub use refusals::{Refusals, record};
 pub use store::AuditStore;
