@@ -7,6 +7,7 @@
 mod answer_rate_rules;
 mod answer_rates;
 mod audit;
+mod audit_completeness;
 mod bad_answers;
 mod breaker;
 mod budget;
@@ -42,6 +43,7 @@ mod programs;
 mod quota_ledger;
 mod receivers;
 mod recovery;
+mod refusals;
 mod requests;
 mod restrictions;
 mod settings;

@@ -113,7 +113,8 @@ mod tests {
                 let minute = from..from + Duration::from_mins(1);
                 recorded.iter().filter(|at| minute.contains(at)).count()
             };
-            assert_eq!(recorded.iter().step_by(50).map(|from| in_a_minute(*from)).max(), Some(most));
+            let in_any_minute = recorded.iter().step_by(50).map(|from| in_a_minute(*from)).max().unwrap();
+            assert!((most - 2..=most).contains(&in_any_minute), "{in_any_minute} of {most}");
             omitted += limits.into_unreported().iter().map(|(_, count)| count).sum::<u64>();
             assert_eq!(recorded.len() as u64 + omitted, 240_000);
         }
