@@ -3,9 +3,12 @@
 use futures::future::join_all;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use crate::support::{
-    Answer, CALLER, DIALING, World, caller, create_key, pause, payload, payload_from, payload_with, tally, text,
+    Answer, CALLER, DIALING, World, caller, create_key, eventually, pause, payload, payload_from, payload_with, tally,
+    text,
 };
 
 const UNKNOWN: &str = "0192f0c4-1111-7000-8000-00000000dead";
@@ -116,6 +119,37 @@ async fn a_replayed_refusal_leaves_no_further_entry() {
     assert!(recorded.is_some() && nothing.is_none());
     assert_eq!(reused.problem(), (422, "idempotency-key-reused"));
     assert_eq!(reuse.unwrap()["detail"]["problem"], "idempotency-key-reused");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_recorded_once_if_the_client_disconnects_and_repeats_the_request() {
+    let world = World::start().await;
+    world.ask(&payload()).await;
+    let body = payload().to_string();
+    let mut stream = TcpStream::connect(world.service.base_url.trim_start_matches("http://")).await.unwrap();
+    let request = format!(
+        "POST /v1/callbacks HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\nidempotency-key: one\r\nx-request-id: first\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        world.key,
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    drop(stream);
+
+    let entry = eventually("the entry", async || world.entries_of("first").await.pop().ok_or_else(String::new)).await;
+    let repeated = eventually("a stored answer", async || {
+        let request = world.raw(Method::POST, "/v1/callbacks", "application/json", body.clone().into_bytes());
+        let request = request.header("idempotency-key", "one").header("x-request-id", "second");
+        let answer = Answer::to(request).await;
+        if answer.problem().1 == "idempotency-key-in-use" { Err(answer.body.to_string()) } else { Ok(answer) }
+    })
+    .await;
+
+    assert_eq!((entry["action"].as_str(), entry["detail"]["status"].as_u64()), (Some("request.refused"), Some(409)));
+    assert_eq!(repeated.header("idempotency-replayed"), Some("true"), "{repeated:?}");
+    let problems = world.entries_of("second").await;
+    assert!(problems.iter().all(|entry| entry["detail"]["problem"] == "idempotency-key-in-use"), "{problems:?}");
     world.end().await;
 }
 
