@@ -134,8 +134,12 @@ async fn a_refusal_is_recorded_once_if_the_client_disconnects_and_repeats_the_re
         world.key,
         body.len()
     );
+    let mut locked = world.database.pool.begin().await.unwrap();
+    sqlx::raw_sql("lock table callbacks in share row exclusive mode").execute(&mut *locked).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
+    world.database.when("from idempotency_keys").await;
     drop(stream);
+    locked.rollback().await.unwrap();
 
     let entry = eventually("the entry", async || world.entries_of("first").await.pop().ok_or_else(String::new)).await;
     let repeated = eventually("a stored answer", async || {
