@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::audit::{self, AuditLog, AuditStore, CheckpointFiles, LogStore, Sequencer};
+use crate::audit::{self, AuditLog, AuditStore, CheckpointFiles, LogStore, Refusals, Sequencer};
 use crate::callbacks::{self, Attempts, CallbackQueue, CallbackStore, Callbacks, RiskMarker, Waiters, Worker, Writer};
 use crate::campaigns::{
     self, AnswerRateMonitor, AnswerRateStore, CampaignStore, CampaignWorker, Campaigns, CxoneGateway, LiveStates,
@@ -20,9 +20,9 @@ use crate::clock::Clock;
 use crate::config::{AuditSettings, ServiceSettings};
 use crate::cxone::Cxone;
 use crate::db::{ChangeListener, Db, SharedTime};
-use crate::http::{self, ConnectionLimits, Idempotency, Operations, RequestLimits};
+use crate::http::{self, ConnectionLimits, Idempotency, Operations, RefusalLog, RequestLimits};
 use crate::jobs::PURGE;
-use crate::keys::{KeyStore, authenticate};
+use crate::keys::{Authentication, KeyStore, authenticate};
 use crate::telemetry;
 use crate::webhooks::{self, DeliveryQueue, DeliveryWorker, WebhookStore, Webhooks};
 
@@ -78,6 +78,7 @@ struct Services {
     campaign_worker: Arc<CampaignWorker>,
     delivery_worker: Arc<DeliveryWorker>,
     rate_monitor: Arc<AnswerRateMonitor>,
+    refusals: Arc<Refusals>,
     idempotency: Idempotency,
     audit_log: LogStore,
     audit: AuditSettings,
@@ -106,6 +107,8 @@ impl Services {
             clock.clone(),
         ));
         let deliveries = DeliveryQueue::new(webhook_store.clone(), settings.webhooks.clone(), clock.clone())?;
+        let refusals = Arc::new(Refusals::new(db.clone(), clock.clone()));
+        let refusal_log: Arc<dyn RefusalLog> = Arc::<Refusals>::clone(&refusals);
         let rate_monitor = AnswerRateMonitor::new(rate_store.clone(), Arc::clone(&campaign_worker), clock.clone());
         Ok(Self {
             cxone,
@@ -120,13 +123,14 @@ impl Services {
             campaign_worker,
             delivery_worker: Arc::new(DeliveryWorker::new(deliveries)),
             rate_monitor: Arc::new(rate_monitor),
-            idempotency: Idempotency::new(db.clone(), clock.clone()),
+            refusals,
+            idempotency: Idempotency::new(db.clone(), refusal_log, clock.clone()),
             audit_log: LogStore::new(db.clone()),
             audit: settings.audit.clone(),
         })
     }
 
-    /// All routes, with the layers that authenticate and replay.
+    /// All routes, with the layers that authenticate, record refusals and replay.
     fn router(
         &self,
         settings: &ServiceSettings,
@@ -134,6 +138,11 @@ impl Services {
         clock: &Clock,
         stop: &CancellationToken,
     ) -> anyhow::Result<Router> {
+        let authentication = Authentication {
+            keys: KeyStore::new(db.clone()),
+            refusals: Arc::<Refusals>::clone(&self.refusals),
+            clock: clock.clone(),
+        };
         let v1 = OpenApiRouter::new()
             .merge(callbacks::routes().with_state(Arc::new(self.callbacks(settings, clock, stop))))
             .merge(campaigns::routes().with_state(self.campaigns(settings, clock)))
@@ -142,7 +151,7 @@ impl Services {
             .merge(audit::routes().with_state(AuditStore::new(db.clone())))
             .merge(audit::log_routes().with_state(AuditLog::new(self.audit_log.clone(), self.audit.keys.as_ref())))
             .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent))
-            .layer(from_fn_with_state(Arc::new((KeyStore::new(db.clone()), clock.clone())), authenticate));
+            .layer(from_fn_with_state(Arc::new(authentication), authenticate));
         let (router, _) = v1.merge(Operations::routes().with_state(self.operations(db, stop))).split_for_parts();
         Ok(http::wrap(router.merge(http::docs(openapi_text()?)), clock.clone(), RequestLimits::default()))
     }
@@ -190,7 +199,8 @@ impl Services {
         }
     }
 
-    /// Starts all background tasks. They end after `stop`; the one that shares dialer events, after `last_request`.
+    /// Starts all background tasks. They end after `stop`; those that share dialer events and record refusals, after
+    /// `last_request`.
     fn start(
         &self,
         time: SharedTime,
@@ -208,6 +218,7 @@ impl Services {
             tokio::spawn(Arc::clone(&self.campaign_worker).run(stop.clone())),
             tokio::spawn(Arc::clone(&self.delivery_worker).run(stop.clone())),
             tokio::spawn(Arc::clone(&self.rate_monitor).run(last_request.clone())),
+            tokio::spawn(Arc::clone(&self.refusals).run(last_request.clone())),
             tokio::spawn(risk_marker.run(stop.clone())),
             tokio::spawn(async move { deliveries.queue().purge(&purge_stop).await }),
             tokio::spawn(purge(self.idempotency.clone(), self.campaign_store.clone(), stop.clone())),

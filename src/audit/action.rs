@@ -91,11 +91,29 @@ pub enum Action {
     /// The log itself is sealed with other keys from here on.
     #[strum(serialize = "audit.keys_changed")]
     AuditKeysChanged,
+    #[strum(serialize = "request.refused")]
+    RequestRefused,
 }
 
 impl Action {
     /// The text in the log and in the API.
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::VariantArray as _;
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_every_action_in_order() {
+        let rows =
+            include_str!("../../docs/audit.md").lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let documented: Vec<_> = rows.map(|(action, _)| action).filter(|action| action.contains('.')).collect();
+        let actions: Vec<_> = Action::VARIANTS.iter().map(|action| action.as_str()).collect();
+        assert_eq!(documented, actions);
     }
 }

@@ -5,6 +5,7 @@ mod action;
 mod api;
 mod log;
 mod model;
+mod refusals;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -16,4 +17,5 @@ pub use log::{
     read_checkpoint, routes as log_routes, verify,
 };
 pub use model::{Actor, ActorType, Entry, EntryEvent, Outcome};
+pub use refusals::{Refusals, record};
 pub use store::AuditStore;

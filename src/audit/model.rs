@@ -23,12 +23,15 @@ pub enum ActorType {
     System,
     /// Another user of CXone.
     External,
+    /// A sender without a valid API key.
+    Anonymous,
 }
 
 /// Who made a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Actor {
-    /// `api_key`, `operator` (a user of the command line), `system` (Ringback itself) or `external` (not Ringback).
+    /// `api_key`, `operator` (a user of the command line), `system` (Ringback itself), `external` (not Ringback) or
+    /// `anonymous` (a sender without a valid API key).
     #[schema(value_type = String, example = "api_key")]
     pub r#type: ActorType,
     /// The key's id, or the name of a component of Ringback.
@@ -52,6 +55,11 @@ impl Actor {
     /// Another user of CXone. CXone does not say which.
     pub fn outside() -> Self {
         Self { r#type: ActorType::External, id: "cxone".into(), name: "someone in CXone".into() }
+    }
+
+    /// A sender without a valid API key. All have one id: what they say about themselves is not recorded.
+    pub fn anonymous() -> Self {
+        Self { r#type: ActorType::Anonymous, id: "anonymous".into(), name: "no valid API key".into() }
     }
 
     /// A component of Ringback that acts without a request.

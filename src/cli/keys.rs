@@ -94,6 +94,7 @@ impl Keys {
             Task::Revoke { id } => {
                 let entry = entry(&clock, audit::Action::KeyRevoked, Actor::operator(), &RevokedDetail { key_id: id });
                 if !store.revoke(id, clock.now(), entry).await? {
+                    audit::record(&db, revoke_refused(&clock, id)).await?;
                     bail!("no key {id} that is not revoked already; `ringback keys list` shows them");
                 }
             }
@@ -142,6 +143,21 @@ struct CreatedDetail<'a> {
 #[serde(rename_all = "camelCase")]
 struct RevokedDetail {
     key_id: Uuid,
+}
+
+/// The detail of a key that could not be revoked.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RevokeRefusedDetail {
+    command: &'static str,
+    problem: &'static str,
+    key_id: Uuid,
+}
+
+fn revoke_refused(clock: &Clock, key_id: Uuid) -> Entry {
+    let detail = RevokeRefusedDetail { command: "keys revoke", problem: "not-found", key_id };
+    let entry = entry(clock, audit::Action::RequestRefused, Actor::operator(), &detail);
+    Entry { outcome: Outcome::Refused, ..entry }
 }
 
 fn entry(clock: &Clock, action: audit::Action, actor: Actor, detail: &impl Serialize) -> Entry {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::layers::{MAX_BODY, TOO_LARGE};
 use super::problem::{Problem, ProblemKind};
 use crate::types::Fault;
 
@@ -72,17 +73,18 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathPar
     }
 }
 
-/// Reads a body, which the router has limited in size.
+/// Reads a body.
 ///
 /// # Errors
 /// 413 where it is too large, 408 where it is too slow, 400 where it is incomplete.
-pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+pub async fn read_body<S: Send + Sync>(mut request: Request, state: &S) -> Result<Bytes, Problem> {
+    DefaultBodyLimit::max(MAX_BODY).apply(&mut request);
     let read = tokio::time::timeout(BODY_DEADLINE, Bytes::from_request(request, state)).await;
     let read =
         read.map_err(|_| Problem::new(ProblemKind::RequestTimeout, "the body did not arrive within 10 seconds"))?;
     read.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Problem::new(ProblemKind::PayloadTooLarge, "the body is larger than 1 MiB")
+            Problem::new(ProblemKind::PayloadTooLarge, TOO_LARGE)
         } else {
             Problem::new(ProblemKind::MalformedJson, "the body is incomplete")
         }

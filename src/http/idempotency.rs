@@ -23,8 +23,9 @@ use tracing::Instrument as _;
 use super::body::read_body;
 use super::caller::Caller;
 use super::idempotency_store::{Claim, IdempotencyStore, LEASE, Lookup, ResourceId, StoredResponse};
-use super::layers::{RequestInfo, panicked, rendered};
+use super::layers::{RequestInfo, has_large_body, panicked, refuse_large_body, rendered};
 use super::problem::{Problem, ProblemKind};
+use super::refusal::{Received, Recorded, RefusalLog};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::types::Fault;
@@ -50,9 +51,10 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 pub struct StoredBody(pub Bytes);
 
 /// Runs requests once for each key, and stores their responses.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Idempotency {
     answers: IdempotencyStore,
+    refusals: Arc<dyn RefusalLog>,
     clock: Clock,
 }
 
@@ -67,7 +69,7 @@ enum KeyOutcome {
     Unfinished,
 }
 
-/// Runs a POST once for each key.
+/// Runs a POST once for each key. The body of any request is refused if it is too large.
 ///
 /// # Errors
 /// A 422 for a bad key, and for a key of another request; a 409 while the first request runs; the faults of the body.
@@ -76,6 +78,9 @@ pub async fn idempotent(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
+    if has_large_body(&request) {
+        return Ok(refuse_large_body(request).await);
+    }
     if request.method() != Method::POST {
         return Ok(next.run(request).await);
     }
@@ -84,6 +89,7 @@ pub async fn idempotent(
         request.extensions_mut().insert(ResourceId { id, repeated: false });
         return Ok(next.run(request).await);
     };
+    let received = Received::of(&request);
     let (mut parts, body) = request.into_parts();
     let (Some(caller), Some(info)) =
         (parts.extensions.get::<Caller>().cloned(), parts.extensions.get::<Arc<RequestInfo>>().cloned())
@@ -107,7 +113,9 @@ pub async fn idempotent(
             let answered = async move {
                 let run = AssertUnwindSafe(next.run(Request::from_parts(parts, Body::from(body)))).catch_unwind();
                 let response = idempotency.renewing(&claim, run).await.unwrap_or_else(panicked);
-                idempotency.settle(claim, rendered(response, &info), resource.repeated).await
+                // Here, so that it is recorded also if the client disconnects: its next request gets the stored response.
+                let response = received.recorded(rendered(response, &info), &*idempotency.refusals).await;
+                idempotency.settle(claim, response, resource.repeated).await
             };
             tokio::spawn(answered.in_current_span())
                 .await
@@ -140,9 +148,9 @@ fn request_hash(target: &str, body: &[u8]) -> [u8; 32] {
 }
 
 impl Idempotency {
-    /// Stores keys in this database.
-    pub fn new(pool: Db, clock: Clock) -> Self {
-        Self { answers: IdempotencyStore::new(pool, clock.clone()), clock }
+    /// Stores keys in this database, and records refusals there.
+    pub fn new(pool: Db, refusals: Arc<dyn RefusalLog>, clock: Clock) -> Self {
+        Self { answers: IdempotencyStore::new(pool, clock.clone()), refusals, clock }
     }
 
     /// Deletes expired keys.
@@ -253,6 +261,7 @@ fn replayed(answer: StoredResponse) -> Response {
     });
     response.headers_mut().extend(kept);
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response.extensions_mut().insert(Recorded);
     response
 }
 

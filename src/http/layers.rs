@@ -17,7 +17,6 @@ use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
-use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -31,8 +30,8 @@ use crate::clock::Clock;
 use crate::trace::Traceparent;
 
 /// Holds the largest legal batch (1,000 callbacks, 10,000 events) with room to spare.
-const MAX_BODY: usize = 1024 * 1024;
-const TOO_LARGE: &str = "the body is larger than 1 MiB";
+pub(super) const MAX_BODY: usize = 1024 * 1024;
+pub(super) const TOO_LARGE: &str = "the body is larger than 1 MiB";
 /// Of a body that is too large, up to this much is read and discarded, for this long: a client that is still sending when
 /// its connection closes does not see the response.
 const MAX_DISCARDED: usize = 16 * MAX_BODY;
@@ -45,7 +44,7 @@ const UNLIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 const COMPRESS_FROM: u64 = 1024;
 
 /// The route of a path that has none.
-const NO_ROUTE: &str = "none";
+pub(super) const NO_ROUTE: &str = "none";
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -105,8 +104,7 @@ pub fn wrap(router: Router, clock: Clock, limits: RequestLimits) -> Router {
         .layer(from_fn_with_state(slots, handle))
         .layer(TraceLayer::new_for_http().make_span_with(request_span).on_request(()).on_response(()).on_failure(()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limits.deadline))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY));
+        .layer(CatchPanicLayer::custom(panicked));
     router
         .fallback(async || Problem::new(ProblemKind::NotFound, "no such route"))
         .method_not_allowed_fallback(not_allowed)
@@ -198,12 +196,13 @@ fn request_span(request: &Request) -> Span {
 }
 
 /// A label of a fixed set: clients can send any method.
-fn method_label(method: &Method) -> &'static str {
+pub(super) fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
         Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         _ => "other",
@@ -222,7 +221,7 @@ fn record(method: &'static str, route: &str, status: StatusCode, took: Duration,
         http.duration_ms = took.as_secs_f64() * 1000.0, "request answered");
 }
 
-/// Writes the body of a problem; any other response stays as it is. The empty responses of tower's layers become problems.
+/// Writes the body of a problem; any other response stays as it is. The empty response of the timeout becomes one.
 pub(super) fn rendered(response: Response, info: &RequestInfo) -> Response {
     let problem = response.extensions().get::<Problem>().cloned();
     let Some(problem) = problem.or_else(|| problem_of_layer(&response)) else { return response };
@@ -238,20 +237,15 @@ pub(super) fn rendered(response: Response, info: &RequestInfo) -> Response {
     answer
 }
 
-/// The problem for a response that one of tower's layers made: the body limit answers 413 in plain text, the timeout an
-/// empty 503.
+/// The problem for the empty 503 of the timeout.
 fn problem_of_layer(response: &Response) -> Option<Problem> {
-    let has_content = response.headers().contains_key(header::CONTENT_TYPE);
-    match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Some(Problem::new(ProblemKind::PayloadTooLarge, TOO_LARGE)),
-        StatusCode::SERVICE_UNAVAILABLE if !has_content => Some(
-            Problem::new(ProblemKind::Unavailable, "the request was not received and answered in time").retry_after(5),
-        ),
-        _ => None,
-    }
+    let is_timeout =
+        response.status() == StatusCode::SERVICE_UNAVAILABLE && !response.headers().contains_key(header::CONTENT_TYPE);
+    let problem = || Problem::new(ProblemKind::Unavailable, "the request was not received and answered in time");
+    is_timeout.then(|| problem().retry_after(5))
 }
 
-/// Runs a request, unless it is beyond the limits on requests and connections, or its body is too large.
+/// Runs a request, unless it is beyond the limits on requests and connections.
 async fn admitted(slots: &Semaphore, request: Request, next: Next) -> Response {
     let is_limited = !UNLIMITED.contains(&request.uri().path());
     let is_admitted = request.extensions().get::<ConnectionLimitReached>().is_none();
@@ -261,15 +255,17 @@ async fn admitted(slots: &Semaphore, request: Request, next: Next) -> Response {
         let refusal = Problem::new(ProblemKind::Unavailable, "too many requests at the same time");
         return refusal.retry_after(1).into_response();
     }
-    if request.body().size_hint().lower() > MAX_BODY as u64 {
-        return refuse_large_body(request).await;
-    }
     next.run(request).await
 }
 
+/// Whether the `Content-Length` of a body is too large. A body without a length reaches the limit while it is read.
+pub(super) fn has_large_body(request: &Request) -> bool {
+    request.body().size_hint().lower() > MAX_BODY as u64
+}
+
 /// Refuses a body whose `Content-Length` is too large, and closes its connection: what is left of the body is not the next
-/// request. A body without a length reaches the limit while it is read.
-async fn refuse_large_body(request: Request) -> Response {
+/// request.
+pub(super) async fn refuse_large_body(request: Request) -> Response {
     let mut body = request.into_body().into_data_stream();
     let discard = async {
         let mut discarded = 0;

@@ -68,7 +68,7 @@ impl Query {
     /// A 422 with every fault. An unknown parameter is one: a misspelt filter must not list everything.
     pub fn finish(mut self) -> Result<(), Problem> {
         for (name, _) in &self.parameters {
-            self.faults.add(name, Fault::new("unknown-parameter", "is not a parameter of this list"));
+            self.faults.add_unknown(name, Fault::new("unknown-parameter", "is not a parameter of this list"));
         }
         self.faults.finish()
     }

@@ -5,7 +5,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use authenticate::authenticate;
+pub use authenticate::{Authentication, authenticate};
 pub use store::{KeyRecord, KeyStore, NewKey};
 
 use base64::Engine as _;

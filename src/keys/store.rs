@@ -41,6 +41,13 @@ pub struct KeyRecord {
     pub revoked_at: Option<Timestamp>,
 }
 
+impl KeyRecord {
+    /// Whether it is neither revoked nor expired.
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
 struct Row {
     id: Uuid,
     name: String,
@@ -83,18 +90,16 @@ impl KeyStore {
         Self { pool, copies }
     }
 
-    /// The key with this secret, where it is neither revoked nor expired at `now`. A change of the key is noticed within a
-    /// second.
+    /// The key with this secret, valid or not. A change of the key is noticed within a second.
     ///
     /// # Errors
     /// If Postgres returns an error.
-    pub async fn find_valid(&self, secret: &str, now: Timestamp) -> Result<Option<Arc<KeyRecord>>, sqlx::Error> {
+    pub async fn find(&self, secret: &str) -> Result<Option<Arc<KeyRecord>>, sqlx::Error> {
         let hash = hash(secret);
-        let found = match self.copies.get(&hash) {
-            Some(key) => Some(key),
-            None => self.read(hash).await?,
-        };
-        Ok(found.filter(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|end| now < end)))
+        match self.copies.get(&hash) {
+            Some(key) => Ok(Some(key)),
+            None => self.read(hash).await,
+        }
     }
 
     async fn read(&self, hash: [u8; 32]) -> Result<Option<Arc<KeyRecord>>, sqlx::Error> {

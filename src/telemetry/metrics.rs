@@ -44,6 +44,11 @@ fn describe() {
     describe_counter!("ringback_campaign_changes_total", Unit::Count, "Campaign changes confirmed by CXone, by state");
     describe_counter!("ringback_webhook_attempts_total", Unit::Count, "Webhook delivery attempts, by outcome");
     describe_counter!("ringback_webhook_endpoints_disabled_total", Unit::Count, "Webhook endpoints that were disabled");
+    describe_counter!(
+        "ringback_audit_refusals_omitted_total",
+        Unit::Count,
+        "Refused requests without an audit entry of their own, by reason"
+    );
     describe_gauge!(
         "ringback_clock_offset_seconds",
         Unit::Seconds,

@@ -1,15 +1,25 @@
 //! The details of audit entries about endpoints and deliveries.
 
 use jiff::Timestamp;
+use reqwest::Url;
 use serde::Serialize;
 use uuid::Uuid;
 
 /// An endpoint was created.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct CreatedDetail<'a> {
-    pub webhook_id: Uuid,
-    pub url: &'a str,
+pub struct CreatedDetail {
+    webhook_id: Uuid,
+    /// The scheme, host and port. The rest of a URL may be a secret.
+    origin: String,
+}
+
+impl CreatedDetail {
+    /// Of an endpoint with this URL.
+    pub fn new(webhook_id: Uuid, url: &str) -> Self {
+        let origin = Url::parse(url).map(|url| url.origin().ascii_serialization());
+        Self { webhook_id, origin: origin.unwrap_or_default() }
+    }
 }
 
 /// An endpoint was changed or deleted.

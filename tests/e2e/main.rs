@@ -7,6 +7,7 @@
 mod answer_rate_rules;
 mod answer_rates;
 mod audit;
+mod audit_completeness;
 mod audit_log;
 mod bad_answers;
 mod breaker;
@@ -44,6 +45,7 @@ mod programs;
 mod quota_ledger;
 mod receivers;
 mod recovery;
+mod refusals;
 mod requests;
 mod restrictions;
 mod settings;

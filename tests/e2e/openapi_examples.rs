@@ -4,7 +4,7 @@
 //! `EXAMPLE_NOW` to now, and `id` and `campaignId` in paths and `holdId` are replaced by those of resources that the test
 //! has created.
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -43,14 +43,20 @@ async fn every_example_of_the_openapi_document_succeeds_when_it_is_sent() {
     let document = Document::new(world.get("/openapi.json").await);
     for operation in document.operations() {
         for (example, body) in operation.examples() {
-            let answer = send(&world, &receiver, &operation, body).await;
+            let answer = Answer::to(valid_request(&world, &receiver, &operation, body).await).await;
             check(&operation, example, &answer);
         }
     }
     world.end().await;
 }
 
-async fn send(world: &World, receiver: &Receiver, operation: &Operation<'_>, body: Option<&Value>) -> Answer {
+/// A request with this body that succeeds. Creates what it needs.
+pub async fn valid_request(
+    world: &World,
+    receiver: &Receiver,
+    operation: &Operation<'_>,
+    body: Option<&Value>,
+) -> RequestBuilder {
     let mut path = operation.path.to_owned();
     for parameter in operation.parameters("path") {
         let name = text(parameter, "name");
@@ -72,7 +78,7 @@ async fn send(world: &World, receiver: &Receiver, operation: &Operation<'_>, bod
     for parameter in operation.parameters("query").into_iter().filter(|parameter| parameter["example"].is_string()) {
         request = request.query(&[(text(parameter, "name"), text(parameter, "example"))]);
     }
-    Answer::to(if let Some(body) = body { request.json(&body) } else { request }).await
+    if let Some(body) = body { request.json(&body) } else { request }
 }
 
 /// An active campaign of its own for each request: the one does not affect the other.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -11,7 +11,7 @@ use validator::Validate;
 use super::request::{CallbackRequest, ParseContext};
 use crate::callbacks::intake::Callbacks;
 use crate::http::validation::{Member, Unknown, valid};
-use crate::http::{Authorized, JsonBody, Problem, required};
+use crate::http::{Authorized, JsonBody, Problem, RefusedItems, required};
 use crate::types::Fault;
 
 /// The `instance` of the problems of items.
@@ -72,7 +72,7 @@ pub(super) async fn create_batch(
     State(callbacks): State<Arc<Callbacks>>,
     Authorized(context, _): Authorized<required::CallbacksWrite>,
     JsonBody(batch): JsonBody<Batch>,
-) -> Result<Json<BatchResults>, Problem> {
+) -> Result<(Extension<RefusedItems>, Json<BatchResults>), Problem> {
     valid(batch.validate())?;
     let items: Vec<_> = batch.callbacks.into_value().unwrap_or_default().into_iter().map(parse_item).collect();
     let campaigns = items.iter().flatten().filter_map(CallbackRequest::campaign_id);
@@ -80,8 +80,11 @@ pub(super) async fn create_batch(
     let rules = ParseContext { region: &callbacks.region, now: context.clock.now(), rules: &rules };
     let new = items.into_iter().map(|item| item?.parse(&rules)).collect();
     let results = callbacks.accept_batch(new, &context).await?;
+    let mut refused = RefusedItems::default();
+    results.iter().filter_map(|result| result.as_ref().err()).for_each(|problem| refused.add(problem));
     let results = results.into_iter().enumerate();
-    Ok(Json(BatchResults { results: results.map(|result| BatchResult::new(result, &context.request_id)).collect() }))
+    let results = results.map(|result| BatchResult::new(result, &context.request_id)).collect();
+    Ok((Extension(refused), Json(BatchResults { results })))
 }
 
 pub(super) fn parse_item(item: Value) -> Result<CallbackRequest, Problem> {

@@ -98,5 +98,6 @@ fn failed(callback: Callback) -> Problem {
     let failure = callback.failure.unwrap_or_else(refused);
     let is_forecast = failure.code == FailureCode::NoForecast;
     let kind = if is_forecast { ProblemKind::NoForecast } else { ProblemKind::CxoneRejected };
-    Problem::new(kind, failure.detail).with("callbackId", callback.id)
+    // As `callback.failed`: the callback had been accepted.
+    Problem::new(kind, failure.detail).with("callbackId", callback.id).recorded()
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::callback::Callback;
-use super::status::{Failure, SkipReason, Status};
+use super::status::{Failure, FailureCode, SkipReason, Status};
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::webhooks::{CallbackEvent, Event, EventFailure};
 
@@ -29,7 +29,13 @@ struct Detail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sms_session_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<&'a Failure>,
+    failure: Option<FailureDetail>,
+}
+
+/// Without the text of the failure, which has what CXone said.
+#[derive(Serialize)]
+struct FailureDetail {
+    code: FailureCode,
 }
 
 impl Callback {
@@ -73,7 +79,7 @@ impl Callback {
             confirmation_skipped: self.skip_reason,
             contact_id: self.contact_id,
             sms_session_id: self.sms_session_id.as_deref(),
-            failure: self.failure.as_ref(),
+            failure: self.failure.as_ref().map(|failure| FailureDetail { code: failure.code }),
         }
     }
 }

@@ -82,7 +82,7 @@ impl Arrival {
         faults.check(validated);
         if let Err(problem) = faults.finish() {
             self.record_refusal(campaigns, refused, &problem).await?;
-            return Err(problem);
+            return Err(problem.recorded());
         }
         self.id.clone().map_err(|_| Problem::not_found("campaign"))
     }
@@ -216,7 +216,8 @@ impl From<Report> for CommandView {
 
 fn problem(error: AttemptError) -> Problem {
     match error {
-        AttemptError::Refused(refusal) => refusal_problem(refusal),
+        // Recorded by the worker.
+        AttemptError::Refused(refusal) => refusal_problem(refusal).recorded(),
         AttemptError::Database(error) => error.into(),
         AttemptError::LeaseLost | AttemptError::AlreadyExecuted(_) => {
             Problem::new(ProblemKind::Unavailable, "the command was interrupted; send it again")

@@ -62,8 +62,9 @@ struct CampaignChanged<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ChangedOutside<'a> {
-    pause_reason: Option<&'a str>,
+struct ChangedOutside {
+    /// Null for one that Ringback does not know, which may be any text.
+    pause_reason: Option<PauseReason>,
     scheduled_resume_time: Option<Timestamp>,
 }
 
@@ -261,7 +262,10 @@ impl Campaign {
             previous_state: before.map(|state| state.as_str().into()),
             new_state: Some(shown.state.as_str().into()),
             ..self.entry(Action::CampaignChangedOutside, Actor::outside(), Outcome::Succeeded, clock).with_detail(
-                &ChangedOutside { pause_reason: shown.pause_reason.as_deref(), scheduled_resume_time: shown.resume_at },
+                &ChangedOutside {
+                    pause_reason: shown.pause_reason.as_deref().and_then(|reason| PauseReason::parse(reason).ok()),
+                    scheduled_resume_time: shown.resume_at,
+                },
             )
         });
     }

@@ -13,8 +13,8 @@ pub use self::kind::ProblemKind;
 use crate::db::is_transient;
 use crate::types::Fault;
 
-/// The code of the fault of a member that a request does not have.
-pub(super) const UNKNOWN_MEMBER: &str = "unknown-member";
+/// The most faults of a request that the audit log keeps.
+pub(super) const MAX_AUDITED_FAULTS: usize = 20;
 
 /// One fault in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -28,6 +28,17 @@ pub struct FieldFault {
     pub code: Cow<'static, str>,
     /// What is expected, for people.
     pub detail: String,
+    /// Whether the last part of the pointer is a name that the sender chose.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub named_by_sender: bool,
+}
+
+impl FieldFault {
+    /// A fault at a pointer of known names.
+    pub fn new(pointer: String, fault: Fault) -> Self {
+        Self { pointer, code: fault.code.into(), detail: fault.detail, named_by_sender: false }
+    }
 }
 
 /// An error response before it is rendered. Rendering adds `instance` and `requestId`.
@@ -40,13 +51,14 @@ pub struct Problem {
     errors: Vec<FieldFault>,
     extensions: Vec<(String, Value)>,
     retry_after: Option<u64>,
+    is_recorded: bool,
 }
 
 impl Problem {
     /// A problem of this kind, with the detail of this occurrence.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         let (status, detail) = (kind.status(), detail.into());
-        Self { kind, status, detail, errors: Vec::new(), extensions: Vec::new(), retry_after: None }
+        Self { kind, status, detail, errors: Vec::new(), extensions: Vec::new(), retry_after: None, is_recorded: false }
     }
 
     /// A problem of this kind with the request itself: a 422, even where the kind usually has another status.
@@ -65,7 +77,7 @@ impl Problem {
 
     /// An invalid request with one fault.
     pub fn fault(pointer: impl Into<String>, fault: Fault) -> Self {
-        Self::invalid(vec![FieldFault { pointer: pointer.into(), code: fault.code.into(), detail: fault.detail }])
+        Self::invalid(vec![FieldFault::new(pointer.into(), fault)])
     }
 
     /// There is no such resource.
@@ -79,14 +91,34 @@ impl Problem {
         self.status == StatusCode::UNPROCESSABLE_ENTITY && refused.contains(&self.kind)
     }
 
-    /// The pointer and code of each fault, for the audit log. The name of an unknown member, which may be any text, is left
-    /// out.
+    /// The pointer and code of the first 20 different faults, for the audit log. A name that the sender chose, which may be
+    /// any text, is left out.
     pub fn audited_faults(&self) -> Vec<String> {
         let known = |fault: &FieldFault| match fault.pointer.rsplit_once('/') {
-            Some((parent, _)) if fault.code == UNKNOWN_MEMBER => parent.to_owned(),
+            Some((parent, _)) if fault.named_by_sender => parent.to_owned(),
             _ => fault.pointer.clone(),
         };
-        self.errors.iter().map(|fault| format!("{} {}", known(fault), fault.code)).collect()
+        let mut faults = Vec::new();
+        for fault in self.errors.iter().map(|fault| format!("{} {}", known(fault), fault.code)) {
+            if faults.len() == MAX_AUDITED_FAULTS {
+                break;
+            }
+            if !faults.contains(&fault) {
+                faults.push(fault);
+            }
+        }
+        faults
+    }
+
+    /// Says that the audit log has this refusal already.
+    #[must_use]
+    pub fn recorded(self) -> Self {
+        Self { is_recorded: true, ..self }
+    }
+
+    /// Whether the audit log has this refusal already.
+    pub fn is_recorded(&self) -> bool {
+        self.is_recorded
     }
 
     /// The pointer and code of each fault.
@@ -199,11 +231,7 @@ mod tests {
 
     #[test]
     fn a_problem_has_every_member_of_the_contract() {
-        let problem = Problem::invalid(vec![FieldFault {
-            pointer: "/language".into(),
-            code: "unknown-language".into(),
-            detail: "must be a language tag".into(),
-        }]);
+        let problem = Problem::fault("/language", Fault::new("unknown-language", "must be a language tag"));
         assert_eq!(
             problem.body(Some("/v1/callbacks"), Some("r-1")),
             json!({

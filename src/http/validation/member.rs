@@ -11,7 +11,6 @@ use validator::{
 };
 
 use super::WHOLE_OBJECT;
-use crate::http::problem::UNKNOWN_MEMBER;
 use crate::types::Fault;
 
 /// One member of a request's JSON object.
@@ -321,7 +320,7 @@ impl Validate for Unknown {
         if self.0.is_empty() {
             return Ok(());
         }
-        let fault = || Fault::new(UNKNOWN_MEMBER, "is not a member of this request");
+        let fault = || Fault::new("unknown-member", "is not a member of this request");
         let error = |name: &String| (name.clone().into(), ValidationErrorsKind::Field(vec![fault().into()]));
         Err(ValidationErrors(self.0.keys().map(error).collect()))
     }

@@ -33,7 +33,13 @@ impl Faults {
     /// Adds a fault at `name`: a member of the body, a query parameter, or a part of the path.
     pub fn add(&mut self, name: &str, fault: Fault) {
         let pointer = format!("/{}", escape_pointer(name));
-        self.0.push(FieldFault { pointer, code: fault.code.into(), detail: fault.detail });
+        self.0.push(FieldFault::new(pointer, fault));
+    }
+
+    /// Adds a fault at a name that the sender chose.
+    pub fn add_unknown(&mut self, name: &str, fault: Fault) {
+        let pointer = format!("/{}", escape_pointer(name));
+        self.0.push(FieldFault { named_by_sender: true, ..FieldFault::new(pointer, fault) });
     }
 
     /// Adds what `validator` found.
@@ -106,7 +112,11 @@ fn collect(errors: &ValidationErrors, base: &str, faults: &mut Vec<FieldFault>) 
         match (field.as_ref(), kind) {
             (UNKNOWN, ValidationErrorsKind::Struct(unknown)) => {
                 for (name, kind) in unknown.errors() {
-                    add_member(name, kind, base, by_member.entry(name.clone()).or_default());
+                    let found = by_member.entry(name.clone()).or_default();
+                    add_member(name, kind, base, found);
+                    for fault in found {
+                        fault.named_by_sender = true;
+                    }
                 }
             }
             (WHOLE_OBJECT, ValidationErrorsKind::Field(errors)) => {
@@ -150,14 +160,14 @@ fn add_member(name: &str, kind: &ValidationErrorsKind, base: &str, faults: &mut 
 
 fn field_fault(error: &ValidationError, pointer: String) -> FieldFault {
     if let Some(required) = required_type(error) {
-        return FieldFault { pointer, code: "wrong-type".into(), detail: format!("must be {required}") };
+        return FieldFault::new(pointer, Fault::new("wrong-type", format!("must be {required}")));
     }
     let code = match error.code.as_ref() {
         "range" | "length" => Cow::Borrowed("out-of-range"),
         _ => error.code.clone(),
     };
     let detail = error.message.clone().map_or_else(|| default_detail(error), Cow::into_owned);
-    FieldFault { pointer, code, detail }
+    FieldFault { pointer, code, detail, named_by_sender: false }
 }
 
 /// The JSON type that the member must have, where it has another. See the `Serialize` of [`super::Member`].

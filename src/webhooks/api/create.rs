@@ -111,7 +111,7 @@ pub async fn post_webhook(
         disabled: None,
         created_at: context.arrived_at,
     };
-    let detail = CreatedDetail { webhook_id: id, url: &endpoint.url };
+    let detail = CreatedDetail::new(id, &endpoint.url);
     let entry = entry(&context, Action::WebhookCreated, &detail);
     if webhooks.store.insert(&endpoint, entry).await? {
         return with_secret(StatusCode::CREATED, endpoint, &secret);

@@ -25,7 +25,7 @@ impl WebhookStore {
         }
         if let Some(url) = url {
             if let Some(id) = create(&mut transaction, clock.new_id(), url, now).await? {
-                let detail = CreatedDetail { webhook_id: id, url };
+                let detail = CreatedDetail::new(id, url);
                 record(&mut transaction, Action::WebhookCreated, &detail, clock).await?;
             }
             if let Some(id) = enable(&mut transaction, url).await? {
