@@ -12,11 +12,8 @@ mod peer;
 #[allow(dead_code, reason = "each benchmark uses a part")]
 mod support;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::SignedDuration;
-use ringback::clock::Clock;
 use sqlx::AssertSqlSafe;
 
 use support::Outcome;
@@ -141,22 +138,9 @@ fn compare(connections: usize, ours: &[Run], theirs: &[Run]) {
     );
 }
 
-/// The target of the load on a service of `world`.
-fn target_of(world: &World) -> Outcome<Target> {
-    let now = Clock::system().now();
-    let hours = |hours| (now + SignedDuration::from_hours(hours)).to_string();
-    Ok(Target {
-        address: world.service.base_url.trim_start_matches("http://").parse()?,
-        path: "/v1/callbacks",
-        key: world.key.clone(),
-        window: (hours(2), hours(4)),
-        next: Arc::default(),
-    })
-}
-
 async fn ringback(connections: usize) -> Outcome<Run> {
     let world = World::start(DEFAULT_QUOTA).await?;
-    let target = target_of(&world)?;
+    let target = Target::of(&world)?;
     let before = world.cores().await?;
     let load = sustained(&target, LASTING, connections, Target::payload).await?;
     let run = Run::new(load, &before, &world.cores().await?, world.memory_kib());
@@ -184,7 +168,7 @@ async fn batches() -> Outcome {
     for (what, repeated) in [("new", 0), ("new, half of them duplicates", size / 2)] {
         report::part(&format!("batches of {size} callbacks, {what}, from {clients} clients"));
         let world = World::start(DEFAULT_QUOTA).await?;
-        let target = Target { path: "/v1/callbacks/batch", ..target_of(&world)? };
+        let target = Target { path: "/v1/callbacks/batch", ..Target::of(&world)? };
         let before = world.cores().await?;
         let body = move |target: &Target| {
             let new: Vec<String> = (repeated..size).map(|_| target.payload()).collect();

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use jiff::SignedDuration;
+use ringback::clock::Clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::Outcome;
 use super::load::{Load, sum_up};
+use super::world::World;
 
 /// How long a connection waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,6 +32,19 @@ pub struct Target {
 }
 
 impl Target {
+    /// The service of `world`, for callbacks in two to four hours.
+    pub fn of(world: &World) -> Outcome<Self> {
+        let now = Clock::system().now();
+        let hours = |hours| (now + SignedDuration::from_hours(hours)).to_string();
+        Ok(Self {
+            address: world.service.base_url.trim_start_matches("http://").parse()?,
+            path: "/v1/callbacks",
+            key: world.key.clone(),
+            window: (hours(2), hours(4)),
+            next: Arc::default(),
+        })
+    }
+
     /// The body of a request of a new caller.
     pub fn payload(&self) -> String {
         let n = self.next.fetch_add(1, Ordering::Relaxed);

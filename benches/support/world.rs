@@ -21,24 +21,29 @@ pub struct World {
     pub started_in: Duration,
     pub key: String,
     pub database: Database,
-    quota: String,
+    settings: Vec<(&'static str, String)>,
 }
 
 impl World {
     /// `quota` is the service's setting, in requests a minute.
     pub async fn start(quota: &str) -> Outcome<Self> {
+        Self::with(vec![("CXONE_REQUESTS_PER_MINUTE", quota.to_owned())]).await
+    }
+
+    /// With these settings of the service.
+    pub async fn with(settings: Vec<(&'static str, String)>) -> Outcome<Self> {
         let database = Database::create_empty().await;
         let cxone = Cxone::start().await;
-        let (service, started_in) = start_service(&database, &cxone, quota).await?;
+        let (service, started_in) = start_service(&database, &cxone, &settings).await?;
         let key = create_key(&database, &SCOPES).await;
         let load = Posting::new(&service.base_url, &key)?;
         let commands = Commands::new(&service.base_url, &key);
-        Ok(Self { cxone, service, load, commands, started_in, key, database, quota: quota.to_owned() })
+        Ok(Self { cxone, service, load, commands, started_in, key, database, settings })
     }
 
     pub async fn restart_service(&mut self) -> Outcome {
         self.service.signal("KILL").await;
-        (self.service, self.started_in) = start_service(&self.database, &self.cxone, &self.quota).await?;
+        (self.service, self.started_in) = start_service(&self.database, &self.cxone, &self.settings).await?;
         Ok(())
     }
 
@@ -83,9 +88,14 @@ impl World {
     }
 }
 
-async fn start_service(database: &Database, cxone: &Cxone, quota: &str) -> Outcome<(Service, Duration)> {
+async fn start_service(
+    database: &Database,
+    cxone: &Cxone,
+    settings: &[(&'static str, String)],
+) -> Outcome<(Service, Duration)> {
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let started_at = Instant::now();
-    let service = Service::start(database, cxone, &[("CXONE_REQUESTS_PER_MINUTE", quota)]).await;
+    let service = Service::start(database, cxone, &settings).await;
     reqwest::get(format!("{}/readyz", service.base_url)).await?.error_for_status()?;
     Ok((service, started_at.elapsed()))
 }
