@@ -135,7 +135,7 @@ impl Services {
             .merge(campaigns::routes().with_state(self.campaigns(settings, clock)))
             .merge(campaigns::event_routes().with_state(Arc::clone(&self.rate_monitor)))
             .merge(webhooks::routes().with_state(self.webhooks(settings)))
-            .merge(audit::routes().with_state(AuditStore::new(db.clone())))
+            .merge(audit::routes().with_state(AuditStore::new(db.for_reports())))
             .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent))
             .layer(from_fn_with_state(Arc::new((KeyStore::new(db.clone()), clock.clone())), authenticate));
         let (router, _) = v1.merge(Operations::routes().with_state(self.operations(db, stop))).split_for_parts();

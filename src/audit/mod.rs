@@ -3,12 +3,14 @@
 
 mod action;
 mod api;
+mod export;
 mod model;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use action::Action;
-pub use api::routes;
+pub use api::{parse_filter_text, parse_outcome, routes};
+pub use export::{EXPORT_STEP, Format};
 pub use model::{Actor, Entry, EntryEvent, Outcome};
-pub use store::AuditStore;
+pub use store::{AuditStore, Filter};
