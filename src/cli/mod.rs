@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod audit;
 mod demo;
 mod keys;
 mod migrate;
@@ -36,6 +37,8 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Create, list and revoke API keys
     Keys(keys::Keys),
+    /// Read the audit log
+    Audit(audit::Audit),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -60,6 +63,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Simulator(simulator) => simulator.run().await,
         Command::Migrate(migrate) => migrate.run().await,
         Command::Keys(keys) => keys.run().await,
+        Command::Audit(audit) => audit.run().await,
         Command::Openapi => openapi::run(),
     }
 }
