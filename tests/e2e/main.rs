@@ -7,6 +7,7 @@
 mod answer_rate_rules;
 mod answer_rates;
 mod audit;
+mod audit_exports;
 mod bad_answers;
 mod breaker;
 mod budget;
