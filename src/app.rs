@@ -143,13 +143,14 @@ impl Services {
             refusals: Arc::<Refusals>::clone(&self.refusals),
             clock: clock.clone(),
         };
+        let reports = db.for_reports();
         let v1 = OpenApiRouter::new()
             .merge(callbacks::routes().with_state(Arc::new(self.callbacks(settings, clock, stop))))
             .merge(campaigns::routes().with_state(self.campaigns(settings, clock)))
             .merge(campaigns::event_routes().with_state(Arc::clone(&self.rate_monitor)))
             .merge(webhooks::routes().with_state(self.webhooks(settings)))
-            .merge(audit::routes().with_state(AuditStore::new(db.clone())))
-            .merge(audit::log_routes().with_state(AuditLog::new(self.audit_log.clone(), self.audit.keys.as_ref())))
+            .merge(audit::routes().with_state(AuditStore::new(reports.clone())))
+            .merge(audit::log_routes().with_state(AuditLog::new(LogStore::new(reports), self.audit.keys.as_ref())))
             .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent))
             .layer(from_fn_with_state(Arc::new(authentication), authenticate));
         let (router, _) = v1.merge(Operations::routes().with_state(self.operations(db, stop))).split_for_parts();

@@ -23,12 +23,11 @@ use sqlx::postgres::PgConnectOptions;
 use self::database::ConnectionArgs;
 pub use self::database::DatabaseArgs;
 pub use self::errors::{BadSetting, SettingErrors};
-pub use self::given::{Given, address, keep, number, text};
+pub use self::given::{Given, address, choice, keep, number, parsed, text};
 
 use self::audit::AuditArgs;
 pub use self::audit::AuditSettings;
 use self::cxone::CxoneArgs;
-use self::given::{choice, parsed};
 use self::outbound_proxy::OutboundProxyArgs;
 use self::webhooks::WebhookArgs;
 use crate::callbacks::{AttemptSettings, WithoutForecast};

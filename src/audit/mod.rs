@@ -3,6 +3,7 @@
 
 mod action;
 mod api;
+mod export;
 mod log;
 mod model;
 mod refusals;
@@ -11,11 +12,12 @@ mod store;
 mod tests;
 
 pub use action::Action;
-pub use api::routes;
+pub use api::{parse_filter_text, parse_outcome, routes};
+pub use export::{EXPORT_STEP, Format};
 pub use log::{
     AuditLog, CheckpointFiles, Expected, LogKeys, LogStore, Proof, PublicKey, Sequencer, Verification, is_origin,
     read_checkpoint, routes as log_routes, verify,
 };
 pub use model::{Actor, ActorType, Entry, EntryEvent, Outcome};
 pub use refusals::{Refusals, record};
-pub use store::AuditStore;
+pub use store::{AuditStore, Filter};

@@ -1,12 +1,19 @@
 //! Reads the log.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+use super::action::Action;
 use super::model::{Actor, ActorType, Detail, Entry, Outcome};
-use crate::db::{Db, Page, PageRequest, SequencePosition, decode};
+use crate::db::{CreatedPosition, Db, Page, PageRequest, decode};
 use crate::types::CampaignId;
+
+/// Exports at the same time. Each holds about a megabyte for as long as its client reads.
+const MAX_EXPORTS: usize = 8;
 
 /// The filter of a list. An absent part matches every entry.
 #[derive(Debug, Default)]
@@ -23,10 +30,34 @@ pub struct Filter {
     pub to: Option<Timestamp>,
 }
 
+impl Filter {
+    /// Whether an index serves the filter besides the one of all entries. Almost every entry has succeeded, and a callback
+    /// that is accepted writes one of the few entries that a callback has: those values are left out of their indexes.
+    pub(super) fn has_rare_value(&self) -> bool {
+        self.campaign_id.is_some()
+            || self.callback_id.is_some()
+            || self.actor.is_some()
+            || self.action.as_deref().is_some_and(|action| action != Action::CallbackAccepted.as_str())
+            || self.outcome.is_some_and(|outcome| outcome != Outcome::Succeeded)
+    }
+}
+
+/// The position of an entry: its time, and its sequence number as id.
+pub type Position = CreatedPosition<i64>;
+
+/// A part of the log.
+#[derive(Debug)]
+pub struct Step {
+    pub entries: Vec<Entry>,
+    /// The position of the last entry; none where there are no more.
+    pub next: Option<Position>,
+}
+
 /// The log in Postgres.
 #[derive(Clone, Debug)]
 pub struct AuditStore {
     pool: Db,
+    exports: Arc<Semaphore>,
 }
 
 pub(super) struct Row {
@@ -50,6 +81,12 @@ pub(super) struct Row {
     pub(super) triggered_by: Option<String>,
     pub(super) request_id: Option<String>,
     pub(super) detail: serde_json::Value,
+}
+
+impl Row {
+    fn position(&self) -> Position {
+        Position { created_at: self.timestamp.to_jiff(), id: self.seq }
+    }
 }
 
 impl TryFrom<Row> for Entry {
@@ -82,37 +119,39 @@ impl TryFrom<Row> for Entry {
 impl AuditStore {
     /// Over this database.
     pub fn new(pool: Db) -> Self {
-        Self { pool }
+        Self { pool, exports: Arc::new(Semaphore::new(MAX_EXPORTS)) }
+    }
+
+    /// The right to run an export; none where too many are running.
+    pub(super) fn export_slot(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.exports).try_acquire_owned().ok()
     }
 
     /// One page of the entries that match the filter, newest first.
     ///
     /// # Errors
     /// If Postgres returns an error.
-    pub async fn page(
-        &self,
-        filter: &Filter,
-        page: &PageRequest<SequencePosition>,
-    ) -> Result<Page<Entry>, sqlx::Error> {
+    pub async fn page(&self, filter: &Filter, page: &PageRequest<Position>) -> Result<Page<Entry>, sqlx::Error> {
+        let rows = self.rows(filter, page.after.as_ref(), page.limit + 1).await?;
+        Page::new(rows, page.limit, Row::position).try_map(Entry::try_from)
+    }
+
+    /// The next entries that match the filter, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// If Postgres returns an error.
+    pub async fn step(&self, filter: &Filter, after: Option<&Position>, limit: i64) -> Result<Step, sqlx::Error> {
+        let rows = self.rows(filter, after, limit).await?;
+        let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
+        let next = rows.last().filter(|_| is_full).map(Row::position);
+        Ok(Step { entries: rows.into_iter().map(Entry::try_from).collect::<Result<_, _>>()?, next })
+    }
+
+    async fn rows(&self, filter: &Filter, after: Option<&Position>, limit: i64) -> Result<Vec<Row>, sqlx::Error> {
         let outcome: Option<&str> = filter.outcome.map(Into::into);
-        let mut transaction = self.pool.begin_planned().await?;
-        let rows = sqlx::query_as!(
+        sqlx::query_file_as!(
             Row,
-            r#"select seq, id, "timestamp", action, actor_type as "actor_type: ActorType", actor_id, actor_name,
-                   outcome as "outcome: Outcome", campaign_id, callback_id,
-                   previous_state, new_state, latency_ms, call_volume_before, call_volume_after, answer_rate,
-                   compliance_hold, triggered_by, request_id, detail
-               from audit_entries
-               where ($1::text is null or campaign_id = $1)
-                 and ($2::uuid is null or callback_id = $2)
-                 and ($3::text is null or action = $3)
-                 and ($4::text is null or actor_id = $4 or actor_name = $4)
-                 and ($5::text is null or outcome = $5)
-                 and ($6::timestamptz is null or "timestamp" >= $6)
-                 and ($7::timestamptz is null or "timestamp" < $7)
-                 and ($8::bigint is null or seq < $8)
-               order by seq desc
-               limit $9"#,
+            "src/audit/page.sql",
             filter.campaign_id.as_ref().map(CampaignId::as_str),
             filter.callback_id,
             filter.action.as_deref(),
@@ -120,11 +159,12 @@ impl AuditStore {
             outcome,
             filter.from.map(|at| at.to_sqlx()) as _,
             filter.to.map(|at| at.to_sqlx()) as _,
-            page.after.as_ref().map(|seq| seq.0),
-            page.limit + 1
+            after.map(|position| position.created_at.to_sqlx()) as _,
+            after.map(|position| position.id),
+            !filter.has_rare_value(),
+            limit
         )
-        .fetch_all(&mut transaction)
-        .await?;
-        Page::new(rows, page.limit, |row| SequencePosition(row.seq)).try_map(Entry::try_from)
+        .fetch_all(&self.pool)
+        .await
     }
 }

@@ -1,4 +1,5 @@
 use jiff::{SignedDuration, Timestamp};
+use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -135,6 +136,98 @@ async fn pages_list_every_entry_once_newest_first(pool: PgPool) {
         after = decode_cursor(&cursor);
     }
     assert_eq!(listed, recorded);
+}
+
+#[sqlx::test]
+async fn entries_are_listed_by_their_time_and_then_by_the_order_of_their_insertion(pool: PgPool) {
+    for (seconds, action) in [(2, Action::HoldPlaced), (1, Action::HoldLifted), (2, Action::HoldExtended)] {
+        record(&pool, entry(seconds, action, Outcome::Succeeded).into_json()).await.unwrap();
+    }
+    let listed = [Action::HoldExtended, Action::HoldPlaced, Action::HoldLifted];
+    assert_eq!(actions(&pool, Filter::default()).await, listed);
+    let store = AuditStore::new(Db::new(pool));
+    let (mut stepped, mut after) = (Vec::new(), None);
+    loop {
+        let step = store.step(&Filter::default(), after.as_ref(), 1).await.unwrap();
+        stepped.extend(step.entries.iter().map(|entry| entry.action));
+        after = step.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(stepped, listed);
+}
+
+/// What a page reads: all rows of its scans, those that do not match included.
+fn rows_read(plan: &Value) -> f64 {
+    let node = |name: &str| plan[name].as_f64().unwrap_or_default();
+    let is_scan = plan["Node Type"].as_str().is_some_and(|kind| kind.contains("Scan") && kind != "Subquery Scan");
+    let own = if is_scan { (node("Actual Rows") + node("Rows Removed by Filter")) * node("Actual Loops") } else { 0.0 };
+    own + plan["Plans"].as_array().into_iter().flatten().map(rows_read).sum::<f64>()
+}
+
+#[sqlx::test]
+async fn a_page_reads_few_entries_whatever_the_filter_and_however_many_there_are(pool: PgPool) {
+    sqlx::raw_sql(
+        "insert into audit_entries (id, \"timestamp\", action, actor_type, actor_id, actor_name, outcome, campaign_id, callback_id)
+         select gen_random_uuid(), '2026-11-20T15:00:00Z'::timestamptz + n * interval '1 ms', action, 'system', actor, 'name of ' || actor,
+             outcome, campaign, ('00000000-0000-7000-8000-' || lpad((n / 3)::text, 12, '0'))::uuid
+         from generate_series(0, 29999) as n,
+             lateral (select n < 3000 and n % 10 = 0 as is_old) as _,
+             lateral (select case when is_old then 'hold.placed' else (array['callback.accepted', 'callback.scheduled',
+                     'callback.confirmed'])[n % 3 + 1] end as action,
+                 case when is_old then 'old' else 'busy' end as actor, case when is_old then 'old' else 'busy-' || n % 3 end as campaign,
+                 case when is_old then 'failed' else 'succeeded' end as outcome) as __;
+         analyze audit_entries",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let reports = Db::new(pool).for_reports();
+    let of = |filter: &Filter| {
+        sqlx::query_scalar::<_, Value>(concat!("explain (analyze, format json) ", include_str!("page.sql")))
+            .bind(filter.campaign_id.as_ref().map(CampaignId::as_str).map(str::to_owned))
+            .bind(filter.callback_id)
+            .bind(filter.action.clone())
+            .bind(filter.actor.clone())
+            .bind(filter.outcome.map(<&str>::from))
+            .bind(filter.from.map(|at| at.to_sqlx()))
+            .bind(filter.to.map(|at| at.to_sqlx()))
+            .bind(None::<jiff_sqlx::Timestamp>)
+            .bind(None::<i64>)
+            .bind(!filter.has_rare_value())
+            .bind(51_i64)
+    };
+    let campaign = |id| Filter { campaign_id: CampaignId::parse(id).ok(), ..Filter::default() };
+    let action = |text: &str| Filter { action: Some(text.into()), ..Filter::default() };
+    let actor = |text: &str| Filter { actor: Some(text.into()), ..Filter::default() };
+    let outcome = |outcome| Filter { outcome: Some(outcome), ..Filter::default() };
+    for filter in [
+        Filter::default(),
+        campaign("busy-1"),
+        campaign("old"),
+        campaign("none"),
+        Filter { callback_id: Some(Uuid::from_u128(7)), ..Filter::default() },
+        action("callback.accepted"),
+        action("callback.scheduled"),
+        action("hold.placed"),
+        action("hold.lifted"),
+        actor("busy"),
+        actor("old"),
+        actor("name of busy"),
+        actor("name of old"),
+        actor("nobody"),
+        outcome(Outcome::Succeeded),
+        outcome(Outcome::Failed),
+        outcome(Outcome::Refused),
+        Filter { from: Some(at(3)), to: Some(at(4)), ..Filter::default() },
+        Filter { to: Some(at(1)), ..action("hold.placed") },
+        Filter { outcome: Some(Outcome::Failed), ..campaign("old") },
+    ] {
+        let explained = of(&filter).fetch_one(&reports.pool().clone()).await.unwrap();
+        let read = rows_read(&explained[0]["Plan"]);
+        assert!(read <= 350.0, "{filter:?} reads {read} entries: {explained:#}");
+    }
 }
 
 #[sqlx::test]

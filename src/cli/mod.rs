@@ -37,7 +37,7 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Create, list and revoke API keys
     Keys(keys::Keys),
-    /// Verify the audit log
+    /// Read and verify the audit log
     Audit(audit::Audit),
     /// Print the OpenAPI document
     Openapi,

@@ -50,7 +50,7 @@ pub struct ConnectionArgs {
     /// A file that contains DATABASE_DIRECT_URL
     #[arg(long, env, value_name = "FILE")]
     database_direct_url_file: Option<OsString>,
-    /// The most connections to Postgres, besides the one for notifications
+    /// The most connections to Postgres, besides one for notifications and three for the audit log
     #[arg(long, env, default_value = "24", value_parser = number(2_u32..=1000), value_name = "N")]
     database_max_connections: Given<u32>,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::Connection as _;
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::Db;
@@ -32,15 +33,43 @@ const LIMITS: [(&str, &str); 8] = [
     ("tcp_user_timeout", "10000"),
 ];
 
+/// Reports that are read at the same moment. Each takes a connection for one statement.
+const REPORT_CONNECTIONS: u32 = 3;
+/// A report that waits longer than this for its turn is refused.
+const REPORT_WITHIN: Duration = Duration::from_secs(1);
+/// On the connections for reports.
+const REPORT_LIMITS: [(&str, &str); 6] = [
+    ("statement_timeout", "4000"),
+    ("default_transaction_read_only", "on"),
+    // A query with optional filters is planned for those that are given: a generic plan reads the whole table.
+    ("plan_cache_mode", "force_custom_plan"),
+    // Rows are read in the order of an index, until the page is full. A bitmap would be made of all that match.
+    ("enable_bitmapscan", "off"),
+    // Workers take longer to start than a page takes. Postgres starts them even for the branch of an actor that is not given.
+    ("max_parallel_workers_per_gather", "0"),
+    // Compiling takes longer, too.
+    ("jit", "off"),
+];
+
 /// Opens the pool of connections to Postgres. Each is in use for a statement or two, never during a call to CXone.
 ///
 /// # Errors
 /// If Postgres is unavailable.
 pub async fn connect(options: &PgConnectOptions, max_connections: u32) -> Result<Db, sqlx::Error> {
     let options = options.clone().application_name("ringback").options(LIMITS);
-    let pool = PgPoolOptions::new()
+    let pool = pool_of(max_connections).acquire_timeout(CONNECTION_WITHIN).connect_with(options).await?;
+    Ok(Db::new(pool))
+}
+
+/// A pool for reports, on the same server.
+pub(super) fn reports_pool(options: &PgConnectOptions) -> PgPool {
+    let options = options.clone().application_name("ringback-reports").options(LIMITS).options(REPORT_LIMITS);
+    pool_of(REPORT_CONNECTIONS).acquire_timeout(REPORT_WITHIN).connect_lazy_with(options)
+}
+
+fn pool_of(max_connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
         .max_connections(max_connections)
-        .acquire_timeout(CONNECTION_WITHIN)
         // The default costs each statement another round trip, to test its connection.
         .test_before_acquire(false)
         .before_acquire(|connection, about| {
@@ -52,7 +81,4 @@ pub async fn connect(options: &PgConnectOptions, max_connections: u32) -> Result
                 response.map_err(|_| super::error::no_response())?.map(|()| true)
             })
         })
-        .connect_with(options)
-        .await?;
-    Ok(Db::new(pool))
 }

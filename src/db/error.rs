@@ -28,6 +28,11 @@ pub fn is_transient(error: &Error) -> bool {
     }
 }
 
+/// Whether all connections of the pool are in use, and remained so. Postgres may be well.
+pub fn is_pool_full(error: &Error) -> bool {
+    matches!(error, Error::PoolTimedOut)
+}
+
 /// Whether Postgres rolled the transaction back because of another one. It can be repeated at once.
 pub(super) fn is_conflict(error: &Error) -> bool {
     class_of(error) == Class::Conflict

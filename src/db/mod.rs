@@ -23,7 +23,7 @@ use watchdog::Watchdog;
 pub use cache::Cache;
 pub use changes::{Changes, Topic};
 pub use connect::{FEW_CONNECTIONS, connect};
-pub use error::{decode, is_transient};
+pub use error::{decode, is_pool_full, is_transient};
 pub use listener::ChangeListener;
 pub use page::{CreatedPosition, Page, PageRequest, SequencePosition, decode_cursor};
 pub use purge::purge_in_steps;
@@ -48,6 +48,12 @@ impl Db {
     pub fn new(pool: PgPool) -> Self {
         let watchdog = Arc::new(Watchdog::new(pool.connect_options()));
         Self { pool, watchdog, changes: Changes::default() }
+    }
+
+    /// A small pool of its own for long lists: they leave the other connections alone. It connects when it is first used.
+    #[must_use]
+    pub fn for_reports(&self) -> Self {
+        Self::new(connect::reports_pool(&self.pool.connect_options()))
     }
 
     /// The changes that this replica knows of.

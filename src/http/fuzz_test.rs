@@ -4,9 +4,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Request};
 use axum_extra::headers::HeaderMapExt as _;
 use axum_extra::headers::authorization::{Authorization, Bearer};
 use futures::FutureExt as _;
+use mediatype::media_type;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::accept::negotiated;
 use super::body::{is_json, parse_json};
 use super::idempotency::idempotency_key;
 use super::prefer::preferred_wait;
@@ -64,6 +66,19 @@ fn conditions_are_entity_tags_or_a_fault() {
                 Ok(conditions) => assert!(!(conditions.allow_replacing(7) && conditions.is_known(7))),
                 Err(problem) => is_of_client(&problem),
             }
+        }
+    });
+}
+
+#[test]
+fn an_answer_has_an_available_type_or_is_not_acceptable() {
+    let available = [media_type!(APPLICATION / JSON), media_type!(TEXT / CSV)];
+    let samples = ["text/csv;q=0.5, */*;q=0.1", "text/*", "application/json; a=\"b\\\"c\"; q=0", "image/svg+xml"];
+    fuzz_bytes(&samples, |value| {
+        let Some(headers) = header("accept", value) else { return };
+        match negotiated(&headers, &available) {
+            Ok(chosen) => assert!(available.contains(chosen)),
+            Err(problem) => assert_eq!(problem.kind, ProblemKind::NotAcceptable),
         }
     });
 }
@@ -131,6 +146,7 @@ fn a_cursor_is_a_position_that_postgres_has() {
     ];
     fuzz(&samples, |text| {
         let _ = decode_cursor::<SequencePosition>(text);
+        let _ = decode_cursor::<CreatedPosition<i64>>(text);
         let _ = decode_cursor::<CreatedPosition<CampaignId>>(text);
         if let Some(position) = decode_cursor::<CreatedPosition<Uuid>>(text) {
             assert!(position.created_at >= jiff::Timestamp::UNIX_EPOCH);

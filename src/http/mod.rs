@@ -1,5 +1,6 @@
 //! What all routes share: layers, request context, validation, problems, idempotency keys, OpenAPI.
 
+mod accept;
 mod body;
 mod caller;
 mod conditional;
@@ -21,6 +22,7 @@ mod scope;
 mod server;
 pub mod validation;
 
+pub use accept::negotiated;
 pub use body::{JsonBody, JsonBytes, OptionalJsonBody, PathParam, parse_json};
 pub use caller::Caller;
 pub use conditional::{Preconditions, not_modified, tagged};

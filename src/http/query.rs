@@ -62,6 +62,15 @@ impl Query {
         PageRequest { limit, after }
     }
 
+    /// The answer has all rows: the parameters of a page are faults.
+    pub fn whole(&mut self) {
+        for name in ["limit", "cursor"] {
+            self.take(name, |_| {
+                Err::<(), _>(Fault::new("not-a-page", "is for a page of JSON, and this is the whole list"))
+            });
+        }
+    }
+
     /// Ends reading the query.
     ///
     /// # Errors

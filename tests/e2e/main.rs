@@ -8,6 +8,7 @@ mod answer_rate_rules;
 mod answer_rates;
 mod audit;
 mod audit_completeness;
+mod audit_exports;
 mod audit_log;
 mod bad_answers;
 mod breaker;

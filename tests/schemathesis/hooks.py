@@ -25,6 +25,7 @@ def cursor(position):
 # Cursors are opaque to clients. A real one needs more rows than a page has.
 AT_A_SEQUENCE_NUMBER = cursor(7)
 AT_A_TIME = cursor({"created_at": text_of(NOW), "id": "0192f0c4-1111-7000-8000-000000000001"})
+AT_AN_ENTRY = cursor({"created_at": text_of(NOW), "id": 7})
 
 
 # Within the years that the service accepts.
@@ -79,8 +80,10 @@ def before_call(context, case, kwargs):
         # Its business hours would refuse callbacks that the document allows.
         case.path_parameters["campaignId"] = PAUSED_CAMPAIGN
     if isinstance(case.query, dict) and "cursor" in case.query:
-        by_number = case.path == "/v1/audit" or case.path.endswith("/deliveries")
-        case.query["cursor"] = AT_A_SEQUENCE_NUMBER if by_number else AT_A_TIME
+        if case.path == "/v1/audit":
+            case.query["cursor"] = AT_AN_ENTRY
+        else:
+            case.query["cursor"] = AT_A_SEQUENCE_NUMBER if case.path.endswith("/deliveries") else AT_A_TIME
     make_headers_true(case.method, case.headers)
     if isinstance(case.body, dict):
         make_consistent(case, case.body, choice)

@@ -32,6 +32,11 @@ pub enum ProblemKind {
     )]
     MethodNotAllowed,
     #[strum(
+        message = "No acceptable content type",
+        detailed_message = "Send an `Accept` header with a type that the detail lists, or none."
+    )]
+    NotAcceptable,
+    #[strum(
         message = "The request did not arrive in time",
         detailed_message = "Send the whole body within ten seconds."
     )]
@@ -173,6 +178,7 @@ impl ProblemKind {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::DuplicateCallback
             | Self::AlreadyScheduled
