@@ -59,7 +59,7 @@ clients: ## Generate typed clients in TypeScript, Python and Rust, and call the 
 	@[ "$$RINGBACK_URL" ] || cargo build --locked
 	@$(if $(RINGBACK_URL),,env -u DATABASE_URL $(WITH_POSTGRES) scripts/with-demo $(TARGET_DIR)/debug/ringback) scripts/clients call
 
-BENCHES := --bench accepts --bench audit_log --bench callbacks --bench pauses --bench answer_rate
+BENCHES := --bench accepts --bench audit --bench audit_log --bench callbacks --bench pauses --bench answer_rate
 
 # The release build is measured. The benchmarks themselves are built without its slow link, and with them a program that
 # takes the place of the release build: so a copy is measured.
