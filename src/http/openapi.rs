@@ -30,6 +30,9 @@ pub fn describe() -> utoipa::openapi::OpenApi {
 /// Adds what all routes have in common: the responses of errors, as problems, and headers.
 pub fn complete(api: &mut utoipa::openapi::OpenApi) {
     api.servers = Some(vec![Server::new("/")]);
+    // Axum marks a parameter that contains slashes; OpenAPI has no sign for it.
+    let paths = std::mem::take(&mut api.paths.paths);
+    api.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     for (path, item) in &mut api.paths.paths {
         let is_ours = path.starts_with("/v1/");
         if let Some(post) = item.post.as_mut().filter(|_| is_ours) {
