@@ -29,6 +29,8 @@ fn of_path_parameter(name: &str) -> Option<&'static str> {
         "campaignId" => Some("0192f0c4-1111-7000-8000-000000000001"),
         "id" => Some(ID),
         "slug" => Some("not-found"),
+        // The first hash of the audit log's tree.
+        "path" => Some("0/000.p/1"),
         _ => None,
     }
 }
