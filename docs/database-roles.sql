@@ -5,7 +5,7 @@
 --   grant ringback_service to …;                                          once, to the role that the service logs in as
 --   DATABASE_URL=postgres://…  ringback serve                              checks the schema, and does not migrate it
 --
--- Whoever runs this owns the tables. To create the role, it needs `createrole`; otherwise create it first.
+-- Run this as the owner of the tables. To create the role, it needs `createrole`; otherwise create it first.
 
 do $$
 begin

@@ -62,7 +62,7 @@ pub async fn migrate_or_check(options: &PgConnectOptions) -> Result<DatabaseRole
     Ok(role)
 }
 
-/// A database without tables belongs to whoever creates them.
+/// In a database without tables, the service creates and so owns them.
 async fn role(options: &PgConnectOptions) -> Result<DatabaseRole, sqlx::Error> {
     let mut connection = PgConnection::connect_with(options).await?;
     let owns = sqlx::query_scalar!(

@@ -1,9 +1,12 @@
 //! Gives checkpoints out as files, and takes the signatures of witnesses back.
 
-use std::io::{self, ErrorKind};
+use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use signed_note::Note;
 use tokio::fs;
 use tokio_util::sync::CancellationToken;
@@ -30,12 +33,14 @@ pub struct CheckpointFiles {
     store: LogStore,
     directory: PathBuf,
     clock: Clock,
+    /// When the files that were read had been written.
+    read: Arc<Mutex<HashMap<PathBuf, SystemTime>>>,
 }
 
 impl CheckpointFiles {
     /// In this directory.
     pub fn new(store: LogStore, directory: PathBuf, clock: Clock) -> Self {
-        Self { store, directory, clock }
+        Self { store, directory, clock, read: Arc::default() }
     }
 
     /// Writes and reads until `stop`.
@@ -69,19 +74,32 @@ impl CheckpointFiles {
         fs::rename(&new, path).await
     }
 
-    /// Stores the signatures that witnesses have added to kept files.
+    /// Stores the signatures that witnesses have added to kept files, once for each change of a file.
     async fn read(&self) -> Result<(), sqlx::Error> {
-        for path in self.kept().await? {
-            let Some(text) = small_file(&path).await? else { continue };
-            let (Ok(note), Ok(checkpoint)) = (Note::from_bytes(text.as_bytes()), read_checkpoint(&text)) else {
-                tracing::warn!(file = %path.display(), "this file in AUDIT_CHECKPOINT_DIR is not a signed checkpoint");
+        let kept = self.kept().await?;
+        self.read.lock().retain(|path, _| kept.contains(path));
+        for path in kept {
+            let about = fs::metadata(&path).await?;
+            let written_at = about.modified()?;
+            if about.len() > LARGEST_FILE || self.read.lock().get(&path) == Some(&written_at) {
                 continue;
-            };
-            let signatures: Vec<String> =
-                text.lines().filter(|line| line.starts_with("— ")).map(|line| format!("{line}\n")).collect();
-            let body = String::from_utf8_lossy(note.text());
-            self.store.add_signatures(checkpoint.size(), &body, &signatures, self.clock.now()).await?;
+            }
+            self.store_signatures(&path).await?;
+            self.read.lock().insert(path, written_at);
         }
+        Ok(())
+    }
+
+    async fn store_signatures(&self, path: &Path) -> Result<(), sqlx::Error> {
+        let text = String::from_utf8_lossy(&fs::read(path).await?).into_owned();
+        let (Ok(note), Ok(checkpoint)) = (Note::from_bytes(text.as_bytes()), read_checkpoint(&text)) else {
+            tracing::warn!(file = %path.display(), "this file in AUDIT_CHECKPOINT_DIR is not a signed checkpoint");
+            return Ok(());
+        };
+        let lines = text.lines().filter(|line| line.starts_with("— "));
+        let signatures: Vec<String> = lines.map(|line| format!("{line}\n")).collect();
+        let body = String::from_utf8_lossy(note.text());
+        self.store.add_signatures(checkpoint.size(), &body, &signatures, self.clock.now()).await?;
         Ok(())
     }
 
@@ -95,16 +113,5 @@ impl CheckpointFiles {
         }
         files.sort_unstable();
         Ok(files.split_off(files.len().saturating_sub(READ)))
-    }
-}
-
-async fn small_file(path: &Path) -> io::Result<Option<String>> {
-    if fs::metadata(path).await?.len() > LARGEST_FILE {
-        return Ok(None);
-    }
-    match fs::read_to_string(path).await {
-        // Not text.
-        Err(error) if error.kind() == ErrorKind::InvalidData => Ok(None),
-        read => read.map(Some),
     }
 }

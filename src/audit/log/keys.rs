@@ -135,7 +135,7 @@ impl PublicKey {
     }
 }
 
-/// The checkpoint, whoever has signed it.
+/// The checkpoint, without a check of its signatures.
 ///
 /// # Errors
 /// If it is malformed.

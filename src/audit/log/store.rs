@@ -27,8 +27,10 @@ pub(super) struct Head {
 impl Head {
     /// Whether more is settled, or will be, than by an earlier head.
     pub fn settles_more_than(&self, earlier: &Self) -> bool {
-        let seq = |head: &Self| head.mark.map(|mark| mark.seq);
-        self.settled_seq > earlier.settled_seq || seq(self) > seq(earlier)
+        let mark = |head: &Self| head.mark.map(|mark| (mark.seq, mark.xid));
+        let (mark, earlier_mark) = (mark(self), mark(earlier));
+        let is_replaced = earlier_mark.zip(mark).is_none_or(|(earlier, mark)| mark.0 > earlier.0 || mark.1 < earlier.1);
+        self.settled_seq > earlier.settled_seq || is_replaced
     }
 }
 
@@ -172,17 +174,7 @@ impl LogStore {
 
     /// The hashes of these tiles, in any order. Those that do not exist are left out.
     pub(super) async fn tiles(&self, positions: &[TilePosition]) -> Result<Vec<TileHashes>, sqlx::Error> {
-        let (levels, tiles) = arrays(positions);
-        let rows = sqlx::query!(
-            r#"select t.level, t.tile, t.hashes
-               from unnest($1::smallint[], $2::bigint[]) as p(level, tile)
-               join audit_log_tiles as t on t.level = p.level and t.tile = p.tile"#,
-            &levels,
-            &tiles
-        )
-        .fetch_all(&self.db)
-        .await?;
-        Ok(rows.into_iter().map(|row| (position(row.level, row.tile), row.hashes)).collect())
+        tiles(&self.db, positions).await
     }
 
     /// The tiles of level 0 from `tile` on, with the entries that they belong to.
@@ -275,6 +267,8 @@ impl Round {
         let complete = i64::try_from(rows.len()).is_ok_and(|count| count < limit);
         let sealed_up_to = if complete { i64::MAX } else { rows.last().map_or(0, |row| row.seq) };
         let (mark, settled_seq) = match self.head.mark {
+            // Of another server, from which the database was restored.
+            Some(mark) if mark.xid > now.next => (Mark { xid: now.next, seq: last_seq }, self.head.settled_seq),
             Some(mark) if mark.xid > now.oldest => (mark, self.head.settled_seq),
             Some(mark) if sealed_up_to < mark.seq => (mark, sealed_up_to),
             Some(mark) => (Mark { xid: now.next, seq: last_seq }, mark.seq),
@@ -287,17 +281,7 @@ impl Round {
 
     /// The tiles at the right edge of the tree.
     pub(super) async fn edge(&mut self) -> Result<Vec<TileHashes>, sqlx::Error> {
-        let (levels, tiles) = arrays(&TilePosition::edge(self.head.size).collect::<Vec<_>>());
-        let rows = sqlx::query!(
-            r#"select t.level, t.tile, t.hashes
-               from unnest($1::smallint[], $2::bigint[]) as p(level, tile)
-               join audit_log_tiles as t on t.level = p.level and t.tile = p.tile"#,
-            &levels,
-            &tiles
-        )
-        .fetch_all(&mut self.transaction)
-        .await?;
-        Ok(rows.into_iter().map(|row| (position(row.level, row.tile), row.hashes)).collect())
+        tiles(&mut self.transaction, &TilePosition::edge(self.head.size).collect::<Vec<_>>()).await
     }
 
     /// The entries of the last tile, where it is not full.
@@ -380,6 +364,23 @@ impl TryFrom<Row> for Recorded {
     fn try_from(row: Row) -> Result<Self, sqlx::Error> {
         Ok(Self { seq: row.seq, entry: row.try_into()? })
     }
+}
+
+async fn tiles(
+    executor: impl sqlx::PgExecutor<'_>,
+    positions: &[TilePosition],
+) -> Result<Vec<TileHashes>, sqlx::Error> {
+    let (levels, tiles) = arrays(positions);
+    let rows = sqlx::query!(
+        r#"select t.level, t.tile, t.hashes
+               from unnest($1::smallint[], $2::bigint[]) as p(level, tile)
+               join audit_log_tiles as t on t.level = p.level and t.tile = p.tile"#,
+        &levels,
+        &tiles
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows.into_iter().map(|row| (position(row.level, row.tile), row.hashes)).collect())
 }
 
 fn arrays(positions: &[TilePosition]) -> (Vec<i16>, Vec<i64>) {

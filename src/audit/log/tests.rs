@@ -248,6 +248,16 @@ async fn a_transaction_that_commits_late_is_sealed_late(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_log_that_was_restored_on_a_new_server_is_settled_there(pool: PgPool) {
+    let log = Log::with_entries(&pool, 10).await;
+    // The transactions of the new server have lower ids.
+    log.tamper("update audit_log_head set mark_xid = '4000000000000', mark_seq = 10").await;
+    log.record(10).await;
+    log.seal().await;
+    assert_eq!(log.store.newest_and_settled().await.unwrap().1, 20);
+}
+
+#[sqlx::test]
 async fn only_one_sequencer_seals_at_a_time(pool: PgPool) {
     let log = Log::with_entries(&pool, 10).await;
     log.record(10).await;

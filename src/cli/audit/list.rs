@@ -175,7 +175,7 @@ fn row(entry: &Entry) -> [Cow<'_, str>; 7] {
     ]
 }
 
-/// A terminal would obey control characters.
+/// A terminal interprets control characters.
 fn printable(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) { text.replace(char::is_control, "\u{fffd}").into() } else { text.into() }
 }
