@@ -45,6 +45,16 @@ impl Transaction {
         Ok(())
     }
 
+    /// Rolls it back. Its connection can be used again, unlike that of a transaction that is dropped.
+    ///
+    /// # Errors
+    /// If Postgres returns an error or does not respond.
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        self.run(async |connection| sqlx::raw_sql("rollback").execute(connection).await).await?;
+        self.pooled.set_in_transaction(false);
+        Ok(())
+    }
+
     async fn run<T>(&mut self, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>) -> Result<T, Error> {
         let Self { db, pooled, ends_at } = self;
         let on_connection = async { work(pooled.get()?).await };

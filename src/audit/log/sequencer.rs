@@ -52,6 +52,7 @@ impl Sequencer {
         }
         let (entries, head) = round.unsealed(LARGEST_ROUND.into()).await?;
         if entries.is_empty() && !head.settles_more_than(&round.head) {
+            round.end().await?;
             return Ok(0);
         }
         let signed_root = if entries.is_empty() { None } else { Some(self.extend(&mut round, &entries).await?) };

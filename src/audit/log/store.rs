@@ -86,14 +86,13 @@ impl LogStore {
         )
         .fetch_optional(&mut transaction)
         .await?;
-        Ok(head.map(|head| Round {
-            transaction,
-            head: Head {
-                size: unsigned(head.size),
-                settled_seq: head.settled_seq,
-                mark: head.mark_xid.zip(head.mark_seq).map(|(xid, seq)| Mark { xid, seq }),
-            },
-        }))
+        let Some(head) = head else {
+            transaction.rollback().await?;
+            return Ok(None);
+        };
+        let mark = head.mark_xid.zip(head.mark_seq).map(|(xid, seq)| Mark { xid, seq });
+        let head = Head { size: unsigned(head.size), settled_seq: head.settled_seq, mark };
+        Ok(Some(Round { transaction, head }))
     }
 
     /// The newest checkpoint, and up to which seq it covers every entry.
@@ -325,6 +324,11 @@ impl Round {
         .execute(&mut self.transaction)
         .await?;
         Ok(())
+    }
+
+    /// Ends a round that changes nothing. The lock of the log is free when this returns.
+    pub(super) async fn end(self) -> Result<(), sqlx::Error> {
+        self.transaction.rollback().await
     }
 
     /// Commits the round, with the new head and, where the tree has grown, its signed root.
