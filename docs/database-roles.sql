@@ -28,3 +28,14 @@ revoke update, delete on audit_entries, audit_checkpoints, audit_cosignatures fr
 revoke delete on audit_log_head, audit_log_tiles, audit_log_leaves from ringback_service;
 revoke insert on audit_log_head from ringback_service;
 revoke insert, update, delete on _sqlx_migrations from ringback_service;
+
+-- Entries are read and written through audit_entries, not in its partitions; only the owner sets for how long they are kept.
+revoke insert, update, delete on audit_retention from ringback_service;
+do $$
+declare
+    partition regclass;
+begin
+    for partition in select inhrelid::regclass from pg_inherits where inhparent = 'audit_entries'::regclass loop
+        execute format('revoke all on %s from ringback_service', partition);
+    end loop;
+end $$;

@@ -80,7 +80,9 @@ struct Services {
     rate_monitor: Arc<AnswerRateMonitor>,
     refusals: Arc<Refusals>,
     idempotency: Idempotency,
+    callback_retention: callbacks::Retention,
     audit_log: LogStore,
+    audit_retention: audit::Retention,
     audit: AuditSettings,
 }
 
@@ -110,7 +112,9 @@ impl Services {
         let refusals = Arc::new(Refusals::new(db.clone(), clock.clone()));
         let refusal_log: Arc<dyn RefusalLog> = Arc::<Refusals>::clone(&refusals);
         let rate_monitor = AnswerRateMonitor::new(rate_store.clone(), Arc::clone(&campaign_worker), clock.clone());
+        let callback_days = settings.callback_retention_days;
         Ok(Self {
+            callback_retention: callbacks::Retention::new(Arc::clone(&callback_store), callback_days, clock.clone()),
             cxone,
             callback_store,
             campaign_store,
@@ -126,6 +130,7 @@ impl Services {
             refusals,
             idempotency: Idempotency::new(db.clone(), refusal_log, clock.clone()),
             audit_log: LogStore::new(db.clone()),
+            audit_retention: audit::Retention::new(settings.database.clone(), clock.clone()),
             audit: settings.audit.clone(),
         })
     }
@@ -223,6 +228,8 @@ impl Services {
             tokio::spawn(risk_marker.run(stop.clone())),
             tokio::spawn(async move { deliveries.queue().purge(&purge_stop).await }),
             tokio::spawn(purge(self.idempotency.clone(), self.campaign_store.clone(), stop.clone())),
+            tokio::spawn(self.callback_retention.clone().run(stop.clone())),
+            tokio::spawn(self.audit_retention.clone().run(stop.clone())),
             tokio::spawn(fold_metrics(stop.clone())),
             tokio::spawn(async move {
                 // Ends only by the token.
@@ -237,7 +244,7 @@ impl Services {
 
     /// Starts what seals the audit log, where there is a key to sign it with.
     fn start_sealing(&self, clock: &Clock, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
-        let AuditSettings { keys, checkpoints } = self.audit.clone();
+        let AuditSettings { keys, checkpoints, .. } = self.audit.clone();
         let Some(keys) = keys else {
             tracing::warn!("the audit log is not sealed: AUDIT_SIGNING_KEY is not set");
             return Vec::new();

@@ -26,7 +26,7 @@ pub use self::errors::{BadSetting, SettingErrors};
 pub use self::given::{Given, address, choice, keep, number, parsed, text};
 
 use self::audit::AuditArgs;
-pub use self::audit::AuditSettings;
+pub use self::audit::{AuditSettings, RetentionArgs};
 use self::cxone::CxoneArgs;
 use self::outbound_proxy::OutboundProxyArgs;
 use self::webhooks::WebhookArgs;
@@ -65,6 +65,9 @@ pub struct ServiceArgs {
     /// request of the quota
     #[arg(long, env, default_value = "45000", value_parser = number(100_u64..=3_600_000), value_name = "MS")]
     campaign_check_ms: Given<u64>,
+    /// Days for which callbacks that have ended are kept
+    #[arg(long, env, default_value = "400", value_parser = number(1_u32..=36_500), value_name = "DAYS")]
+    callback_retention_days: Given<u32>,
     /// What to do with a callback if CXone has no forecast
     #[arg(long, env, default_value = "reject", value_parser = choice::<WithoutForecast>())]
     callback_without_forecast: Given<WithoutForecast>,
@@ -106,6 +109,8 @@ pub struct ServiceSettings {
     pub default_wait: Duration,
     /// How often a held campaign is checked in CXone.
     pub campaign_check: Duration,
+    /// For how many days callbacks that have ended are kept.
+    pub callback_retention_days: u32,
     /// How far the machine's clock is shifted forward.
     pub clock_offset: SignedDuration,
     /// Settings for webhooks.
@@ -140,6 +145,7 @@ impl ServiceArgs {
         let audit = self.audit.read(errors);
         let default_wait = errors.take(self.callback_wait_ms).map(Duration::from_millis);
         let campaign_check = errors.take(self.campaign_check_ms).map(Duration::from_millis);
+        let callback_retention_days = errors.take(self.callback_retention_days);
         let without_forecast = errors.take(self.callback_without_forecast);
         let default_zone = errors.take(self.default_timezone);
         let clock_offset = errors.take(self.clock_offset_ms).map(SignedDuration::from_millis);
@@ -160,6 +166,7 @@ impl ServiceArgs {
             region: region?,
             default_wait: default_wait?,
             campaign_check: campaign_check?,
+            callback_retention_days: callback_retention_days?,
             clock_offset: clock_offset?,
             webhooks: webhooks?,
             audit: audit?,

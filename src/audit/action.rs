@@ -36,6 +36,8 @@ pub enum Action {
     CallbackAtRisk,
     #[strum(serialize = "callback.no_longer_at_risk")]
     CallbackNoLongerAtRisk,
+    #[strum(serialize = "callback.deleted")]
+    CallbackDeleted,
 
     #[strum(serialize = "campaign.paused")]
     CampaignPaused,
@@ -91,6 +93,11 @@ pub enum Action {
     /// The log itself is sealed with other keys from here on.
     #[strum(serialize = "audit.keys_changed")]
     AuditKeysChanged,
+    /// Old entries were dropped. Verification of the log relies on its detail.
+    #[strum(serialize = "audit.expired")]
+    AuditExpired,
+    #[strum(serialize = "audit.retention_changed")]
+    AuditRetentionChanged,
     #[strum(serialize = "request.refused")]
     RequestRefused,
 }

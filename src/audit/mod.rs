@@ -7,6 +7,7 @@ mod export;
 mod log;
 mod model;
 mod refusals;
+mod retention;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -20,4 +21,5 @@ pub use log::{
 };
 pub use model::{Actor, ActorType, Entry, EntryEvent, Outcome};
 pub use refusals::{Refusals, record};
+pub use retention::{Retention, retention, set_retention};
 pub use store::{AuditStore, Filter};

@@ -165,6 +165,7 @@ fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAd
         region,
         default_wait: Duration::from_secs(3),
         campaign_check: Duration::from_secs(45),
+        callback_retention_days: 400,
         clock_offset: SignedDuration::ZERO,
         webhooks: WebhookSettings {
             address_policy: AddressPolicy { allow_loopback: true },
@@ -174,7 +175,7 @@ fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAd
         },
         audit: AuditSettings {
             keys: LogKeys::parse("ringback.invalid/demo", &STANDARD.encode(signing_key)).ok(),
-            checkpoints: None,
+            ..AuditSettings::default()
         },
         log_format: LogFormat::Pretty,
     })

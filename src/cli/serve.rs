@@ -4,9 +4,9 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 
 use crate::clock::Clock;
-use crate::config::ServiceArgs;
-use crate::db::{DatabaseRole, SharedTime};
-use crate::{app, db, shutdown, telemetry};
+use crate::config::{ServiceArgs, ServiceSettings};
+use crate::db::{DatabaseRole, Db, SharedTime};
+use crate::{app, audit, db, shutdown, telemetry};
 
 #[derive(clap::Args)]
 pub struct Serve {
@@ -22,11 +22,10 @@ impl Serve {
         let _logging = telemetry::start_logging(settings.log_format, telemetry::DEFAULT_FILTER);
         let stop = shutdown::on_signal()?;
         let db = db::connect(database, settings.max_connections).await.context("cannot connect to Postgres")?;
-        if db::migrate_or_check(database).await? == DatabaseRole::Owner {
-            tracing::warn!("the database role owns the audit log and could change it: see docs/database-roles.sql");
-        }
+        let role = db::migrate_or_check(database).await?;
         let machine = Clock::shifted(settings.clock_offset);
         let time = SharedTime::follow(&db, machine).await.context("cannot read the time from Postgres")?;
+        keep_audit_entries(role, &settings, &db, &time.clock()).await.context("cannot read the audit retention")?;
         app::configure(&db, &settings, &time.clock()).await.context("cannot store the configured webhook")?;
         let app = app::build(&settings, &db, time, stop)?;
         let listener = TcpListener::bind(settings.listen_addr)
@@ -37,5 +36,28 @@ impl Serve {
         db.close().await;
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Sets for how long audit entries are kept, which only the owner of the tables can do.
+async fn keep_audit_entries(
+    role: DatabaseRole,
+    settings: &ServiceSettings,
+    db: &Db,
+    clock: &Clock,
+) -> Result<(), sqlx::Error> {
+    let wanted = settings.audit.retention_days;
+    match role {
+        DatabaseRole::Owner => {
+            tracing::warn!("the database role owns the audit log and could change it: see docs/database-roles.sql");
+            audit::set_retention(&settings.database, wanted, clock).await
+        }
+        DatabaseRole::Application => {
+            let kept = audit::retention(db).await?;
+            if wanted.is_some() && kept != wanted {
+                tracing::warn!(kept, wanted, "AUDIT_RETENTION_DAYS has no effect: run `ringback migrate` with it");
+            }
+            Ok(())
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::errors::{BadSetting, SettingErrors};
-use super::given::{Given, optional_text, secret_text, text};
+use super::given::{Given, number, optional_text, secret_text, text};
 use super::secret::secret;
 use crate::audit::{LogKeys, is_origin};
 
@@ -29,6 +29,23 @@ pub struct AuditArgs {
     /// Directory that gets the checkpoints of the audit log; signatures that witnesses add to its files are kept
     #[arg(long, env, value_name = "DIRECTORY")]
     audit_checkpoint_dir: Option<OsString>,
+    #[command(flatten)]
+    retention: RetentionArgs,
+}
+
+/// For how long audit entries are kept, as given.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct RetentionArgs {
+    /// Days for which audit entries are kept at least; for ever by default. Needs the owner of the tables
+    #[arg(long, env, value_parser = number(1_u32..=36_500), value_name = "DAYS")]
+    audit_retention_days: Option<Given<u32>>,
+}
+
+impl RetentionArgs {
+    /// The days, or none after adding an error.
+    pub fn read(self, errors: &mut SettingErrors) -> Option<Option<u32>> {
+        errors.take(self.audit_retention_days.transpose())
+    }
 }
 
 /// The settings for the audit log.
@@ -38,6 +55,8 @@ pub struct AuditSettings {
     pub keys: Option<LogKeys>,
     /// Where checkpoints are written to.
     pub checkpoints: Option<PathBuf>,
+    /// For how many days entries are kept. None: for ever.
+    pub retention_days: Option<u32>,
 }
 
 impl AuditArgs {
@@ -49,8 +68,9 @@ impl AuditArgs {
         let keys = errors.take(key.and_then(|key| key.map(|key| keys(&valid_origin, &key)).transpose()));
         let checkpoints = self.audit_checkpoint_dir.filter(|path| !path.is_empty()).map(PathBuf::from);
         let checkpoints = errors.take(checkpoints.map(directory).transpose());
+        let retention_days = self.retention.read(errors);
         origin?;
-        Some(AuditSettings { keys: keys?, checkpoints: checkpoints? })
+        Some(AuditSettings { keys: keys?, checkpoints: checkpoints?, retention_days: retention_days? })
     }
 }
 

@@ -28,16 +28,6 @@ impl DatabaseArgs {
         let url = errors.require("DATABASE_URL", url)?;
         errors.take(connect_options("DATABASE_URL", &url))
     }
-
-    /// The connection options, for a command that has no other settings.
-    ///
-    /// # Errors
-    /// If the URL is missing or is not a Postgres URL.
-    pub fn options(self) -> Result<PgConnectOptions, SettingErrors> {
-        let mut errors = SettingErrors::default();
-        let options = self.read(&mut errors);
-        errors.finish(options)
-    }
 }
 
 /// The settings for the connections of the service, as given.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sqlx::Connection as _;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool};
 
 use super::Db;
 
@@ -59,6 +59,15 @@ pub async fn connect(options: &PgConnectOptions, max_connections: u32) -> Result
     let options = options.clone().application_name("ringback").options(LIMITS);
     let pool = pool_of(max_connections).acquire_timeout(CONNECTION_WITHIN).connect_with(options).await?;
     Ok(Db::new(pool))
+}
+
+/// Opens a connection for work in the background that may take minutes. It waits for a lock no longer than others.
+///
+/// # Errors
+/// If Postgres is unavailable.
+pub async fn connect_for_maintenance(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let options = options.clone().application_name("ringback-maintenance").options(LIMITS);
+    PgConnection::connect_with(&options.options([("statement_timeout", "600000")])).await
 }
 
 /// A pool for reports, on the same server.

@@ -22,7 +22,7 @@ use watchdog::Watchdog;
 
 pub use cache::Cache;
 pub use changes::{Changes, Topic};
-pub use connect::{FEW_CONNECTIONS, connect};
+pub use connect::{FEW_CONNECTIONS, connect, connect_for_maintenance};
 pub use error::{decode, is_pool_full, is_transient};
 pub use listener::ChangeListener;
 pub use page::{CreatedPosition, Page, PageRequest, SequencePosition, decode_cursor};

@@ -44,8 +44,13 @@ async fn the_role_of_the_service_does_all_its_work_and_cannot_change_the_audit_l
         "delete from audit_entries",
         "truncate audit_entries",
         "alter table audit_entries disable trigger all",
-        "alter table audit_entries drop constraint audit_entries_pkey",
+        "alter table audit_entries detach partition audit_entries_first",
         "drop table audit_entries",
+        "drop table audit_entries_first",
+        "delete from audit_entries_first",
+        "insert into audit_entries_first select * from audit_entries",
+        "update audit_retention set days = 0",
+        "select audit_expire_before(now(), '{}')",
         "drop trigger audit_entries_append_only on audit_entries",
         "create or replace function audit_refuse_change() returns trigger language plpgsql as 'begin return null; end'",
         "set session_replication_role = replica",
@@ -64,6 +69,14 @@ async fn the_role_of_the_service_does_all_its_work_and_cannot_change_the_audit_l
         let error = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&pool).await.unwrap_err();
         assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{sql}: {error}");
     }
+    // The retention of the owner decides, not a table of the caller with the same name.
+    sqlx::raw_sql("create temporary table audit_retention as select true as id, 0 as days; select audit_expire('{}')")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let partitions: i64 = sqlx::query_scalar("select count(*) from audit_partitions").fetch_one(&pool).await.unwrap();
+    assert_eq!(partitions, 4);
+    sqlx::raw_sql("select audit_create_partitions(), audit_thin_checkpoints(10)").execute(&pool).await.unwrap();
     pool.close().await;
     world.service.kill().await;
     drop_role(&world.database, &url).await;

@@ -5,6 +5,8 @@ mod files;
 mod keys;
 mod leaf;
 mod proof;
+#[cfg(test)]
+mod retention_test;
 mod sequencer;
 mod store;
 #[cfg(test)]

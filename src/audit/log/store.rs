@@ -5,6 +5,7 @@ use tlog_tiles::tlog::Hash;
 use uuid::Uuid;
 
 use super::tree::{TileHashes, TilePosition};
+use super::verify::Expired;
 use crate::audit::store::Row;
 use crate::audit::{ActorType, Entry, Outcome};
 use crate::db::{Db, Transaction};
@@ -207,6 +208,17 @@ impl LogStore {
         .fetch_optional(&self.db)
         .await?;
         row.map(Recorded::try_from).transpose()
+    }
+
+    /// All that was dropped when its retention ended, as the log itself says.
+    pub(super) async fn expired(&self) -> Result<Expired, sqlx::Error> {
+        let row = sqlx::query!(
+            r#"select (detail ->> 'entries')::bigint as "entries!", (detail ->> 'lastSeq')::bigint as "last_seq!"
+               from audit_entries where action = 'audit.expired' order by "timestamp" desc, seq desc limit 1"#
+        )
+        .fetch_optional(&self.db)
+        .await?;
+        Ok(row.map(|row| Expired { entries: unsigned(row.entries), last_seq: row.last_seq }).unwrap_or_default())
     }
 
     /// The place of the entry with this seq in the tree.

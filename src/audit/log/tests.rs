@@ -23,10 +23,10 @@ const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const OTHER_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
 const ORIGIN: &str = "audit.example.com/test";
 
-struct Log {
-    store: LogStore,
-    sequencer: Sequencer,
-    pool: PgPool,
+pub(super) struct Log {
+    pub store: LogStore,
+    pub sequencer: Sequencer,
+    pub pool: PgPool,
 }
 
 impl Log {
@@ -37,7 +37,7 @@ impl Log {
     }
 
     /// A log with this many entries, sealed and settled. The first one is that of the keys.
-    async fn with_entries(pool: &PgPool, count: usize) -> Self {
+    pub async fn with_entries(pool: &PgPool, count: usize) -> Self {
         let log = Self::over(pool, KEY);
         log.seal().await;
         log.record(count - 1).await;
@@ -45,14 +45,14 @@ impl Log {
         log
     }
 
-    async fn record(&self, count: usize) {
+    pub async fn record(&self, count: usize) {
         for n in 0..count {
             record(&self.pool, n).await;
         }
     }
 
     /// Seals and settles everything. Transactions of other tests delay the latter.
-    async fn seal(&self) {
+    pub async fn seal(&self) {
         let last: i64 = sqlx::query_scalar("select coalesce(max(seq), 0) from audit_entries where seq > 0")
             .fetch_one(&self.pool)
             .await
@@ -66,18 +66,18 @@ impl Log {
         }
     }
 
-    async fn verify(&self) -> Verification {
+    pub async fn verify(&self) -> Verification {
         verify(&self.store, &Expected::default()).await.unwrap()
     }
 
-    async fn broken(&self) -> Broken {
+    pub async fn broken(&self) -> Broken {
         let verification = self.verify().await;
         assert!(!verification.valid);
         verification.first_broken.unwrap()
     }
 
     /// As somebody with the password of the owner, who switches the triggers off.
-    async fn tamper(&self, sql: &str) {
+    pub async fn tamper(&self, sql: &str) {
         let sql = format!("begin; set local session_replication_role = replica; {sql}; commit");
         let tables = ["audit_entries", "audit_log_tiles", "audit_log_leaves", "audit_log_head", "audit_checkpoints"];
         let switch = |state: &str| tables.map(|table| format!("alter table {table} {state} trigger all;")).concat();

@@ -29,6 +29,8 @@ pub struct Verification {
     pub entries: u64,
     /// The entries that the newest checkpoint covers.
     pub sealed: u64,
+    /// Of those, the entries that are not kept any more. Their hashes are.
+    pub expired: u64,
     /// The newest checkpoint. Keep it elsewhere: later it shows whether the log was cut or rewritten.
     #[schema(required)]
     pub checkpoint: Option<String>,
@@ -76,6 +78,14 @@ pub struct Expected<'a> {
     pub kept: Option<&'a Checkpoint>,
 }
 
+/// What was dropped when its retention ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Expired {
+    pub entries: u64,
+    /// Of the last one of them. Some entries before it may be kept.
+    pub last_seq: i64,
+}
+
 /// The entries that were read and have no leaf yet.
 #[derive(Default)]
 struct Unplaced {
@@ -116,6 +126,9 @@ struct Walk<'a> {
     /// The checkpoints that follow, the next one last.
     checkpoints: Vec<SignedRoot>,
     kept: Option<&'a Checkpoint>,
+    expired: Expired,
+    /// The sealed entries that do not exist.
+    missing: u64,
     /// The first entry after the last checkpoint that holds.
     since_checkpoint: Option<(i64, Option<Uuid>)>,
 }
@@ -133,6 +146,8 @@ pub async fn verify(store: &LogStore, expected: &Expected<'_>) -> Result<Verific
         tree: Tree::default(),
         checkpoints: Vec::new(),
         kept: expected.kept,
+        expired: Expired::default(),
+        missing: 0,
         since_checkpoint: None,
     };
     let mut broken = walk.leaves(sealed).await?;
@@ -147,6 +162,7 @@ pub async fn verify(store: &LogStore, expected: &Expected<'_>) -> Result<Verific
         valid: broken.is_none(),
         entries: walk.unplaced.count,
         sealed,
+        expired: walk.missing,
         checkpoint: newest.map(|newest| newest.checkpoint),
         first_broken: broken,
     })
@@ -187,13 +203,14 @@ impl Walk<'_> {
 
     /// Checks a leaf, and the checkpoint of the tree that ends with it, if there is one.
     async fn leaf(&mut self, seq: i64, sealed: Option<&[u8]>) -> Result<Option<Broken>, sqlx::Error> {
-        let Some((id, hash)) = self.unplaced.take(self.store, seq).await? else {
-            return Ok(Some(Broken { seq: Some(seq), id: None, reason: Reason::Deleted }));
+        let sealed = sealed.and_then(|hash| hash.try_into().ok()).map(Hash);
+        let (id, hash) = match (self.unplaced.take(self.store, seq).await?, sealed) {
+            (Some((id, hash)), Some(sealed)) if hash == sealed => (Some(id), hash),
+            (Some((id, _)), _) => return Ok(Some(Broken { seq: Some(seq), id: Some(id), reason: Reason::Changed })),
+            (None, Some(sealed)) if self.has_expired(seq).await? => (None, sealed),
+            (None, _) => return Ok(Some(Broken { seq: Some(seq), id: None, reason: Reason::Deleted })),
         };
-        if sealed != Some(&hash.0) {
-            return Ok(Some(Broken { seq: Some(seq), id: Some(id), reason: Reason::Changed }));
-        }
-        let first = *self.since_checkpoint.get_or_insert((seq, Some(id)));
+        let first = *self.since_checkpoint.get_or_insert((seq, id));
         self.tree.push(hash, &mut Vec::new());
         let root = self.signed_root().await?;
         let kept = self.kept.filter(|kept| kept.size() == self.tree.size()).map(|kept| *kept.hash());
@@ -208,6 +225,16 @@ impl Walk<'_> {
             self.since_checkpoint = None;
         }
         Ok(None)
+    }
+
+    /// Counts a missing entry, and returns whether its retention may have ended.
+    async fn has_expired(&mut self, seq: i64) -> Result<bool, sqlx::Error> {
+        self.missing += 1;
+        let is_explained = |expired: &Expired| seq <= expired.last_seq && self.missing <= expired.entries;
+        if !is_explained(&self.expired) {
+            self.expired = self.store.expired().await?;
+        }
+        Ok(is_explained(&self.expired))
     }
 
     /// The signed root of the tree as far as it was read.

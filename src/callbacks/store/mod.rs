@@ -4,6 +4,7 @@ mod at_risk;
 mod claim;
 mod insert;
 mod progress;
+mod purge;
 mod row;
 #[cfg(test)]
 mod tests;

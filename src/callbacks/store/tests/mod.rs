@@ -6,6 +6,7 @@ mod external_id;
 mod insert;
 mod list;
 mod progress;
+mod purge;
 
 use std::collections::HashMap;
 
