@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tlog_tiles::checkpoint::Checkpoint;
 use tlog_tiles::tlog::{HASH_SIZE, Hash};
+use tokio_util::task::AbortOnDropHandle;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::keys::PublicKey;
 use super::leaf::leaf_hash;
-use super::store::{LogStore, SignedRoot};
+use super::store::{LogStore, Recorded, SignedRoot};
 use super::tree::{TILE_WIDTH, Tree};
 
 /// Entries of a statement.
@@ -92,6 +93,8 @@ struct Unplaced {
     /// By seq: the id and the hash of the leaf.
     entries: BTreeMap<i64, (Uuid, Hash)>,
     read_up_to: i64,
+    /// The entries after those, which are being read.
+    next: Option<AbortOnDropHandle<Result<Vec<Recorded>, sqlx::Error>>>,
     at_end: bool,
     count: u64,
 }
@@ -106,8 +109,15 @@ impl Unplaced {
     }
 
     async fn read_on(&mut self, store: &LogStore) -> Result<(), sqlx::Error> {
-        let entries = store.entries_after(self.read_up_to, STEP).await?;
+        let entries = match self.next.take() {
+            Some(next) => next.await.map_err(|error| sqlx::Error::Io(error.into()))??,
+            None => store.entries_after(self.read_up_to, STEP).await?,
+        };
         self.at_end = entries.is_empty();
+        self.next = entries.last().map(|last| {
+            let (store, seq) = (store.clone(), last.seq);
+            AbortOnDropHandle::new(tokio::spawn(async move { store.entries_after(seq, STEP).await }))
+        });
         self.count += entries.len() as u64;
         for recorded in entries {
             let hash = leaf_hash(&recorded.entry).map_err(|error| sqlx::Error::Decode(error.into()))?;

@@ -66,7 +66,7 @@ fn read(file: impl AsRef<Path>) -> anyhow::Result<String> {
 }
 
 fn report(verification: &Verification) -> anyhow::Result<()> {
-    let Verification { entries, sealed, checkpoint, first_broken, .. } = verification;
+    let Verification { entries, sealed, expired, checkpoint, first_broken, .. } = verification;
     if let Some(broken) = first_broken {
         let id = broken.id.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
         let seq = broken.seq.map_or_else(|| "unknown".to_owned(), |seq| seq.to_string());
@@ -75,7 +75,7 @@ fn report(verification: &Verification) -> anyhow::Result<()> {
             broken.reason
         );
     }
-    anstream::println!("valid: {entries} entries, {sealed} sealed");
+    anstream::println!("valid: {entries} entries, {sealed} sealed, {expired} of those dropped");
     match checkpoint {
         Some(checkpoint) => anstream::print!("{checkpoint}"),
         None => anstream::println!("nothing is sealed: the service runs without an AUDIT_SIGNING_KEY"),
