@@ -24,7 +24,7 @@ use crate::http::{self, ConnectionLimits, Idempotency, Operations, RefusalLog, R
 use crate::jobs::PURGE;
 use crate::keys::{Authentication, KeyStore, authenticate};
 use crate::telemetry;
-use crate::webhooks::{self, DeliveryQueue, DeliveryWorker, WebhookStore, Webhooks};
+use crate::webhooks::{self, CheckpointPublisher, DeliveryQueue, DeliveryWorker, WebhookStore, Webhooks};
 
 /// The time that running requests get after SIGTERM. Then their connections are closed.
 const REQUEST_DRAIN: Duration = Duration::from_secs(6);
@@ -242,7 +242,7 @@ impl Services {
         tasks
     }
 
-    /// Starts what seals the audit log, where there is a key to sign it with.
+    /// Starts what seals the audit log and gives its checkpoints out, where there is a key to sign it with.
     fn start_sealing(&self, clock: &Clock, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         let AuditSettings { keys, checkpoints, .. } = self.audit.clone();
         let Some(keys) = keys else {
@@ -250,7 +250,8 @@ impl Services {
             return Vec::new();
         };
         let sequencer = Sequencer::new(self.audit_log.clone(), keys, clock.clone());
-        let mut tasks = vec![tokio::spawn(sequencer.run(stop.clone()))];
+        let publisher = CheckpointPublisher::new(self.audit_log.clone(), self.webhook_store.clone(), clock.clone());
+        let mut tasks = vec![tokio::spawn(sequencer.run(stop.clone())), tokio::spawn(publisher.run(stop.clone()))];
         tasks.extend(checkpoints.map(|directory| {
             let files = CheckpointFiles::new(self.audit_log.clone(), directory, clock.clone());
             tokio::spawn(files.run(stop.clone()))

@@ -16,8 +16,8 @@ pub use action::Action;
 pub use api::{parse_filter_text, parse_outcome, routes};
 pub use export::{EXPORT_STEP, Format};
 pub use log::{
-    AuditLog, CheckpointFiles, Expected, LogKeys, LogStore, Proof, PublicKey, Sequencer, Verification, is_origin,
-    read_checkpoint, routes as log_routes, verify,
+    AuditLog, CheckpointFiles, Expected, LogKeys, LogStore, Proof, PublicKey, Sequencer, SignedRoot, Verification,
+    is_origin, read_checkpoint, routes as log_routes, verify,
 };
 pub use model::{Actor, ActorType, Entry, EntryEvent, Outcome};
 pub use refusals::{Refusals, record};

@@ -8,7 +8,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-use crate::audit::{Action, Entry, EntryEvent};
+use crate::audit::{Action, Entry, EntryEvent, SignedRoot};
 use crate::types::{ExternalId, Fault, Metadata};
 
 /// The reason of a pause that the answer rate caused.
@@ -17,7 +17,7 @@ const AUTO_THROTTLE: &str = "AUTO_THROTTLE";
 /// The type of the event that tests an endpoint. Endpoints cannot subscribe to it.
 pub const TEST: &str = "webhook.test";
 
-/// An event type. Its text is that of the audit action that it publishes.
+/// An event type. Its text is that of the audit action that it publishes. `audit.checkpoint` publishes none.
 #[derive(
     Clone,
     Copy,
@@ -48,6 +48,9 @@ pub enum EventType {
     CallbackCancelled,
     #[strum(serialize = "callback.at_risk")]
     CallbackAtRisk,
+    /// Endpoints get it only if they name it.
+    #[strum(serialize = "audit.checkpoint")]
+    AuditCheckpoint,
 }
 
 impl EventType {
@@ -70,9 +73,18 @@ impl EventType {
         self.into()
     }
 
-    /// Whether its body is that of a campaign.
-    pub fn is_of_campaign(self) -> bool {
-        matches!(self, Self::CampaignPaused | Self::CampaignResumed)
+    /// The name of its body's schema in the OpenAPI document.
+    pub fn body_schema(self) -> &'static str {
+        match self {
+            Self::CampaignPaused | Self::CampaignResumed => "CampaignEvent",
+            Self::CallbackScheduled
+            | Self::CallbackConfirmed
+            | Self::CallbackFailed
+            | Self::CallbackExpired
+            | Self::CallbackCancelled
+            | Self::CallbackAtRisk => "CallbackEvent",
+            Self::AuditCheckpoint => "CheckpointEvent",
+        }
     }
 
     /// The text of a body's `event` member: `CAMPAIGN_PAUSED` for `campaign.paused`.
@@ -150,6 +162,40 @@ pub fn test_event(entry: &Entry, webhook: Uuid) -> EntryEvent {
         audit_id: entry.id,
     };
     EntryEvent { id: entry.id, r#type: body.r#type, body: serde_json::json!(body).to_string() }
+}
+
+/// The event that publishes a checkpoint.
+pub fn checkpoint_event(id: Uuid, now: Timestamp, signed: &SignedRoot) -> EntryEvent {
+    let event_type = EventType::AuditCheckpoint;
+    let body = CheckpointBody {
+        r#type: event_type,
+        timestamp: now,
+        event: event_type.constant(),
+        id,
+        // The first line of every checkpoint.
+        origin: signed.checkpoint.lines().next().unwrap_or_default(),
+        size: signed.size,
+        checkpoint: &signed.checkpoint,
+    };
+    EntryEvent { id, r#type: event_type.as_str(), body: serde_json::json!(body).to_string() }
+}
+
+/// The audit log has grown
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CheckpointEvent)]
+pub struct CheckpointBody<'a> {
+    r#type: EventType,
+    timestamp: Timestamp,
+    event: String,
+    /// The `webhook-id`.
+    id: Uuid,
+    /// The name of the log.
+    origin: &'a str,
+    /// The number of entries that the checkpoint covers.
+    size: u64,
+    /// The signed root, a C2SP tlog-checkpoint. Verify its signature before you rely on it; `origin` and `size` repeat its lines.
+    checkpoint: &'a str,
 }
 
 /// A test of an endpoint
@@ -329,7 +375,7 @@ mod tests {
     #[test]
     fn only_actions_that_are_event_types_are_published() {
         let published: Vec<_> = Action::VARIANTS.iter().filter_map(|action| EventType::of(*action)).collect();
-        assert_eq!(published.len(), EventType::VARIANTS.len());
+        assert_eq!(published.len(), EventType::VARIANTS.len() - 1, "all but audit.checkpoint");
         assert_eq!(entry(Action::HoldPlaced).with_event(&paused(false)).event, None);
     }
 }

@@ -1,8 +1,9 @@
-//! Webhooks: changes are published to the endpoints that subscribe to them, signed, in order for each campaign, at least
-//! once.
+//! Webhooks: changes, and checkpoints of the audit log, are published to the endpoints that subscribe to them, signed, in order
+//! for each campaign, at least once.
 
 mod address_policy;
 mod api;
+mod checkpoints;
 mod detail;
 mod endpoint_slots;
 mod event;
@@ -18,6 +19,7 @@ mod worker_test;
 
 pub use address_policy::AddressPolicy;
 pub use api::{Webhooks, routes};
+pub use checkpoints::CheckpointPublisher;
 pub use event::{CallbackEvent, CampaignEvent, Event, EventFailure};
 pub use openapi::describe_events;
 pub use sender::WebhookSettings;

@@ -10,7 +10,7 @@ use super::event::EventType;
 pub struct Endpoint {
     pub id: Uuid,
     pub url: String,
-    /// The event types it subscribes to; none means all.
+    /// The event types it subscribes to; none means all of campaigns and callbacks.
     pub events: Option<Vec<EventType>>,
     pub description: Option<String>,
     /// It is the endpoint of the configuration, which also has its secret.

@@ -6,10 +6,10 @@ use utoipa::openapi::path::{HttpMethod, OperationBuilder, Paths};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::{Content, PathItem, Ref, ResponseBuilder};
 
-use super::event::{CallbackBody, CampaignBody, EventType, TEST, TestBody};
+use super::event::{CallbackBody, CampaignBody, CheckpointBody, EventType, TEST, TestBody};
 
 #[derive(OpenApi)]
-#[openapi(components(schemas(CallbackBody, CampaignBody, TestBody)))]
+#[openapi(components(schemas(CallbackBody, CampaignBody, CheckpointBody, TestBody)))]
 struct Bodies;
 
 /// Adds each event, and the schemas of their bodies.
@@ -17,8 +17,7 @@ pub fn describe_events(api: &mut utoipa::openapi::OpenApi) {
     api.merge(Bodies::openapi());
     let mut events = Paths::new();
     for event in EventType::VARIANTS {
-        let body = if event.is_of_campaign() { "CampaignEvent" } else { "CallbackEvent" };
-        events.paths.insert(event.as_str().to_owned(), received(event.as_str(), body));
+        events.paths.insert(event.as_str().to_owned(), received(event.as_str(), event.body_schema()));
     }
     events.paths.insert(TEST.to_owned(), received(TEST, "TestEvent"));
     api.webhooks = Some(events);

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
+use signed_note::{Note, StandardVerifier, VerifierList};
+use standardwebhooks::Webhook;
 use tokio::process::Command;
 
-use crate::support::{BINARY, World, eventually, has_program, payload_from};
+use crate::support::{BINARY, Receiver, World, eventually, has_program, payload_from};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const PUBLIC_KEY: &str = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
@@ -161,4 +163,27 @@ async fn checkpoints_are_written_to_files_and_signatures_of_witnesses_are_kept()
     .await;
     world.end().await;
     std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[tokio::test]
+async fn an_endpoint_that_names_the_event_receives_a_checkpoint_that_verifies_with_the_public_key() {
+    let world = World::of_webhooks(&SETTINGS).await;
+    let receiver = Receiver::start(&[]).await;
+    let hook = world.hook(json!({"url": receiver.url, "events": ["audit.checkpoint"]})).await;
+    let received = &receiver.received_when(1).await[0];
+
+    let headers =
+        received.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+    Webhook::new(hook["secret"].as_str().unwrap()).unwrap().verify(received.body.as_bytes(), &headers).unwrap();
+    let event = received.event();
+    assert_eq!((&event["type"], &event["event"]), (&json!("audit.checkpoint"), &json!("AUDIT_CHECKPOINT")));
+    assert_eq!(event["id"], received.headers["webhook-id"].as_str());
+    let note = Note::from_bytes(event["checkpoint"].as_str().unwrap().as_bytes()).unwrap();
+    let known = VerifierList::new(vec![Box::new(StandardVerifier::new(VERIFIER_KEY).unwrap())]);
+    note.verify(&known).unwrap();
+    let signed = String::from_utf8_lossy(note.text());
+    let mut lines = signed.lines();
+    assert_eq!(event["origin"], lines.next().unwrap());
+    assert_eq!(event["size"].to_string(), lines.next().unwrap());
+    world.end().await;
 }

@@ -20,5 +20,5 @@ pub use files::CheckpointFiles;
 pub use keys::{LogKeys, PublicKey, is_origin, read_checkpoint};
 pub use proof::Proof;
 pub use sequencer::Sequencer;
-pub use store::LogStore;
+pub use store::{LogStore, SignedRoot};
 pub use verify::{Expected, Verification, verify};

@@ -60,9 +60,11 @@ pub(super) struct Leaves {
 
 /// A signed root.
 #[derive(Clone, Debug)]
-pub(super) struct SignedRoot {
+pub struct SignedRoot {
+    /// The number of leaves.
     pub size: u64,
     pub root: Hash,
+    /// The signed note.
     pub checkpoint: String,
 }
 
@@ -112,7 +114,10 @@ impl LogStore {
     }
 
     /// The newest checkpoint.
-    pub(super) async fn newest_checkpoint(&self) -> Result<Option<SignedRoot>, sqlx::Error> {
+    ///
+    /// # Errors
+    /// If Postgres fails.
+    pub async fn newest_checkpoint(&self) -> Result<Option<SignedRoot>, sqlx::Error> {
         let row = sqlx::query!(
             r#"select size, root, checkpoint || coalesce(
                    (select string_agg(signature, '' order by received_at) from audit_cosignatures as s where s.size = c.size),

@@ -31,7 +31,7 @@ pub struct WebhookRequest {
     #[schema(value_type = String, required, example = "https://wfo.example.com/hooks")]
     #[validate(required, custom(function = "parse_url", use_context))]
     url: Member<String, Url>,
-    /// All, where absent.
+    /// All of campaigns and callbacks, where absent. `audit.checkpoint` must be named.
     #[serde(default)]
     #[schema(value_type = Option<Vec<EventType>>, min_items = 1)]
     #[validate(length(min = 1, message = "must name a type, or be left out"), nested)]
@@ -84,7 +84,7 @@ fn without_nul(description: &Member<String>) -> Result<(), ValidationError> {
 #[utoipa::path(post, path = "/v1/webhooks", operation_id = "postWebhook", tag = "Webhooks",
     security(("key" = ["webhooks:write"])), 
     request_body(content = WebhookRequest, examples(
-        ("all" = (summary = "All events", value = json!({"url": "https://wfo.example.com/hooks"}))),
+        ("all" = (summary = "All events of campaigns and callbacks", value = json!({"url": "https://wfo.example.com/hooks"}))),
         ("some" = (summary = "Some events", value = json!({"url": "https://wfo.example.com/campaigns",
             "events": ["campaign.paused", "campaign.resumed"], "description": "WFO, production"}))))),
     params(("Idempotency-Key" = Option<String>, Header, description = "The response to a repeated request has no secret")),

@@ -21,7 +21,7 @@ pub struct WebhookView {
     id: Uuid,
     #[schema(example = "https://wfo.example.com/hooks")]
     url: String,
-    /// The event types it subscribes to; null means all.
+    /// The event types it subscribes to; null means all of campaigns and callbacks.
     #[schema(required)]
     events: Option<Vec<EventType>>,
     #[schema(required)]

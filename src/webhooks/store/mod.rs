@@ -1,5 +1,6 @@
 //! Endpoints, events and deliveries in Postgres. Events are stored by `audit_record()`, in the commit of the change.
 
+mod checkpoints;
 mod configured;
 mod deliveries;
 mod endpoints;

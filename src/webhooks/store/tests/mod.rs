@@ -1,5 +1,6 @@
 //! The statements of the store, against Postgres.
 
+mod checkpoints;
 mod endpoints;
 mod outbox;
 
