@@ -14,7 +14,7 @@ use crate::jobs::Periodic;
 
 /// How often new entries are sealed.
 const SEALING: Periodic = Periodic { every: Duration::from_secs(1), after_failure: Duration::from_secs(5) };
-/// The most entries of a round. It takes a few hundred milliseconds.
+/// A round of this many entries takes a few hundred milliseconds.
 const LARGEST_ROUND: u16 = 5000;
 
 /// Seals entries. One replica does so at a time.
@@ -23,18 +23,20 @@ pub struct Sequencer {
     store: LogStore,
     keys: LogKeys,
     clock: Clock,
+    /// The most entries of a round.
+    pub(super) largest_round: u16,
 }
 
 impl Sequencer {
     /// Signs with these keys.
     pub fn new(store: LogStore, keys: LogKeys, clock: Clock) -> Self {
-        Self { store, keys, clock }
+        Self { store, keys, clock, largest_round: LARGEST_ROUND }
     }
 
     /// Seals new entries until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let seal = || async {
-            while Box::pin(self.step()).await? == usize::from(LARGEST_ROUND) {}
+            while Box::pin(self.step()).await? == usize::from(self.largest_round) {}
             Ok(())
         };
         SEALING.run(&stop, "audit entries were not sealed", seal).await;
@@ -47,10 +49,12 @@ impl Sequencer {
     pub async fn step(&self) -> Result<usize, sqlx::Error> {
         let newest = self.store.newest_checkpoint().await?;
         let Some(mut round) = self.store.begin().await? else { return Ok(0) };
-        if newest.is_none_or(|newest| newest.size == round.head.size && !self.keys.have_signed(&newest.checkpoint)) {
+        // Another replica may have sealed since.
+        let is_newest = newest.as_ref().map_or(0, |newest| newest.size) == round.head.size;
+        if is_newest && !newest.is_some_and(|newest| self.keys.have_signed(&newest.checkpoint)) {
             round.record(self.keys_changed()).await?;
         }
-        let (entries, head) = round.unsealed(LARGEST_ROUND.into()).await?;
+        let (entries, head) = round.unsealed(self.largest_round.into()).await?;
         if entries.is_empty() && !head.settles_more_than(&round.head) {
             round.end().await?;
             return Ok(0);

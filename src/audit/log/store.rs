@@ -35,8 +35,8 @@ impl Head {
     }
 }
 
-/// All transactions that end after this moment and began before it are before `xid`; what they have not recorded yet has a seq
-/// after `seq`, as has everything that later ones record.
+/// Entries with a seq up to `seq` belong to transactions before `xid`, which is that of a round. They can be settled once all of
+/// those transactions have ended.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     xid: i64,
@@ -71,6 +71,8 @@ pub struct SignedRoot {
 /// A round of the sequencer: a transaction that holds the lock of the log.
 pub(super) struct Round {
     transaction: Transaction,
+    /// The mark that this round can make.
+    mark: Mark,
     pub head: Head,
 }
 
@@ -83,8 +85,17 @@ impl LogStore {
     /// Begins a round. None while another replica has one.
     pub(super) async fn begin(&self) -> Result<Option<Round>, sqlx::Error> {
         let mut transaction = self.db.begin().await?;
+        // First the sequence, then the xid of this transaction: entries up to `last_seq` belong to transactions with a lower one,
+        // because each has its xid before its seq (`audit_record()`). The end of a snapshot (`pg_snapshot_xmax`) would not do:
+        // transactions that have not ended may be after it.
+        let last_seq = sqlx::query_scalar!(
+            r#"select case when is_called then last_value else last_value - 1 end as "seq!" from audit_entries_seq_seq"#
+        )
+        .fetch_one(&mut transaction)
+        .await?;
         let head = sqlx::query!(
-            r#"select size, settled_seq, mark_xid::text::bigint as mark_xid, mark_seq
+            r#"select size, settled_seq, mark_xid::text::bigint as mark_xid, mark_seq,
+                   pg_current_xact_id()::text::bigint as "xid!"
                from audit_log_head for update skip locked"#
         )
         .fetch_optional(&mut transaction)
@@ -93,9 +104,10 @@ impl LogStore {
             transaction.rollback().await?;
             return Ok(None);
         };
-        let mark = head.mark_xid.zip(head.mark_seq).map(|(xid, seq)| Mark { xid, seq });
-        let head = Head { size: unsigned(head.size), settled_seq: head.settled_seq, mark };
-        Ok(Some(Round { transaction, head }))
+        let mark = Mark { xid: head.xid, seq: last_seq };
+        let earlier = head.mark_xid.zip(head.mark_seq).map(|(xid, seq)| Mark { xid, seq });
+        let head = Head { size: unsigned(head.size), settled_seq: head.settled_seq, mark: earlier };
+        Ok(Some(Round { transaction, mark, head }))
     }
 
     /// The newest checkpoint, and up to which seq it covers every entry.
@@ -265,18 +277,11 @@ impl Round {
 
     /// The next entries to be sealed, at most `limit`, and what the head will be when they are.
     pub(super) async fn unsealed(&mut self, limit: i64) -> Result<(Vec<Recorded>, Head), sqlx::Error> {
-        // First the sequence, then the transactions: one that begins in between has a higher seq, and is not before the mark.
-        let last_seq = sqlx::query_scalar!(
-            r#"select case when is_called then last_value else last_value - 1 end as "seq!" from audit_entries_seq_seq"#
-        )
-        .fetch_one(&mut self.transaction)
-        .await?;
-        let now = sqlx::query!(
-            r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "oldest!",
-                   pg_snapshot_xmax(pg_current_snapshot())::text::bigint as "next!""#
-        )
-        .fetch_one(&mut self.transaction)
-        .await?;
+        // Before the entries are read: those of a transaction that has ended by now are seen.
+        let oldest_open =
+            sqlx::query_scalar!(r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "oldest!""#)
+                .fetch_one(&mut self.transaction)
+                .await?;
         let rows = sqlx::query_file_as!(Row, "src/audit/log/unsealed.sql", self.head.settled_seq, limit)
             .fetch_all(&mut self.transaction)
             .await?;
@@ -284,11 +289,11 @@ impl Round {
         let sealed_up_to = if complete { i64::MAX } else { rows.last().map_or(0, |row| row.seq) };
         let (mark, settled_seq) = match self.head.mark {
             // Of another server, from which the database was restored.
-            Some(mark) if mark.xid > now.next => (Mark { xid: now.next, seq: last_seq }, self.head.settled_seq),
-            Some(mark) if mark.xid > now.oldest => (mark, self.head.settled_seq),
+            Some(mark) if mark.xid > self.mark.xid => (self.mark, self.head.settled_seq),
+            Some(mark) if mark.xid > oldest_open => (mark, self.head.settled_seq),
             Some(mark) if sealed_up_to < mark.seq => (mark, sealed_up_to),
-            Some(mark) => (Mark { xid: now.next, seq: last_seq }, mark.seq),
-            None => (Mark { xid: now.next, seq: last_seq }, self.head.settled_seq),
+            Some(mark) => (self.mark, mark.seq),
+            None => (self.mark, self.head.settled_seq),
         };
         let entries: Vec<_> = rows.into_iter().map(Recorded::try_from).collect::<Result<_, _>>()?;
         let size = self.head.size + entries.len() as u64;

@@ -236,6 +236,10 @@ async fn a_transaction_that_commits_late_is_sealed_late(pool: PgPool) {
     let log = Log::with_entries(&pool, 10).await;
     let mut late = pool.begin().await.unwrap();
     record(&mut *late, 0).await;
+    // No transaction after it has ended yet.
+    for _ in 0..3 {
+        assert_eq!(log.sequencer.step().await.unwrap(), 0);
+    }
     log.record(300).await;
     assert_eq!(log.sequencer.step().await.unwrap(), 300);
     assert_eq!(log.verify().await.sealed, 310);
