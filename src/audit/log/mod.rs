@@ -6,6 +6,8 @@ mod keys;
 mod leaf;
 mod proof;
 #[cfg(test)]
+mod random_test;
+#[cfg(test)]
 mod retention_test;
 mod sequencer;
 mod store;
