@@ -137,7 +137,7 @@ async fn seal(mut random: Rng, replica: &PgPool, is_done: &AtomicBool) {
         let sequencer = sequencer(replica, random.u16(1..=60));
         let polls = if random.u8(0..3) == 0 { random.usize(1..60) } else { usize::MAX };
         // A sequencer whose connection is terminated fails: the next round is another one's.
-        let _ = until_crash(polls, sequencer.step()).await;
+        let _ = Box::pin(until_crash(polls, sequencer.step())).await;
         sleep(Duration::from_millis(random.u64(0..10))).await;
     }
 }

@@ -1,4 +1,4 @@
-use jiff::{Timestamp, ToSpan as _};
+use jiff::ToSpan as _;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgPool;
 
@@ -66,13 +66,13 @@ async fn what_was_dropped_at_different_times_is_added_up(pool: PgPool) {
     log.seal().await;
     let entry = Entry::new(
         Clock::system().new_id(),
-        Timestamp::now(),
+        Clock::system().now(),
         Action::AuditExpired,
         Actor::system("retention"),
         Outcome::Succeeded,
     );
     // As on the first day of the month after next. The entry is recorded in the month that is dropped.
-    let next_month = Timestamp::now() + (32 * 24).hours();
+    let next_month = Clock::system().now() + (32 * 24).hours();
     let dropped: Option<String> = sqlx::query_scalar("select audit_expire_before(audit_month($1), $2)")
         .bind(next_month.to_sqlx())
         .bind(entry.into_json())
