@@ -36,6 +36,8 @@ pub enum Action {
     CallbackAtRisk,
     #[strum(serialize = "callback.no_longer_at_risk")]
     CallbackNoLongerAtRisk,
+    #[strum(serialize = "callback.erased")]
+    CallbackErased,
 
     #[strum(serialize = "campaign.paused")]
     CampaignPaused,
@@ -87,6 +89,11 @@ pub enum Action {
     KeyCreated,
     #[strum(serialize = "key.revoked")]
     KeyRevoked,
+
+    #[strum(serialize = "privacy.erased")]
+    PrivacyErased,
+    #[strum(serialize = "privacy.exported")]
+    PrivacyExported,
 
     /// The log itself is sealed with other keys from here on.
     #[strum(serialize = "audit.keys_changed")]

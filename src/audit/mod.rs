@@ -6,6 +6,7 @@ mod api;
 mod export;
 mod log;
 mod model;
+mod number_hash;
 mod refusals;
 mod store;
 #[cfg(test)]
@@ -19,5 +20,6 @@ pub use log::{
     read_checkpoint, routes as log_routes, verify,
 };
 pub use model::{Actor, ActorType, Entry, EntryEvent, Outcome};
+pub use number_hash::NumberHasher;
 pub use refusals::{Refusals, record};
 pub use store::{AuditStore, Filter};

@@ -19,7 +19,7 @@ mod sequence;
 
 use self::sequence::Ivr;
 use super::keys;
-use crate::audit::{Actor, LogKeys};
+use crate::audit::{Actor, LogKeys, NumberHasher};
 use crate::callbacks::{AttemptSettings, WithoutForecast};
 use crate::clock::Clock;
 use crate::config::{AuditSettings, DatabaseArgs, Given, ServiceSettings, SettingErrors, address};
@@ -174,6 +174,7 @@ fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAd
         },
         audit: AuditSettings {
             keys: LogKeys::parse("ringback.invalid/demo", &STANDARD.encode(signing_key)).ok(),
+            numbers: NumberHasher::default(),
             checkpoints: None,
         },
         log_format: LogFormat::Pretty,

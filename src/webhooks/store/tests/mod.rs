@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod outbox;
+mod person;
 
 use std::time::Duration;
 
