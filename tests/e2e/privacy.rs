@@ -212,3 +212,26 @@ async fn a_person_is_erased_and_exported_only_by_a_valid_number_and_with_the_sco
     assert_eq!((asked.problem(), &asked.body["scope"]), ((403, "forbidden"), &json!("privacy:read")));
     world.end().await;
 }
+
+#[tokio::test]
+async fn an_erasure_of_many_callbacks_is_done_in_steps_that_each_have_an_entry() {
+    let world = world().await;
+    world
+        .sql(&format!(
+            "insert into callbacks (id, status, phone_number, campaign_id, requested_start, requested_end, language,
+                 confirmation, attempts, request_id, created_at, updated_at)
+             select gen_random_uuid(), 'cancelled', '{CALLER}', 'c', now(), now() + interval '1 hour', 'en', 'pending', 0, 'r',
+                 now() - n * interval '1 second', now()
+             from generate_series(1, 1001) as n"
+        ))
+        .await;
+    let counts = |erased: &Value| (erased["callbacksErased"].clone(), erased["complete"].clone());
+    assert_eq!(counts(&erase(&world).await), (json!(1000), json!(false)));
+    assert_eq!(counts(&erase(&world).await), (json!(1), json!(true)));
+    let entries = world.get("/v1/audit?action=privacy.erased").await;
+    let erased: Vec<_> =
+        entries["data"].as_array().unwrap().iter().map(|entry| &entry["detail"]["callbacksErased"]).collect();
+    assert_eq!(erased, [&[1][..], &[100; 10]].concat());
+    assert_eq!(tables_with(&world.database.pool, DIGITS).await, [""; 0]);
+    world.end().await;
+}
