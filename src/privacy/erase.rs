@@ -68,11 +68,14 @@ impl Privacy {
     pub(super) async fn erase(&self, number: &PhoneNumber, context: &RequestContext) -> Result<Erased, sqlx::Error> {
         let hashes = self.callbacks.numbers.hashes(number);
         let first = PageRequest { limit: MOST_CALLBACKS, after: None };
-        let found = self.callbacks.store.of_person(number, &hashes, &first).await?;
+        // Read apart: those that are erased must not take the place of those that are not.
+        let earlier = self.callbacks.store.of_person(None, &hashes, &first).await?.data;
+        let found = self.callbacks.store.of_person(Some(number), &[], &first).await?;
         let has_more = found.next_cursor.is_some();
-        let (callbacks, cancelled) = self.cancel(found.data, context).await?;
+        let (mut callbacks, cancelled) = self.cancel(found.data, context).await?;
         let mut counts = Counts { cancelled, ..Counts::default() };
         let erased = self.erase_ended(&callbacks, number, &mut counts, context).await?;
+        callbacks.extend(earlier);
         let is_erased = |callback: &Callback| callback.erased_at.is_some() || erased.contains(&callback.id);
         Ok(Erased {
             counts,

@@ -57,7 +57,7 @@ impl Privacy {
         context: &RequestContext,
     ) -> Result<Export, sqlx::Error> {
         let hashes = self.callbacks.numbers.hashes(number);
-        let found = self.reports.callbacks.of_person(number, &hashes, page).await?;
+        let found = self.reports.callbacks.of_person(Some(number), &hashes, page).await?;
         let requests = if page.after.is_none() { self.requests_about(&hashes).await? } else { Vec::new() };
         let hash = self.callbacks.numbers.hash(number);
         let callbacks = self.with_all_that_is_held(found.data).await?;

@@ -13,13 +13,14 @@ use crate::db::{CreatedPosition, Page, PageRequest, Transaction};
 use crate::types::PhoneNumber;
 
 impl CallbackStore {
-    /// One page of the callbacks of a phone number, newest first. Those that are erased are found by the hashes.
+    /// One page of the callbacks of a person, newest first: those of the number, and those that are erased and have one of the
+    /// hashes.
     ///
     /// # Errors
     /// If Postgres is unavailable.
     pub async fn of_person(
         &self,
-        number: &PhoneNumber,
+        number: Option<&PhoneNumber>,
         hashes: &[String],
         page: &PageRequest<CreatedPosition<Uuid>>,
     ) -> Result<Page<Callback>, sqlx::Error> {
@@ -39,7 +40,7 @@ impl CallbackStore {
              page as (select id from found order by created_at desc, id desc limit $5)
              select c.* from page join callbacks as c on c.id = page.id
              order by c.created_at desc, c.id desc",
-            number.as_str(),
+            number.map(PhoneNumber::as_str),
             hashes,
             page.after.as_ref().map(|after| after.created_at.to_sqlx()) as _,
             page.after.as_ref().map(|after| after.id),

@@ -42,6 +42,10 @@ async fn only_callbacks_that_have_ended_are_erased_and_once(pool: PgPool) {
     let store = store(&pool);
     let all = [failed(0), settled(1), accepted(2), placed(3, "15:00:00"), scheduled(4, "15:00:00")];
     put(&store, &all).await;
+    let at_cxone: Vec<bool> = all.iter().map(Callback::is_known_to_cxone).collect();
+    assert_eq!(at_cxone, [false, true, false, true, true]);
+    let cancellable: Vec<bool> = all.iter().map(Callback::can_be_cancelled).collect();
+    assert_eq!(cancellable, [false, false, true, false, false]);
     let has_ended = |now| all.iter().filter(move |callback| callback.has_ended(now)).map(|callback| callback.id);
 
     assert_eq!(erase(&store, &all, at("17:00:00")).await, [all[0].id]);
@@ -76,7 +80,7 @@ async fn an_erased_callback_keeps_its_times_and_ids_and_is_found_by_the_hash(poo
 
     let found = async |number: &PhoneNumber, hashes: &[String]| {
         let page = PageRequest { limit: 10, after: None };
-        let found = store.of_person(number, hashes, &page).await.unwrap().data;
+        let found = store.of_person(Some(number), hashes, &page).await.unwrap().data;
         found.iter().map(|callback| callback.id.as_u128() - 1).collect::<Vec<_>>()
     };
     put(&store, &[accepted(2)]).await;
