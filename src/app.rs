@@ -23,6 +23,7 @@ use crate::db::{ChangeListener, Db, SharedTime};
 use crate::http::{self, ConnectionLimits, Idempotency, Operations, RefusalLog, RequestLimits};
 use crate::jobs::PURGE;
 use crate::keys::{Authentication, KeyStore, authenticate};
+use crate::privacy::{self, Privacy};
 use crate::telemetry;
 use crate::webhooks::{self, CheckpointPublisher, DeliveryQueue, DeliveryWorker, WebhookStore, Webhooks};
 
@@ -149,12 +150,14 @@ impl Services {
             clock: clock.clone(),
         };
         let reports = db.for_reports();
+        let callbacks = Arc::new(self.callbacks(settings, clock, stop));
         let v1 = OpenApiRouter::new()
-            .merge(callbacks::routes().with_state(Arc::new(self.callbacks(settings, clock, stop))))
+            .merge(callbacks::routes().with_state(Arc::clone(&callbacks)))
             .merge(campaigns::routes().with_state(self.campaigns(settings, clock)))
             .merge(campaigns::event_routes().with_state(Arc::clone(&self.rate_monitor)))
             .merge(webhooks::routes().with_state(self.webhooks(settings)))
             .merge(audit::routes().with_state(AuditStore::new(reports.clone())))
+            .merge(privacy::routes().with_state(Privacy::new(db.clone(), callbacks, reports.clone())))
             .merge(audit::log_routes().with_state(AuditLog::new(LogStore::new(reports), self.audit.keys.as_ref())))
             .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent))
             .layer(from_fn_with_state(Arc::new(authentication), authenticate));
@@ -171,6 +174,7 @@ impl Services {
             waiters: self.waiters.clone(),
             clock: clock.clone(),
             region: settings.region,
+            numbers: settings.audit.numbers.clone(),
             default_wait: settings.default_wait,
             draining: stop.clone(),
         }
@@ -281,6 +285,7 @@ fn openapi() -> utoipa::openapi::OpenApi {
     api.merge(webhooks::routes().into_openapi());
     api.merge(audit::routes().into_openapi());
     api.merge(audit::log_routes().into_openapi());
+    api.merge(privacy::routes().into_openapi());
     api.merge(Operations::routes().into_openapi());
     webhooks::describe_events(&mut api);
     http::complete(&mut api);

@@ -24,6 +24,7 @@ mod http;
 mod jobs;
 mod keys;
 mod placement;
+mod privacy;
 pub mod shutdown;
 pub mod simulator;
 mod telemetry;

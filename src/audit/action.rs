@@ -38,6 +38,8 @@ pub enum Action {
     CallbackNoLongerAtRisk,
     #[strum(serialize = "callback.deleted")]
     CallbackDeleted,
+    #[strum(serialize = "callback.erased")]
+    CallbackErased,
 
     #[strum(serialize = "campaign.paused")]
     CampaignPaused,
@@ -89,6 +91,11 @@ pub enum Action {
     KeyCreated,
     #[strum(serialize = "key.revoked")]
     KeyRevoked,
+
+    #[strum(serialize = "privacy.erased")]
+    PrivacyErased,
+    #[strum(serialize = "privacy.exported")]
+    PrivacyExported,
 
     /// The log itself is sealed with other keys from here on.
     #[strum(serialize = "audit.keys_changed")]

@@ -6,6 +6,7 @@ mod api;
 mod export;
 mod log;
 mod model;
+mod number_hash;
 mod refusals;
 mod retention;
 mod store;
@@ -20,6 +21,7 @@ pub use log::{
     is_origin, read_checkpoint, routes as log_routes, verify,
 };
 pub use model::{Actor, ActorType, Entry, EntryEvent, Outcome};
+pub use number_hash::NumberHasher;
 pub use refusals::{Refusals, record};
 pub use retention::{Retention, retention, set_retention};
 pub use store::{AuditStore, Filter};

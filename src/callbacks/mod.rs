@@ -18,9 +18,10 @@ mod worker;
 #[cfg(test)]
 mod worker_test;
 
-pub use api::routes;
+pub use api::{CallbackView, routes};
 pub use attempt::{AttemptSettings, Attempts, WithoutForecast};
 pub use intake::{Callbacks, Writer};
+pub use model::Callback;
 pub use outcome::Waiters;
 pub use retention::Retention;
 pub use risk_marker::RiskMarker;

@@ -72,6 +72,10 @@ fn a_bad_setting_is_one_line_with_its_variable_and_flag() {
         ("--default-region=ZZ", "DEFAULT_REGION (--default-region) must be"),
         ("--default-timezone=Mars/Olympus", "DEFAULT_TIMEZONE (--default-timezone) must be"),
         ("--encryption-key=c2hvcnQ=", "ENCRYPTION_KEY (--encryption-key) must be 32 bytes in base64"),
+        (
+            "--audit-hash-key=c2hvcnQ=",
+            "AUDIT_HASH_KEY (--audit-hash-key) must be 32 bytes in base64, or several with commas between",
+        ),
         ("--listen-addr=nowhere", "LISTEN_ADDR (--listen-addr) must be an address and a port"),
         ("--log-format=xml", "LOG_FORMAT (--log-format) must be one of json, pretty"),
         ("--wfo-webhook-url=https://wfo.example", "WFO_WEBHOOK_SECRET (--wfo-webhook-secret) is required and not set"),

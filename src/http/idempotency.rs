@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use super::body::read_body;
 use super::caller::Caller;
@@ -43,12 +44,20 @@ const IN_USE_RETRY_AFTER: u64 = 2;
 /// The headers that are stored with a response.
 const STORED_HEADERS: [HeaderName; 4] = [header::CONTENT_TYPE, header::LOCATION, header::RETRY_AFTER, header::ETAG];
 
+/// The paths of requests about a person.
+const PRIVATE: &str = "/v1/privacy/";
+
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The body to store instead of the response's own, which has a secret that is shown only once.
 #[derive(Clone, Debug)]
 pub struct StoredBody(pub Bytes);
+
+/// An extension of responses: the callback that the response is about, if the request did not create it. The stored response is
+/// found by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerAbout(pub Uuid);
 
 /// Runs requests once for each key, and stores their responses.
 #[derive(Clone)]
@@ -62,7 +71,7 @@ pub struct Idempotency {
 #[derive(Debug, PartialEq, Eq)]
 enum KeyOutcome {
     /// Repeated requests get this response.
-    Answered(StoredResponse),
+    Answered(StoredResponse, Option<AnswerAbout>),
     /// The run certainly did nothing.
     Released,
     /// The run may have done something. The next run continues with the same resource id.
@@ -98,12 +107,15 @@ pub async fn idempotent(
     };
     let body = read_body(Request::new(body), &()).await?;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let hash = request_hash(target, &body);
+    let hash = request_hash(target, &body, request_secret(target, &parts.headers));
 
     let claim = idempotency.answers.new_claim(caller.key_id, key);
     match idempotency.claim(&claim, &hash).await? {
         Lookup::Answered(answer) => Ok(replayed(answer)),
         Lookup::Running => Err(in_use()),
+        Lookup::Erased => {
+            Err(Problem::new(ProblemKind::IdempotencyKeyReused, "what was requested with this key has been erased"))
+        }
         Lookup::OtherRequest => {
             Err(Problem::new(ProblemKind::IdempotencyKeyReused, "this key was used before with another body or route"))
         }
@@ -143,8 +155,16 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     Err(Problem::fault("/Idempotency-Key", fault))
 }
 
-fn request_hash(target: &str, body: &[u8]) -> [u8; 32] {
-    Sha256::new().chain_update(target).chain_update([0]).chain_update(body).finalize().into()
+/// What is hashed with a request whose body is little more than a phone number: the API key, which the database does not have.
+/// A plain hash could be tried with all numbers.
+fn request_secret<'a>(target: &str, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+    let authorization = headers.get(header::AUTHORIZATION).filter(|_| target.starts_with(PRIVATE))?;
+    authorization.as_bytes().rsplit(|byte| *byte == b' ').next()
+}
+
+fn request_hash(target: &str, body: &[u8], secret: Option<&[u8]>) -> [u8; 32] {
+    let hash = Sha256::new().chain_update(target).chain_update([0]).chain_update(body);
+    secret.map_or(hash.clone(), |secret| hash.chain_update([0]).chain_update(secret)).finalize().into()
 }
 
 impl Idempotency {
@@ -192,11 +212,11 @@ impl Idempotency {
         let kept = parts.extensions.get::<StoredBody>().map_or(&body, |kept| &kept.0);
         let leaves_nothing = parts.extensions.get::<Problem>().is_some_and(Problem::leaves_nothing);
         let outcome = match is_final(parts.status, leaves_nothing) {
-            Some(true) => KeyOutcome::Answered(StoredResponse {
-                status: i16::try_from(parts.status.as_u16()).unwrap_or(200),
-                headers: stored_headers(&parts.headers),
-                body: kept.to_vec(),
-            }),
+            Some(true) => {
+                let status = i16::try_from(parts.status.as_u16()).unwrap_or(200);
+                let answer = StoredResponse { status, headers: stored_headers(&parts.headers), body: kept.to_vec() };
+                KeyOutcome::Answered(answer, parts.extensions.get().copied())
+            }
             // An earlier run may have created something.
             Some(false) if !repeated => KeyOutcome::Released,
             Some(false) | None => KeyOutcome::Unfinished,
@@ -213,7 +233,9 @@ impl Idempotency {
         let writing = async move {
             loop {
                 let written = match &outcome {
-                    KeyOutcome::Answered(answer) => answers.keep(&claim, answer).await,
+                    KeyOutcome::Answered(answer, about) => {
+                        answers.keep(&claim, answer, about.map(|about| about.0)).await
+                    }
                     KeyOutcome::Released => answers.free(&claim).await,
                     KeyOutcome::Unfinished => answers.end(&claim).await,
                 };

@@ -7,14 +7,19 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::db::{Db, purge_in_steps};
+use crate::db::{Db, Transaction, purge_in_steps};
 
 /// How long keys are kept: the 7 days of the API's contract.
 const KEEP_FOR: Duration = Duration::from_hours(7 * 24);
 /// The lease of a run. After a crash, the next request with the key waits at most this long.
 pub const LEASE: Duration = Duration::from_secs(6);
+/// The most answers that are listed at once.
+const MOST_LISTED: i64 = 2_000;
 /// The maximum number of rows that one statement deletes.
 const PURGE_BATCH: u64 = 5_000;
+
+/// The hash of a request that was erased. No request has it.
+const ERASED: [u8; 32] = [0; 32];
 
 /// The id of the resource that a POST creates. A request repeated under its idempotency key has the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +44,17 @@ pub struct Claim {
     id: Uuid,
 }
 
+/// What is kept of a request about a callback.
+#[derive(Clone, Debug)]
+pub struct KeptAnswer {
+    pub callback: Uuid,
+    pub key: String,
+    pub created_at: jiff::Timestamp,
+    /// None while the request runs.
+    pub status: Option<i16>,
+    pub body: Option<Value>,
+}
+
 /// A stored response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredResponse {
@@ -57,6 +73,8 @@ pub enum Lookup {
     Running,
     /// The key was used for a different request.
     OtherRequest,
+    /// The request and its response were erased.
+    Erased,
 }
 
 impl IdempotencyStore {
@@ -120,6 +138,7 @@ impl IdempotencyStore {
         .await?;
         Ok(match kept {
             None => Lookup::Running,
+            Some(kept) if kept.request_hash == ERASED => Lookup::Erased,
             Some(kept) if kept.request_hash != hash => Lookup::OtherRequest,
             Some(kept) => match (kept.answer_status, kept.answer_headers, kept.answer_body) {
                 (Some(status), Some(headers), Some(body)) => Lookup::Answered(StoredResponse { status, headers, body }),
@@ -158,20 +177,22 @@ impl IdempotencyStore {
         .map(drop)
     }
 
-    /// Stores the response.
+    /// Stores the response. It is found by the callback that it is about, if the request did not create that.
     ///
     /// # Errors
     /// If Postgres fails.
-    pub async fn keep(&self, claim: &Claim, answer: &StoredResponse) -> Result<(), sqlx::Error> {
+    pub async fn keep(&self, claim: &Claim, answer: &StoredResponse, about: Option<Uuid>) -> Result<(), sqlx::Error> {
         sqlx::query!(
-            "update idempotency_keys set answer_status = $4, answer_headers = $5, answer_body = $6
+            "update idempotency_keys set answer_status = $4, answer_headers = $5, answer_body = $6,
+                 resource_id = coalesce($7, resource_id)
              where api_key_id = $1 and key = $2 and claim_id = $3",
             claim.caller,
             claim.key,
             claim.id,
             answer.status,
             answer.headers,
-            answer.body
+            answer.body,
+            about
         )
         .execute(&self.pool)
         .await
@@ -193,6 +214,46 @@ impl IdempotencyStore {
         .execute(&self.pool)
         .await
         .map(drop)
+    }
+
+    /// Erases the requests about callbacks and their responses, also of requests that still run. The keys stay, so that no
+    /// repeated request creates a callback again. Returns the number of keys.
+    ///
+    /// # Errors
+    /// If Postgres fails.
+    pub async fn erase(transaction: &mut Transaction, callbacks: &[Uuid]) -> Result<u64, sqlx::Error> {
+        // Without its claim, a running request stores nothing.
+        let erased = sqlx::query!(
+            "update idempotency_keys set request_hash = $2, claim_id = null, answer_status = coalesce(answer_status, 422),
+                 answer_headers = '{}', answer_body = ''
+             where resource_id = any($1) and request_hash <> $2",
+            callbacks,
+            &ERASED
+        );
+        Ok(erased.execute(transaction).await?.rows_affected())
+    }
+
+    /// What is kept of requests about callbacks.
+    ///
+    /// # Errors
+    /// If Postgres fails.
+    pub async fn about(db: &Db, callbacks: &[Uuid]) -> Result<Vec<KeptAnswer>, sqlx::Error> {
+        let rows = sqlx::query!(
+            "select resource_id, key, created_at, answer_status, answer_body from idempotency_keys
+             where resource_id = any($1) and request_hash <> $2
+             order by created_at limit $3",
+            callbacks,
+            &ERASED,
+            MOST_LISTED
+        );
+        let rows = rows.fetch_all(db).await?.into_iter().map(|row| KeptAnswer {
+            callback: row.resource_id,
+            key: row.key,
+            created_at: row.created_at.to_jiff(),
+            status: row.answer_status,
+            body: row.answer_body.and_then(|body| serde_json::from_slice(&body).ok()),
+        });
+        Ok(rows.collect())
     }
 
     /// Deletes expired keys.

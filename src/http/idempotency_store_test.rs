@@ -97,7 +97,7 @@ impl World {
     }
 
     async fn keep(&self, run: &Claim, response: &StoredResponse) {
-        self.store.keep(run, response).await.unwrap();
+        self.store.keep(run, response, None).await.unwrap();
     }
 }
 
@@ -328,4 +328,46 @@ async fn only_expired_keys_are_purged(pool: PgPool) {
     let left: Vec<String> =
         sqlx::query_scalar("select key from idempotency_keys").fetch_all(&world.pool).await.unwrap();
     assert_eq!(left, ["k-2"]);
+}
+
+async fn erase(world: &World, callback: Uuid) -> u64 {
+    let mut transaction = Db::new(world.pool.clone()).begin().await.unwrap();
+    let erased = IdempotencyStore::erase(&mut transaction, &[callback]).await.unwrap();
+    transaction.commit().await.unwrap();
+    erased
+}
+
+#[sqlx::test]
+async fn an_erased_request_leaves_nothing_but_its_key_which_no_request_can_use(pool: PgPool) {
+    let world = World::new(pool).await;
+    let (created, resource) = world.started().await;
+    world.keep(&created, &response()).await;
+    let cancel = world.store.new_claim(IVR, "k-2".into());
+    world.claimed(&cancel, OTHER_REQUEST).await;
+    world.store.keep(&cancel, &response(), Some(resource.id)).await.unwrap();
+    let about = IdempotencyStore::about(&Db::new(world.pool.clone()), &[resource.id]).await.unwrap();
+    assert_eq!(about.iter().map(|kept| kept.key.as_str()).collect::<Vec<_>>(), ["k-1", "k-2"]);
+
+    assert_eq!(erase(&world, resource.id).await, 2);
+    assert_eq!(world.repeat().await, Lookup::Erased);
+    assert_eq!(world.claim(&world.run(), OTHER_REQUEST).await, Lookup::Erased);
+    let left: Vec<(Vec<u8>, serde_json::Value)> =
+        sqlx::query_as("select request_hash || answer_body, answer_headers from idempotency_keys")
+            .fetch_all(&world.pool)
+            .await
+            .unwrap();
+    assert_eq!(left, vec![(vec![0; 32], json!({})); 2]);
+    assert_eq!(erase(&world, resource.id).await, 0);
+}
+
+#[sqlx::test]
+async fn a_request_that_runs_while_it_is_erased_stores_no_response(pool: PgPool) {
+    let world = World::new(pool).await;
+    let (run, resource) = world.started().await;
+    assert_eq!(erase(&world, resource.id).await, 1);
+    world.keep(&run, &response()).await;
+    world.store.end(&run).await.unwrap();
+    world.store.free(&run).await.unwrap();
+    world.advance(LEASE + MILLISECOND);
+    assert_eq!(world.repeat().await, Lookup::Erased);
 }

@@ -52,6 +52,14 @@ impl Query {
         }
     }
 
+    /// The same for a parameter that must be given.
+    pub fn take_required<M>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<M, Fault>) -> Option<M> {
+        if !self.parameters.iter().any(|(given, _)| given == name) {
+            self.faults.add(name, Fault::new("required", "is required"));
+        }
+        self.take(name, parse)
+    }
+
     /// The page that `limit` and `cursor` ask for. An empty cursor is that of the first page, with which loops begin.
     pub fn page<P: DeserializeOwned>(&mut self) -> PageRequest<P> {
         self.parameters.retain(|(name, value)| name != "cursor" || !value.is_empty());

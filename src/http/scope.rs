@@ -35,6 +35,12 @@ pub enum Scope {
     /// Read webhook endpoints and deliveries.
     #[strum(serialize = "webhooks:read")]
     WebhooksRead,
+    /// Erase what is held about a person.
+    #[strum(serialize = "privacy:write")]
+    PrivacyWrite,
+    /// Read what is held about a person.
+    #[strum(serialize = "privacy:read")]
+    PrivacyRead,
 }
 
 impl Scope {
@@ -83,6 +89,8 @@ pub mod required {
         EventsWrite,
         AuditRead,
         WebhooksWrite,
-        WebhooksRead
+        WebhooksRead,
+        PrivacyWrite,
+        PrivacyRead
     );
 }

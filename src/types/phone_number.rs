@@ -86,6 +86,11 @@ impl PhoneNumber {
         Ok(Self(e164))
     }
 
+    /// In place of a number that was erased. It has no text.
+    pub fn erased() -> Self {
+        Self(String::new())
+    }
+
     /// In E.164, such as `+12025550198`. To dial and to store, never for logs.
     pub fn as_str(&self) -> &str {
         &self.0

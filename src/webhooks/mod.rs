@@ -24,5 +24,5 @@ pub use event::{CallbackEvent, CampaignEvent, Event, EventFailure};
 pub use openapi::describe_events;
 pub use sender::WebhookSettings;
 pub use signing::{SecretCipher, SigningSecret};
-pub use store::WebhookStore;
+pub use store::{KeptEvent, WebhookStore};
 pub use worker::{DeliveryQueue, DeliveryWorker};

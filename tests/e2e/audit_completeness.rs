@@ -20,6 +20,7 @@ fn action_of(operation: &str) -> Option<&'static str> {
         "enableWebhook" => "webhook.enabled",
         "rotateWebhookSecret" => "webhook.secret_rotated",
         "testWebhook" => "webhook.tested",
+        "erasePerson" => "privacy.erased",
         "redeliverWebhook" | "redeliverFailedWebhooks" => "webhook.redelivered",
         // Measurements of dialers, thousands a second. What Ringback decides on them is recorded.
         "postCampaignEvents" => return None,

@@ -42,6 +42,7 @@ mod outages;
 mod outbound_proxy;
 mod outcomes;
 mod postgres_faults;
+mod privacy;
 mod programs;
 mod quota_ledger;
 mod receivers;

@@ -11,6 +11,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::Value;
+use sqlx::PgExecutor;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -34,8 +35,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// If Postgres fails.
-pub async fn record(db: &Db, entry: Entry) -> Result<(), sqlx::Error> {
-    sqlx::query!("select audit_record($1) as id", entry.into_json()).fetch_one(db).await.map(drop)
+pub async fn record(database: impl PgExecutor<'_>, entry: Entry) -> Result<(), sqlx::Error> {
+    sqlx::query!("select audit_record($1) as id", entry.into_json()).fetch_one(database).await.map(drop)
 }
 
 /// An entry that is to be stored.

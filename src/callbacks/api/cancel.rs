@@ -1,14 +1,13 @@
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use uuid::Uuid;
 
 use super::view::CallbackView;
-use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::callbacks::intake::Callbacks;
 use crate::callbacks::model::{Callback, Status};
-use crate::http::{Authorized, PathParam, Problem, ProblemKind, RequestContext, required};
+use crate::http::{AnswerAbout, Authorized, PathParam, Problem, ProblemKind, RequestContext, required};
 
 /// Cancel a callback
 ///
@@ -23,24 +22,14 @@ pub(super) async fn cancel(
     State(callbacks): State<Arc<Callbacks>>,
     Authorized(context, _): Authorized<required::CallbacksWrite>,
     PathParam(id): PathParam<Uuid>,
-) -> Result<Json<CallbackView>, Problem> {
+) -> Result<(Extension<AnswerAbout>, Json<CallbackView>), Problem> {
     let callback = cancel_callback(&callbacks, id, &context).await?;
-    Ok(Json(callback.into()))
+    Ok((Extension(AnswerAbout(id)), Json(callback.into())))
 }
 
 async fn cancel_callback(callbacks: &Callbacks, id: Uuid, context: &RequestContext) -> Result<Callback, Problem> {
     let callback = callbacks.store.find(id).await?.ok_or_else(|| Problem::not_found("callback"))?;
-    let now = context.clock.now();
-    let entry_id = context.clock.new_id();
-    let entry = Entry {
-        actor: Actor::caller(&context.caller),
-        request_id: Some(context.request_id.clone()),
-        new_state: Some(Status::Cancelled.as_ref().into()),
-        ..callback.entry(entry_id, now, Action::CallbackCancelled, Outcome::Succeeded, Status::Accepted)
-    };
-    if let Some(cancelled) = callbacks.store.cancel(id, now, entry.with_event(&callback.event())).await? {
-        metrics::counter!("ringback_callbacks_total", "status" => "cancelled").increment(1);
-        callbacks.waiters.notify(&cancelled);
+    if let Some(cancelled) = callbacks.cancel(&callback, &callback.event(), context).await? {
         return Ok(cancelled);
     }
     let callback = callbacks.store.find(id).await?.ok_or_else(|| Problem::not_found("callback"))?;

@@ -23,6 +23,8 @@ use create::{__path_create, create};
 use get::{__path_get, get};
 use list::{__path_list, list};
 
+pub use view::CallbackView;
+
 /// The routes of callbacks.
 pub fn routes() -> OpenApiRouter<Arc<Callbacks>> {
     OpenApiRouter::new()

@@ -18,12 +18,13 @@ use crate::types::{CampaignId, ExternalId, Metadata, PhoneNumber};
     "dispatchTime": "2026-11-20T15:22:00Z", "contactId": "01a1fcff-84ab-7b53-a1c6-8d0f3f6f2f51",
     "confirmation": {"status": "sent", "reason": null, "smsSessionId": "7c1e6c7a"}, "atRisk": false, "failure": null,
     "externalId": "ticket-4711", "metadata": {"queue": "billing"}, "attempts": 1, "nextAttemptAt": null,
-    "createdAt": "2026-11-20T14:00:00Z", "updatedAt": "2026-11-20T14:00:01Z"}))]
-pub(super) struct CallbackView {
+    "createdAt": "2026-11-20T14:00:00Z", "updatedAt": "2026-11-20T14:00:01Z", "erasedAt": null}))]
+pub struct CallbackView {
     id: Uuid,
     status: Status,
-    #[schema(value_type = String, example = "+12025550198")]
-    phone_number: PhoneNumber,
+    /// Null if it is erased.
+    #[schema(required, value_type = Option<String>, example = "+12025550198")]
+    phone_number: Option<PhoneNumber>,
     #[schema(value_type = String, example = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8")]
     campaign_id: CampaignId,
     requested_start: Timestamp,
@@ -57,6 +58,9 @@ pub(super) struct CallbackView {
     next_attempt_at: Option<Timestamp>,
     created_at: Timestamp,
     updated_at: Timestamp,
+    /// When the phone number and all texts of the callback were erased, by `POST /v1/privacy/erase`.
+    #[schema(required)]
+    erased_at: Option<Timestamp>,
 }
 
 /// The SMS that confirms a callback
@@ -79,7 +83,7 @@ impl From<Callback> for CallbackView {
             id: callback.id,
             status: callback.status,
             dispatch_time: callback.shown_dispatch_time(),
-            phone_number: callback.phone_number,
+            phone_number: callback.erased_at.is_none().then_some(callback.phone_number),
             campaign_id: callback.campaign_id,
             requested_start: callback.window.start(),
             requested_end: callback.window.end(),
@@ -99,6 +103,7 @@ impl From<Callback> for CallbackView {
             next_attempt_at: callback.due_at,
             created_at: callback.created_at,
             updated_at: callback.updated_at,
+            erased_at: callback.erased_at,
         }
     }
 }

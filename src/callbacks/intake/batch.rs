@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::{Callbacks, accepted, accepted_entry, duplicate};
+use super::{Callbacks, accepted, duplicate};
 use crate::callbacks::model::{Callback, NewCallback};
 use crate::callbacks::store::Inserted;
 use crate::http::{Problem, RequestContext};
@@ -28,7 +28,7 @@ impl Callbacks {
             ids.iter().zip(items).map(|(&id, new)| Ok(item(new?, id))).collect();
         let stored = Stored::new(stored, &callbacks);
         let new = callbacks.iter().flatten().filter(|callback| stored.id_of(callback).is_none());
-        let new: Vec<_> = new.map(|callback| (callback, accepted_entry(callback, context))).collect();
+        let new: Vec<_> = new.map(|callback| (callback, self.accepted_entry(callback, context))).collect();
         let inserted = self.store.insert(new.iter().map(|(callback, entry)| (*callback, entry)).collect()).await?;
         self.worker.wake();
         let count = inserted.values().filter(|inserted| **inserted == Inserted::New).count();

@@ -1,6 +1,8 @@
 //! Accepts callbacks: stores them, starts the first attempt, and waits for the outcome.
 
 mod batch;
+mod cancel;
+mod erase;
 mod wait;
 mod writer;
 
@@ -19,7 +21,7 @@ use super::model::{Callback, Confirmation, NewCallback, Status};
 use super::outcome::Waiters;
 use super::store::{CallbackStore, Inserted};
 use super::worker::Worker;
-use crate::audit::{Action, Actor, Entry, Outcome};
+use crate::audit::{Action, Actor, Entry, NumberHasher};
 use crate::campaigns::RulesCache;
 use crate::clock::Clock;
 use crate::cxone::Class;
@@ -36,6 +38,8 @@ pub struct Callbacks {
     pub waiters: Waiters,
     pub clock: Clock,
     pub region: Region,
+    /// What hashes phone numbers for the audit log.
+    pub numbers: NumberHasher,
     /// How long a POST waits for the outcome unless `Prefer` says otherwise.
     pub default_wait: Duration,
     /// Cancelled when the service shuts down. No request waits for an outcome then.
@@ -57,7 +61,7 @@ impl Callbacks {
         let due_at = if slot.is_some() { self.worker.queue().lease_end() } else { context.arrived_at };
         let callback = accepted(new, context.resource.id, context, i32::from(slot.is_some()), due_at);
         let waiter = (!wait.is_zero()).then(|| self.waiters.add(callback.id));
-        let entry = accepted_entry(&callback, context);
+        let entry = self.accepted_entry(&callback, context);
         let attempt = slot.map(|slot| (slot, class));
         match self.writer.store(callback.clone(), entry, attempt).await? {
             // Only an item of a batch can be `SameExternalId`.
@@ -70,6 +74,13 @@ impl Callbacks {
         }
         let Some(waiter) = waiter else { return Ok(callback) };
         Ok(self.outcome_of(callback, waiter, deadline).await)
+    }
+
+    fn accepted_entry(&self, callback: &Callback, context: &RequestContext) -> Entry {
+        let (id, now) = (context.clock.new_id(), context.clock.now());
+        let hash = self.numbers.hash(&callback.phone_number);
+        let entry = callback.entry_with_hash(id, now, Action::CallbackAccepted, Status::Accepted, hash);
+        Entry { actor: Actor::caller(&context.caller), previous_state: None, ..entry }
     }
 }
 
@@ -102,13 +113,8 @@ fn accepted(new: NewCallback, id: Uuid, context: &RequestContext, attempts: i32,
         trace: context.traceparent.clone(),
         created_at: context.arrived_at,
         updated_at: context.arrived_at,
+        erased_at: None,
     }
-}
-
-fn accepted_entry(callback: &Callback, context: &RequestContext) -> Entry {
-    let (id, now) = (context.clock.new_id(), context.clock.now());
-    let entry = callback.entry(id, now, Action::CallbackAccepted, Outcome::Succeeded, Status::Accepted);
-    Entry { actor: Actor::caller(&context.caller), previous_state: None, ..entry }
 }
 
 fn duplicate(existing: Uuid) -> Problem {

@@ -17,6 +17,9 @@ use crate::webhooks::{CallbackEvent, Event, EventFailure};
 struct Detail<'a> {
     /// Masked.
     phone_number: String,
+    /// In the entries that say when a callback begins and when it is erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone_number_hash: Option<String>,
     requested_start: Timestamp,
     requested_end: Timestamp,
     attempts: i32,
@@ -42,6 +45,10 @@ impl Callback {
     /// An audit entry about the callback as it is now. The actor is the worker, the request the one that created the
     /// callback.
     pub fn entry(&self, id: Uuid, now: Timestamp, action: Action, outcome: Outcome, previous: Status) -> Entry {
+        self.bare_entry(id, now, action, outcome, previous).with_detail(&self.audit_detail())
+    }
+
+    fn bare_entry(&self, id: Uuid, now: Timestamp, action: Action, outcome: Outcome, previous: Status) -> Entry {
         Entry {
             campaign_id: Some(self.campaign_id.to_string()),
             callback_id: Some(self.id),
@@ -51,7 +58,19 @@ impl Callback {
             request_id: Some(self.request_id.clone()),
             ..Entry::new(id, now, action, Actor::system("callbacks"), outcome)
         }
-        .with_detail(&self.audit_detail())
+    }
+
+    /// The same, with the keyed hash of the phone number.
+    pub fn entry_with_hash(
+        &self,
+        id: Uuid,
+        now: Timestamp,
+        action: Action,
+        previous: Status,
+        hash: Option<String>,
+    ) -> Entry {
+        let detail = Detail { phone_number_hash: hash, ..self.audit_detail() };
+        self.bare_entry(id, now, action, Outcome::Succeeded, previous).with_detail(&detail)
     }
 
     /// The webhook event of a change of the callback.
@@ -72,6 +91,7 @@ impl Callback {
     fn audit_detail(&self) -> Detail<'_> {
         Detail {
             phone_number: self.phone_number.masked(),
+            phone_number_hash: None,
             requested_start: self.window.start(),
             requested_end: self.window.end(),
             attempts: self.attempts,

@@ -61,6 +61,8 @@ pub struct Callback {
     pub trace: Traceparent,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// When its phone number and all its texts were erased. Nothing is done for it any more.
+    pub erased_at: Option<Timestamp>,
 }
 
 /// The starts with which CXone may have a contact, as they were before an attempt.
@@ -86,6 +88,21 @@ impl Callback {
     /// Whether CXone may have the contact without having confirmed it.
     pub fn may_have_contact(&self) -> bool {
         self.status == Status::Accepted && self.dispatch_time.is_some()
+    }
+
+    /// Whether CXone has the contact, or may have it.
+    pub fn is_known_to_cxone(&self) -> bool {
+        self.contact_id.is_some() || self.dispatch_time.is_some()
+    }
+
+    /// Whether it is open, and CXone certainly does not have the contact.
+    pub fn can_be_cancelled(&self) -> bool {
+        self.status == Status::Accepted && self.dispatch_time.is_none()
+    }
+
+    /// Whether nothing is left to do for it, by Ringback or by CXone.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.due_at.is_none() && (self.status != Status::Scheduled || self.window.end() < now)
     }
 
     /// Whether the window leaves no time to call: it ends within `notice`. While CXone may have the contact, the window

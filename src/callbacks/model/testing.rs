@@ -23,6 +23,7 @@ pub fn accepted(n: u16, start: Timestamp, now: Timestamp) -> Callback {
         metadata: None,
         created_by: Some(Uuid::from_u128(7)),
         in_batch: false,
+        erased_at: None,
         dispatch_time: None,
         earlier_dispatch_time: None,
         contact_id: None,

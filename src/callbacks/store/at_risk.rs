@@ -50,7 +50,7 @@ impl CallbackStore {
             r#"select c.* from jsonb_to_recordset($1) as h(campaign_id text, "from" timestamptz, until timestamptz)
                cross join lateral (
                    select * from callbacks
-                   where campaign_id = h.campaign_id and status = 'scheduled' and not at_risk
+                   where campaign_id = h.campaign_id and status = 'scheduled' and not at_risk and erased_at is null
                      and dispatch_time >= h."from" and dispatch_time < coalesce(h.until, 'infinity')
                    limit $2
                ) as c
@@ -104,6 +104,7 @@ impl CallbackStore {
              locked as (
                  select c.id from callbacks as c
                  where c.id in (select id from given) and c.at_risk <> $2 and (c.status = 'scheduled' or not $2)
+                   and c.erased_at is null
                  order by c.id for update
              ),
              marked as (

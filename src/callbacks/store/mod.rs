@@ -2,6 +2,7 @@
 
 mod at_risk;
 mod claim;
+mod erase;
 mod insert;
 mod progress;
 mod purge;

@@ -11,7 +11,7 @@ use crate::types::{CampaignId, ExternalId, Language, Metadata, PhoneNumber, Time
 pub(super) struct Row {
     pub id: Uuid,
     pub status: String,
-    pub phone_number: String,
+    pub phone_number: Option<String>,
     pub campaign_id: String,
     pub requested_start: jiff_sqlx::Timestamp,
     pub requested_end: jiff_sqlx::Timestamp,
@@ -37,6 +37,9 @@ pub(super) struct Row {
     pub metadata: Option<Value>,
     pub created_by: Option<Uuid>,
     pub in_batch: bool,
+    pub erased_at: Option<jiff_sqlx::Timestamp>,
+    #[expect(dead_code, reason = "only to find an erased callback")]
+    pub phone_number_hash: Option<String>,
 }
 
 impl TryFrom<Row> for Callback {
@@ -50,11 +53,12 @@ impl TryFrom<Row> for Callback {
         let metadata = row.metadata.map(|value| stored_metadata(&value)).transpose();
         let skip_reason = row.skip_reason.map(|text| decode(&text)).transpose();
         let failure = row.failure_code.zip(row.failure_detail);
+        let phone_number = row.phone_number.map_or(Ok(PhoneNumber::erased()), PhoneNumber::from_stored);
         let failure = failure.map(|(code, detail)| Ok::<_, sqlx::Error>(Failure { code: decode(&code)?, detail }));
         Ok(Self {
             id: row.id,
             status: decode(&row.status)?,
-            phone_number: PhoneNumber::from_stored(row.phone_number).map_err(|_| unknown("phone_number"))?,
+            phone_number: phone_number.map_err(|_| unknown("phone_number"))?,
             campaign_id: CampaignId::parse(&row.campaign_id).map_err(|_| unknown("campaign_id"))?,
             window: window.map_err(|_| unknown("requested_end"))?,
             language: Language::parse(&row.language).map_err(|_| unknown("language"))?,
@@ -78,6 +82,7 @@ impl TryFrom<Row> for Callback {
             request_id: row.request_id,
             created_at: row.created_at.to_jiff(),
             updated_at: row.updated_at.to_jiff(),
+            erased_at: at(row.erased_at),
         })
     }
 }

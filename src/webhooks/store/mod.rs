@@ -5,12 +5,14 @@ mod configured;
 mod deliveries;
 mod endpoints;
 mod outbox;
+mod person;
 #[cfg(test)]
 mod tests;
 
 use crate::db::Db;
 
 pub use deliveries::{Delivery, Redelivery};
+pub use person::KeptEvent;
 
 /// The tables of webhooks.
 #[derive(Clone, Debug)]

@@ -23,6 +23,8 @@ impl World {
             "webhooks:read",
             "callbacks:write",
             "callbacks:read",
+            "privacy:write",
+            "privacy:read",
         ];
         world.key = create_key(&world.database, &scopes).await;
         world

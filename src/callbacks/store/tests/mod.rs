@@ -2,6 +2,7 @@
 
 mod at_risk;
 mod claim;
+mod erase;
 mod external_id;
 mod insert;
 mod list;

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod endpoints;
 mod outbox;
+mod person;
 
 use std::time::Duration;
 
