@@ -28,8 +28,8 @@ use crate::clock::Clock;
 use crate::db::Db;
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const WRITERS: u64 = 6;
-const SEQUENCERS: u64 = 3;
+const WRITERS: u32 = 6;
+const SEQUENCERS: u32 = 3;
 /// Of a writer, for each seed.
 const TRANSACTIONS: usize = 20;
 /// The entries whose proofs are checked.
@@ -47,7 +47,7 @@ async fn each_committed_entry_is_sealed_once_whatever_happens_to_writers_and_seq
     options: PgPoolOptions,
     connect: PgConnectOptions,
 ) {
-    let pool = options.max_connections(WRITERS as u32 + 2).connect_with(connect.clone()).await.unwrap();
+    let pool = options.max_connections(WRITERS + 2).connect_with(connect.clone()).await.unwrap();
     let now = Clock::system().now().as_millisecond().unsigned_abs();
     let replicas = join_all((0..SEQUENCERS).map(|n| replica(&connect, n))).await;
     let mut written = Written::default();
@@ -63,7 +63,7 @@ async fn each_committed_entry_is_sealed_once_whatever_happens_to_writers_and_seq
 }
 
 /// The connections of a sequencer. Postgres knows them by their name.
-async fn replica(connect: &PgConnectOptions, n: u64) -> PgPool {
+async fn replica(connect: &PgConnectOptions, n: u32) -> PgPool {
     let connect = connect.clone().application_name(&format!("sequencer {n}"));
     PgPoolOptions::new().max_connections(2).connect_with(connect).await.unwrap()
 }
@@ -71,7 +71,7 @@ async fn replica(connect: &PgConnectOptions, n: u64) -> PgPool {
 /// Writes and seals at the same time, until all writers are done.
 async fn run(seed: u64, pool: &PgPool, replicas: &[PgPool]) -> Written {
     let is_done = AtomicBool::new(false);
-    let random = |n: u64| Rng::with_seed(seed.wrapping_mul(100).wrapping_add(n));
+    let random = |n: u32| Rng::with_seed(seed.wrapping_mul(100).wrapping_add(n.into()));
     let writers = async {
         let written = join_all((0..WRITERS).map(|n| write(random(n), pool))).await;
         is_done.store(true, Ordering::Relaxed);
@@ -137,7 +137,7 @@ async fn seal(mut random: Rng, replica: &PgPool, is_done: &AtomicBool) {
         let sequencer = sequencer(replica, random.u16(1..=60));
         let polls = if random.u8(0..3) == 0 { random.usize(1..60) } else { usize::MAX };
         // A sequencer whose connection is terminated fails: the next round is another one's.
-        let _ = Box::pin(until_crash(polls, sequencer.step())).await;
+        let _ = until_crash(polls, Box::pin(sequencer.step())).await;
         sleep(Duration::from_millis(random.u64(0..10))).await;
     }
 }
@@ -159,7 +159,7 @@ async fn until_crash<T>(mut polls: usize, work: impl Future<Output = T>) -> Opti
 async fn terminate(mut random: Rng, pool: &PgPool, is_done: &AtomicBool) {
     while !is_done.load(Ordering::Relaxed) {
         sleep(Duration::from_millis(random.u64(20..100))).await;
-        let name = format!("sequencer {}", random.u64(0..SEQUENCERS));
+        let name = format!("sequencer {}", random.u32(0..SEQUENCERS));
         sqlx::query(
             "select pg_terminate_backend(pid) from pg_stat_activity
              where datname = current_database() and application_name = $1",
