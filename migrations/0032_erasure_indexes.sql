@@ -1,6 +1,6 @@
 -- What is kept about a callback is found by its id.
 
--- The answer to a new callback has the callback's id as its resource. The answer to a cancellation has it too from now on.
+-- A request for a new callback has the callback's id as its resource. A cancellation has it too from now on.
 update idempotency_keys set resource_id = (convert_from(answer_body, 'UTF8')::jsonb ->> 'id')::uuid
 where answer_status = 200 and position('"phoneNumber":"'::bytea in answer_body) > 0;
 

@@ -29,7 +29,7 @@ use super::problem::{Problem, ProblemKind};
 use super::refusal::{Received, Recorded, RefusalLog};
 use crate::clock::Clock;
 use crate::db::Db;
-use crate::types::Fault;
+use crate::types::{Fault, parse_uuid};
 
 /// The interval at which a run renews its lease.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
@@ -54,11 +54,6 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 #[derive(Clone, Debug)]
 pub struct StoredBody(pub Bytes);
 
-/// An extension of responses: the callback that the response is about, if the request did not create it. The stored response is
-/// found by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnswerAbout(pub Uuid);
-
 /// Runs requests once for each key, and stores their responses.
 #[derive(Clone)]
 pub struct Idempotency {
@@ -71,7 +66,7 @@ pub struct Idempotency {
 #[derive(Debug, PartialEq, Eq)]
 enum KeyOutcome {
     /// Repeated requests get this response.
-    Answered(StoredResponse, Option<AnswerAbout>),
+    Answered(StoredResponse),
     /// The run certainly did nothing.
     Released,
     /// The run may have done something. The next run continues with the same resource id.
@@ -109,7 +104,7 @@ pub async fn idempotent(
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let hash = request_hash(target, &body, request_secret(target, &parts.headers));
 
-    let claim = idempotency.answers.new_claim(caller.key_id, key);
+    let claim = idempotency.answers.new_claim(caller.key_id, key, callback_in(parts.uri.path()));
     match idempotency.claim(&claim, &hash).await? {
         Lookup::Answered(answer) => Ok(replayed(answer)),
         Lookup::Running => Err(in_use()),
@@ -153,6 +148,12 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
         "the Idempotency-Key header must be 1 to 255 visible characters, none of them a quote",
     );
     Err(Problem::fault("/Idempotency-Key", fault))
+}
+
+/// The callback that the path of a request names.
+fn callback_in(path: &str) -> Option<Uuid> {
+    let id = path.strip_prefix("/v1/callbacks/")?.split('/').next()?;
+    parse_uuid(id).ok()
 }
 
 /// What is hashed with a request whose body is little more than a phone number: the API key, which the database does not have.
@@ -215,7 +216,7 @@ impl Idempotency {
             Some(true) => {
                 let status = i16::try_from(parts.status.as_u16()).unwrap_or(200);
                 let answer = StoredResponse { status, headers: stored_headers(&parts.headers), body: kept.to_vec() };
-                KeyOutcome::Answered(answer, parts.extensions.get().copied())
+                KeyOutcome::Answered(answer)
             }
             // An earlier run may have created something.
             Some(false) if !repeated => KeyOutcome::Released,
@@ -233,9 +234,7 @@ impl Idempotency {
         let writing = async move {
             loop {
                 let written = match &outcome {
-                    KeyOutcome::Answered(answer, about) => {
-                        answers.keep(&claim, answer, about.map(|about| about.0)).await
-                    }
+                    KeyOutcome::Answered(answer) => answers.keep(&claim, answer).await,
                     KeyOutcome::Released => answers.free(&claim).await,
                     KeyOutcome::Unfinished => answers.end(&claim).await,
                 };

@@ -42,6 +42,8 @@ pub struct Claim {
     caller: Uuid,
     key: String,
     id: Uuid,
+    /// The resource id if the key is new.
+    resource: Uuid,
 }
 
 /// What is kept of a request about a callback.
@@ -83,9 +85,9 @@ impl IdempotencyStore {
         Self { pool, clock }
     }
 
-    /// A claim that is not stored yet.
-    pub fn new_claim(&self, caller: Uuid, key: String) -> Claim {
-        Claim { caller, key, id: self.clock.new_id() }
+    /// A claim that is not stored yet. What is stored of a request about a callback that exists is found by the id of that.
+    pub fn new_claim(&self, caller: Uuid, key: String, callback: Option<Uuid>) -> Claim {
+        Claim { caller, key, id: self.clock.new_id(), resource: callback.unwrap_or_else(|| self.clock.new_id()) }
     }
 
     /// Claims a key that is new, expired, or left without a response by its last run.
@@ -94,7 +96,6 @@ impl IdempotencyStore {
     /// If Postgres fails; the claim may have been committed.
     pub async fn claim(&self, claim: &Claim, hash: &[u8; 32]) -> Result<Lookup, sqlx::Error> {
         let now = self.clock.now();
-        let fresh = self.clock.new_id();
         let claimed = sqlx::query!(
             "insert into idempotency_keys as kept
                  (api_key_id, key, request_hash, resource_id, leased_until, created_at, claim_id)
@@ -113,7 +114,7 @@ impl IdempotencyStore {
             claim.caller,
             claim.key,
             hash,
-            fresh,
+            claim.resource,
             (now + LEASE).to_sqlx() as _,
             now.to_sqlx() as _,
             (now - KEEP_FOR).to_sqlx() as _,
@@ -122,7 +123,9 @@ impl IdempotencyStore {
         .fetch_optional(&self.pool)
         .await?;
         match claimed {
-            Some(row) => Ok(Lookup::Claimed(ResourceId { id: row.resource_id, repeated: row.resource_id != fresh })),
+            Some(row) => {
+                Ok(Lookup::Claimed(ResourceId { id: row.resource_id, repeated: row.resource_id != claim.resource }))
+            }
             None => self.look_up(claim, hash).await,
         }
     }
@@ -177,22 +180,20 @@ impl IdempotencyStore {
         .map(drop)
     }
 
-    /// Stores the response. It is found by the callback that it is about, if the request did not create that.
+    /// Stores the response.
     ///
     /// # Errors
     /// If Postgres fails.
-    pub async fn keep(&self, claim: &Claim, answer: &StoredResponse, about: Option<Uuid>) -> Result<(), sqlx::Error> {
+    pub async fn keep(&self, claim: &Claim, answer: &StoredResponse) -> Result<(), sqlx::Error> {
         sqlx::query!(
-            "update idempotency_keys set answer_status = $4, answer_headers = $5, answer_body = $6,
-                 resource_id = coalesce($7, resource_id)
+            "update idempotency_keys set answer_status = $4, answer_headers = $5, answer_body = $6
              where api_key_id = $1 and key = $2 and claim_id = $3",
             claim.caller,
             claim.key,
             claim.id,
             answer.status,
             answer.headers,
-            answer.body,
-            about
+            answer.body
         )
         .execute(&self.pool)
         .await

@@ -58,7 +58,7 @@ impl World {
 
     /// A new run of a request of the IVR with the key `k-1`.
     fn run(&self) -> Claim {
-        self.store.new_claim(IVR, "k-1".into())
+        self.store.new_claim(IVR, "k-1".into(), None)
     }
 
     async fn claim(&self, run: &Claim, request: [u8; 32]) -> Lookup {
@@ -97,7 +97,7 @@ impl World {
     }
 
     async fn keep(&self, run: &Claim, response: &StoredResponse) {
-        self.store.keep(run, response, None).await.unwrap();
+        self.store.keep(run, response).await.unwrap();
     }
 }
 
@@ -118,7 +118,7 @@ fn continued(resource: ResourceId) -> Lookup {
 async fn a_new_key_is_claimed_with_a_resource_id_that_no_run_has_used(pool: PgPool) {
     let world = World::new(pool).await;
     let (_, resource) = world.started().await;
-    let other = world.claimed(&world.store.new_claim(IVR, "k-2".into()), REQUEST).await;
+    let other = world.claimed(&world.store.new_claim(IVR, "k-2".into(), None), REQUEST).await;
     assert!(!resource.repeated && !other.repeated);
     assert_ne!(resource.id, other.id);
 }
@@ -133,7 +133,7 @@ async fn a_repeated_request_gets_the_stored_response_unchanged(pool: PgPool) {
         StoredResponse { status: 409, headers: json!({"retry-after": "2"}), body: bytes },
     ];
     for (number, response) in responses.into_iter().enumerate() {
-        let run = || world.store.new_claim(IVR, number.to_string());
+        let run = || world.store.new_claim(IVR, number.to_string(), None);
         let first = run();
         world.claimed(&first, REQUEST).await;
         world.keep(&first, &response).await;
@@ -163,7 +163,7 @@ async fn a_key_is_refused_for_another_request_whatever_became_of_the_first(pool:
 async fn the_same_key_of_another_api_key_is_another_key(pool: PgPool) {
     let world = World::new(pool).await;
     let (first, resource) = world.started().await;
-    let others = world.store.new_claim(CHAT, "k-1".into());
+    let others = world.store.new_claim(CHAT, "k-1".into(), None);
     let other = world.claimed(&others, OTHER_REQUEST).await;
     assert!(!other.repeated);
     assert_ne!(other.id, resource.id);
@@ -314,9 +314,9 @@ async fn only_expired_keys_are_purged(pool: PgPool) {
     let world = World::new(pool).await;
     let (answered, _) = world.started().await;
     world.keep(&answered, &response()).await;
-    world.claimed(&world.store.new_claim(CHAT, "k-1".into()), REQUEST).await;
+    world.claimed(&world.store.new_claim(CHAT, "k-1".into(), None), REQUEST).await;
     world.advance(MILLISECOND);
-    let kept = world.store.new_claim(IVR, "k-2".into());
+    let kept = world.store.new_claim(IVR, "k-2".into(), None);
     world.claimed(&kept, REQUEST).await;
     world.keep(&kept, &response()).await;
 
@@ -342,9 +342,9 @@ async fn an_erased_request_leaves_nothing_but_its_key_which_no_request_can_use(p
     let world = World::new(pool).await;
     let (created, resource) = world.started().await;
     world.keep(&created, &response()).await;
-    let cancel = world.store.new_claim(IVR, "k-2".into());
+    let cancel = world.store.new_claim(IVR, "k-2".into(), Some(resource.id));
     world.claimed(&cancel, OTHER_REQUEST).await;
-    world.store.keep(&cancel, &response(), Some(resource.id)).await.unwrap();
+    world.keep(&cancel, &response()).await;
     let about = IdempotencyStore::about(&Db::new(world.pool.clone()), &[resource.id]).await.unwrap();
     assert_eq!(about.iter().map(|kept| kept.key.as_str()).collect::<Vec<_>>(), ["k-1", "k-2"]);
 

@@ -27,7 +27,7 @@ pub use body::{JsonBody, JsonBytes, OptionalJsonBody, PathParam, parse_json};
 pub use caller::Caller;
 pub use conditional::{Preconditions, not_modified, tagged};
 pub use context::{Authorized, RequestContext};
-pub use idempotency::{AnswerAbout, Idempotency, StoredBody, idempotent};
+pub use idempotency::{Idempotency, StoredBody, idempotent};
 #[cfg(test)]
 pub use idempotency_store::ResourceId;
 pub use idempotency_store::{IdempotencyStore, KeptAnswer};

@@ -154,6 +154,8 @@ async fn an_export_has_all_that_is_held_about_a_person_and_finds_it_by_the_hash_
     let (_, first) = world.ask_with(&personal(CAMPAIGN), &[("idempotency-key", "first")]).await;
     world.ask(&payload_from(1)).await;
     let second = waiting(&world).await;
+    let cancel = world.request(Method::POST, &format!("/v1/callbacks/{second}/cancel"));
+    assert_eq!(Answer::to(cancel.header("idempotency-key", "cancel")).await.status, 200);
 
     let page = export(&world, "&limit=1").await;
     assert_eq!(
@@ -161,6 +163,10 @@ async fn an_export_has_all_that_is_held_about_a_person_and_finds_it_by_the_hash_
         (&json!(HASH), &json!(second)),
         "{page}"
     );
+    let answers = page["data"][0]["idempotencyAnswers"].as_array().unwrap();
+    let keys: Vec<_> =
+        answers.iter().map(|answer| (&answer["idempotencyKey"], &answer["body"]["phoneNumber"])).collect();
+    assert_eq!(keys, [(&json!("waiting"), &json!(CALLER)), (&json!("cancel"), &json!(CALLER))]);
     let page = export(&world, &format!("&cursor={}", text(&page, "nextCursor"))).await;
     assert_eq!((page["data"].as_array().unwrap().len(), &page["nextCursor"]), (1, &json!(null)), "{page}");
     let held = &page["data"][0];

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
-use axum::{Extension, Json};
 use uuid::Uuid;
 
 use super::view::CallbackView;
 use crate::callbacks::intake::Callbacks;
 use crate::callbacks::model::{Callback, Status};
-use crate::http::{AnswerAbout, Authorized, PathParam, Problem, ProblemKind, RequestContext, required};
+use crate::http::{Authorized, PathParam, Problem, ProblemKind, RequestContext, required};
 
 /// Cancel a callback
 ///
@@ -22,9 +22,9 @@ pub(super) async fn cancel(
     State(callbacks): State<Arc<Callbacks>>,
     Authorized(context, _): Authorized<required::CallbacksWrite>,
     PathParam(id): PathParam<Uuid>,
-) -> Result<(Extension<AnswerAbout>, Json<CallbackView>), Problem> {
+) -> Result<Json<CallbackView>, Problem> {
     let callback = cancel_callback(&callbacks, id, &context).await?;
-    Ok((Extension(AnswerAbout(id)), Json(callback.into())))
+    Ok(Json(callback.into()))
 }
 
 async fn cancel_callback(callbacks: &Callbacks, id: Uuid, context: &RequestContext) -> Result<Callback, Problem> {
