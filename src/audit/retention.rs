@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::action::Action;
 use super::model::{Actor, Entry, Outcome};
 use crate::clock::Clock;
-use crate::db;
+use crate::db::{self, Db};
 use crate::jobs::PURGE;
 
 /// Checkpoints that are deleted in one statement.
@@ -28,7 +28,20 @@ impl Retention {
 
     /// Works until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        PURGE.run(&stop, "the audit log was not trimmed", || self.step()).await;
+        PURGE.run(&stop, "the partitions of the audit log were not maintained", || self.step()).await;
+    }
+
+    /// Creates partitions before entries need them. A failure is logged, and does not prevent a start: entries of a month without a
+    /// partition are kept together.
+    pub async fn prepare(&self) {
+        let create = async {
+            let mut connection = db::connect_for_maintenance(&self.database).await?;
+            create_partitions(&mut connection).await?;
+            sqlx::Connection::close(connection).await
+        };
+        if let Err(error) = create.await {
+            tracing::warn!(error = %error, "no partitions of the audit log were created");
+        }
     }
 
     /// Creates partitions, drops partitions, and deletes all checkpoints of an old hour but its last one.
@@ -65,7 +78,7 @@ async fn thin_checkpoints(connection: &mut PgConnection) -> Result<Option<i32>, 
 ///
 /// # Errors
 /// If Postgres fails.
-pub async fn set_retention(database: &PgConnectOptions, days: Option<u32>, clock: &Clock) -> Result<(), sqlx::Error> {
+pub async fn set_retention(db: &Db, days: Option<u32>, clock: &Clock) -> Result<(), sqlx::Error> {
     #[derive(serde::Serialize)]
     struct Kept {
         days: Option<i32>,
@@ -74,24 +87,22 @@ pub async fn set_retention(database: &PgConnectOptions, days: Option<u32>, clock
     let (id, now) = (clock.new_id(), clock.now());
     let entry = Entry::new(id, now, Action::AuditRetentionChanged, Actor::operator(), Outcome::Succeeded)
         .with_detail(&Kept { days });
-    let mut connection = db::connect_for_maintenance(database).await?;
-    create_partitions(&mut connection).await?;
     sqlx::query!(
         "with changed as (update audit_retention set days = $1 where days is distinct from $1 returning days)
          select audit_record($2) from changed",
         days,
         entry.into_json()
     )
-    .fetch_optional(&mut connection)
+    .fetch_optional(db)
     .await?;
-    sqlx::Connection::close(connection).await
+    Ok(())
 }
 
 /// For how many days entries are kept; none: for ever.
 ///
 /// # Errors
 /// If Postgres fails.
-pub async fn retention(db: &db::Db) -> Result<Option<u32>, sqlx::Error> {
+pub async fn retention(db: &Db) -> Result<Option<u32>, sqlx::Error> {
     let days = sqlx::query_scalar!("select days from audit_retention").fetch_one(db).await?;
     Ok(days.and_then(|days| u32::try_from(days).ok()))
 }

@@ -22,7 +22,7 @@ impl Migrate {
         let (database, retention_days) = errors.finish(given)?;
         let db = db::connect(&database, db::FEW_CONNECTIONS).await.context("cannot connect to Postgres")?;
         db::migrate(&database).await.context("cannot update the schema")?;
-        audit::set_retention(&database, retention_days, &Clock::system())
+        audit::set_retention(&db, retention_days, &Clock::system())
             .await
             .context("cannot store AUDIT_RETENTION_DAYS")?;
         db.close().await;

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
+use crate::audit::Retention;
 use crate::clock::Clock;
 use crate::config::{ServiceArgs, ServiceSettings};
 use crate::db::{DatabaseRole, Db, SharedTime};
@@ -25,7 +26,8 @@ impl Serve {
         let role = db::migrate_or_check(database).await?;
         let machine = Clock::shifted(settings.clock_offset);
         let time = SharedTime::follow(&db, machine).await.context("cannot read the time from Postgres")?;
-        keep_audit_entries(role, &settings, &db, &time.clock()).await.context("cannot read the audit retention")?;
+        keep_audit_entries(role, &settings, &db, &time.clock()).await.context("cannot set AUDIT_RETENTION_DAYS")?;
+        Retention::new(database.clone(), time.clock()).prepare().await;
         app::configure(&db, &settings, &time.clock()).await.context("cannot store the configured webhook")?;
         let app = app::build(&settings, &db, time, stop)?;
         let listener = TcpListener::bind(settings.listen_addr)
@@ -50,7 +52,7 @@ async fn keep_audit_entries(
     match role {
         DatabaseRole::Owner => {
             tracing::warn!("the database role owns the audit log and could change it: see docs/database-roles.sql");
-            audit::set_retention(&settings.database, wanted, clock).await
+            audit::set_retention(db, wanted, clock).await
         }
         DatabaseRole::Application => {
             let kept = audit::retention(db).await?;

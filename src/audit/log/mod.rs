@@ -9,6 +9,7 @@ mod proof;
 mod random_test;
 #[cfg(test)]
 mod retention_test;
+mod round;
 mod sequencer;
 mod store;
 #[cfg(test)]

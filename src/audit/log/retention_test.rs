@@ -6,6 +6,7 @@ use super::tests::Log;
 use super::verify::{Broken, Reason};
 use crate::audit::{Action, Actor, Entry, Outcome, Retention, set_retention};
 use crate::clock::Clock;
+use crate::db::Db;
 
 /// Of the entries that the tests record, each in a month that is over.
 const OLD: i64 = 100;
@@ -15,7 +16,7 @@ fn retention(pool: &PgPool) -> Retention {
 }
 
 async fn keep_for_no_time(pool: &PgPool) {
-    set_retention(&pool.connect_options(), Some(0), &Clock::system()).await.unwrap();
+    set_retention(&Db::new(pool.clone()), Some(0), &Clock::system()).await.unwrap();
 }
 
 /// Records entries of now.
@@ -123,7 +124,7 @@ async fn entries_are_kept_for_ever_unless_a_retention_is_set(pool: PgPool) {
     let log = Log::with_entries(&pool, 10).await;
     retention(&pool).step().await.unwrap();
     keep_for_no_time(&pool).await;
-    set_retention(&pool.connect_options(), None, &Clock::system()).await.unwrap();
+    set_retention(&Db::new(pool.clone()), None, &Clock::system()).await.unwrap();
     log.seal().await;
     retention(&pool).step().await.unwrap();
     assert_eq!(log.verify().await.expired, 0);

@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::keys::LogKeys;
 use super::leaf::leaf_hash;
-use super::store::{LogStore, Recorded, Round, SignedRoot};
+use super::round::Round;
+use super::store::{LogStore, Recorded, SignedRoot};
 use super::tree::{TILE_WIDTH, TileHashes, Tree};
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
