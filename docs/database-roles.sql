@@ -7,6 +7,8 @@
 --
 -- Run this as the owner of the tables. To create the role, it needs `createrole`; otherwise create it first.
 
+begin;
+
 do $$
 begin
     if not exists (select from pg_roles where rolname = 'ringback_service') then
@@ -39,3 +41,5 @@ begin
         execute format('revoke all on %s from ringback_service', partition);
     end loop;
 end $$;
+
+commit;

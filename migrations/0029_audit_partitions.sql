@@ -28,6 +28,23 @@ begin
     perform setval('audit_entries_seq_seq', last, called);
 end $$;
 
+-- Replicas of the version before go on: their role may do with the new table what it could with the old one, and nothing with a
+-- partition.
+do $$
+declare
+    given record;
+begin
+    for given in
+        select acl.grantee::regrole::text as role, acl.privilege_type as privilege
+        from pg_class as c cross join aclexplode(c.relacl) as acl
+        where c.oid = 'audit_entries_first'::regclass and acl.grantee not in (c.relowner, 0)
+    loop
+        execute format('grant %s on audit_entries to %s', given.privilege, given.role);
+        execute format('revoke %s on audit_entries_first from %s', given.privilege, given.role);
+        execute format('grant usage, select on sequence audit_entries_seq_seq to %s', given.role);
+    end loop;
+end $$;
+
 create index audit_entries_by_time on audit_entries ("timestamp", seq) where seq > 0;
 create index audit_entries_by_campaign on audit_entries (campaign_id, "timestamp", seq) where campaign_id is not null;
 create index audit_entries_by_callback on audit_entries (callback_id) where callback_id is not null;
@@ -39,6 +56,17 @@ create index audit_entries_by_actor_name on audit_entries (actor_name, "timestam
 create trigger audit_entries_append_only before update or delete or truncate on audit_entries
     for each statement execute function audit_refuse_change();
 alter table audit_entries enable always trigger audit_entries_append_only;
+
+-- What verification relies on is recorded by functions of the owner.
+create function audit_refuse_entry_of_owner() returns trigger language plpgsql as $$
+begin
+    if not pg_has_role(current_user, (select relowner from pg_class where oid = 'audit_entries'::regclass), 'usage') then
+        raise exception 'only the owner of the audit log records %', new.action using errcode = 'insufficient_privilege';
+    end if;
+    return new;
+end $$;
+create trigger audit_entries_of_owner before insert on audit_entries for each row
+    when (new.action in ('audit.expired', 'audit.retention_changed')) execute function audit_refuse_entry_of_owner();
 
 do $$
 declare
@@ -75,23 +103,28 @@ from (
 ) as p
 where p.until is not null;
 
--- Creates the partitions of this month and the next two where they do not exist. Returns how many it created.
+-- Creates the partitions of this month and the next two where they do not exist. Returns how many it created. Where entries of the
+-- month are in audit_entries_other, the partition is for the rest of the month.
 create function audit_create_partitions() returns integer
     language plpgsql security definer set lock_timeout = '1s' as $$
 declare
     created integer := 0;
     month timestamptz;
+    next_month timestamptz;
+    beginning timestamptz;
     name text;
 begin
     perform pg_advisory_xact_lock(hashtext('audit_create_partitions'));
     for months in 0..2 loop
         month := audit_month(now(), months);
+        next_month := audit_month(now(), months + 1);
         name := 'audit_entries_' || to_char(month at time zone 'utc', 'YYYY_MM');
         continue when to_regclass(name) is not null
-            or exists (select from audit_partitions where until > month and partition = to_regclass('audit_entries_first'))
-            or exists (select from audit_entries_other
-                       where "timestamp" >= month and "timestamp" < audit_month(month, 1) and seq > 0);
-        perform audit_attach_partition(name, format('for values from (%L) to (%L)', month, audit_month(month, 1)));
+            or exists (select from audit_partitions where until > month and partition = to_regclass('audit_entries_first'));
+        beginning := coalesce((select max("timestamp") + interval '1 microsecond' from audit_entries_other
+            where "timestamp" >= month and "timestamp" < next_month and seq > 0), month);
+        continue when beginning >= next_month;
+        perform audit_attach_partition(name, format('for values from (%L) to (%L)', beginning, next_month));
         created := created + 1;
     end loop;
     return created;
@@ -105,52 +138,72 @@ create table audit_retention (
 insert into audit_retention default values;
 
 -- Drops the oldest partition, if all that it can hold is before the given time, and what it holds is sealed (or the log never was).
--- Records it as the entry, with all that was ever dropped: how many entries, and the last of them. Returns its name.
-create function audit_expire_before(cutoff timestamptz, entry jsonb) returns text language plpgsql set lock_timeout = '1s' as $$
+-- Records how many entries it had, how many sealed ones were ever dropped, and the last of those. Returns its name.
+create function audit_expire_before(cutoff timestamptz) returns text language plpgsql set lock_timeout = '100ms' as $$
 declare
     oldest record;
-    expired bigint;
+    log record;
     last bigint;
+    dropped bigint;
     earlier jsonb;
+    sealed bigint;
 begin
     select partition::text, until into oldest from audit_partitions order by until limit 1;
     if oldest.until is null or cutoff is null or oldest.until > cutoff then
         return null;
     end if;
-    execute format('lock table %s in share mode', oldest.partition);
-    execute format('select count(*), max(seq) from %s', oldest.partition) into expired, last;
-    if (select size > 0 and settled_seq < last from audit_log_head) then
+    select size, settled_seq into log from audit_log_head;
+    execute format('select max(seq) from %s', oldest.partition) into last;
+    if log.size > 0 and log.settled_seq < last then
         return null;
     end if;
-    select detail into earlier from audit_entries where action = 'audit.expired' order by "timestamp" desc, seq desc limit 1;
+    execute format('lock table %s in share mode', oldest.partition);
+    execute format('select count(*), max(seq) from %s', oldest.partition) into dropped, last;
+    if log.size > 0 and log.settled_seq < last then
+        return null;
+    end if;
+    select detail into earlier from audit_entries where action = 'audit.expired' order by seq desc limit 1;
+    -- Writers wait while this waits.
+    lock table audit_entries in access exclusive mode;
     execute format('alter table audit_entries detach partition %s', oldest.partition);
     execute format('drop table %s', oldest.partition);
-    if expired > 0 then
-        perform audit_record(entry || jsonb_build_object('timestamp', now(), 'detail', jsonb_build_object(
+    if dropped > 0 then
+        sealed := case when log.size > 0 then dropped else 0 end;
+        perform pg_current_xact_id();
+        insert into audit_entries (id, "timestamp", action, actor_type, actor_id, actor_name, outcome, detail)
+        values (gen_random_uuid(), now(), 'audit.expired', 'system', 'retention', 'ringback', 'succeeded', jsonb_build_object(
             'before', oldest.until,
-            'entries', expired + coalesce((earlier ->> 'entries')::bigint, 0),
-            'lastSeq', greatest(last, (earlier ->> 'lastSeq')::bigint))));
+            'dropped', dropped,
+            'entries', sealed + coalesce((earlier ->> 'entries')::bigint, 0),
+            'lastSeq', greatest(case when sealed > 0 then last end, (earlier ->> 'lastSeq')::bigint, 0)));
     end if;
     return oldest.partition;
 end $$;
 
 -- The same for the retention that is set.
-create function audit_expire(entry jsonb) returns text language plpgsql security definer as $$
+create function audit_expire() returns text language plpgsql security definer as $$
 declare
     kept integer;
 begin
     -- One replica at a time.
     select days into kept from audit_retention for update skip locked;
-    return audit_expire_before(now() - make_interval(days => kept), entry);
+    return audit_expire_before(now() - make_interval(days => kept));
 end $$;
 
 -- Of the checkpoints of an hour, the last one is kept once a day has passed, and those that have signatures of witnesses.
+create function audit_can_be_deleted(checkpoint audit_checkpoints) returns boolean language sql stable as $$
+    select checkpoint.signed_at < now() - interval '1 day' and coalesce((
+        select later.signed_at >= date_trunc('hour', checkpoint.signed_at, 'UTC')
+            and later.signed_at < date_trunc('hour', checkpoint.signed_at, 'UTC') + interval '1 hour'
+        from audit_checkpoints as later
+        where later.size > checkpoint.size and later.size <= (select size from audit_log_head)
+        order by later.size limit 1
+    ), false)
+$$;
+
 create function audit_refuse_delete_of_checkpoint() returns trigger language plpgsql as $$
 begin
-    if old.signed_at >= now() - interval '1 day' or not exists (
-        select from audit_checkpoints as later
-        where later.size > old.size and later.signed_at < date_trunc('hour', old.signed_at, 'UTC') + interval '1 hour'
-    ) then
+    if not audit_can_be_deleted(old) then
         raise exception 'the last checkpoint of an hour is never deleted' using errcode = 'insufficient_privilege';
     end if;
     return old;
@@ -168,22 +221,21 @@ declare
 begin
     delete from audit_checkpoints where size in (
         select c.size from audit_checkpoints as c
-        where c.signed_at < now() - interval '1 day'
-            and not exists (select from audit_cosignatures as s where s.size = c.size)
-            and exists (select from audit_checkpoints as later where later.size > c.size
-                and later.signed_at < date_trunc('hour', c.signed_at, 'UTC') + interval '1 hour')
+        where audit_can_be_deleted(c) and not exists (select from audit_cosignatures as s where s.size = c.size)
         order by c.size limit most);
     get diagnostics deleted = row_count;
     return deleted;
 end $$;
 
--- No temporary table of the caller stands in for a table that these functions use.
+-- No temporary table of the caller stands in for a table that these functions use, and its time zone changes no bound.
 do $$
 declare
     name text;
 begin
-    foreach name in array array['audit_create_partitions()', 'audit_expire(jsonb)', 'audit_thin_checkpoints(integer)'] loop
+    foreach name in array array['audit_create_partitions()', 'audit_expire()', 'audit_thin_checkpoints(integer)'] loop
         execute format('alter function %s set search_path = %I, pg_temp', name, current_schema());
+        execute format('alter function %s set timezone = ''UTC''', name);
+        execute format('alter function %s set datestyle = ''ISO, YMD''', name);
     end loop;
 end $$;
 

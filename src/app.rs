@@ -131,7 +131,7 @@ impl Services {
             refusals,
             idempotency: Idempotency::new(db.clone(), refusal_log, clock.clone()),
             audit_log: LogStore::new(db.clone()),
-            audit_retention: audit::Retention::new(settings.database.clone(), clock.clone()),
+            audit_retention: audit::Retention::new(settings.database.clone()),
             audit: settings.audit.clone(),
         })
     }

@@ -17,13 +17,12 @@ const CHECKPOINTS: i32 = 1000;
 #[derive(Clone, Debug)]
 pub struct Retention {
     database: PgConnectOptions,
-    clock: Clock,
 }
 
 impl Retention {
     /// In this database.
-    pub fn new(database: PgConnectOptions, clock: Clock) -> Self {
-        Self { database, clock }
+    pub fn new(database: PgConnectOptions) -> Self {
+        Self { database }
     }
 
     /// Works until `stop`.
@@ -51,18 +50,16 @@ impl Retention {
     pub async fn step(&self) -> Result<(), sqlx::Error> {
         let mut connection = db::connect_for_maintenance(&self.database).await?;
         create_partitions(&mut connection).await?;
-        while let Some(partition) = self.expire(&mut connection).await? {
+        while let Some(partition) = expire(&mut connection).await? {
             tracing::info!(partition, "dropped audit entries whose retention has ended");
         }
         while thin_checkpoints(&mut connection).await? == Some(CHECKPOINTS) {}
         sqlx::Connection::close(connection).await
     }
+}
 
-    async fn expire(&self, connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
-        let (id, now) = (self.clock.new_id(), self.clock.now());
-        let entry = Entry::new(id, now, Action::AuditExpired, Actor::system("retention"), Outcome::Succeeded);
-        sqlx::query_scalar!("select audit_expire($1)", entry.into_json()).fetch_one(connection).await
-    }
+async fn expire(connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!("select audit_expire()").fetch_one(connection).await
 }
 
 async fn create_partitions(connection: &mut PgConnection) -> Result<(), sqlx::Error> {

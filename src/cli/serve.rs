@@ -27,7 +27,7 @@ impl Serve {
         let machine = Clock::shifted(settings.clock_offset);
         let time = SharedTime::follow(&db, machine).await.context("cannot read the time from Postgres")?;
         keep_audit_entries(role, &settings, &db, &time.clock()).await.context("cannot set AUDIT_RETENTION_DAYS")?;
-        Retention::new(database.clone(), time.clock()).prepare().await;
+        Retention::new(database.clone()).prepare().await;
         app::configure(&db, &settings, &time.clock()).await.context("cannot store the configured webhook")?;
         let app = app::build(&settings, &db, time, stop)?;
         let listener = TcpListener::bind(settings.listen_addr)

@@ -50,7 +50,9 @@ async fn the_role_of_the_service_does_all_its_work_and_cannot_change_the_audit_l
         "delete from audit_entries_first",
         "insert into audit_entries_first select * from audit_entries",
         "update audit_retention set days = 0",
-        "select audit_expire_before(now(), '{}')",
+        "select audit_expire_before(now())",
+        "insert into audit_entries (id, \"timestamp\", action, actor_type, actor_id, actor_name, outcome)
+         values (gen_random_uuid(), now(), 'audit.expired', 'system', 'retention', 'ringback', 'succeeded')",
         "drop trigger audit_entries_append_only on audit_entries",
         "create or replace function audit_refuse_change() returns trigger language plpgsql as 'begin return null; end'",
         "set session_replication_role = replica",
@@ -70,7 +72,7 @@ async fn the_role_of_the_service_does_all_its_work_and_cannot_change_the_audit_l
         assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{sql}: {error}");
     }
     // The retention of the owner decides, not a table of the caller with the same name.
-    sqlx::raw_sql("create temporary table audit_retention as select true as id, 0 as days; select audit_expire('{}')")
+    sqlx::raw_sql("create temporary table audit_retention as select true as id, 0 as days; select audit_expire()")
         .execute(&pool)
         .await
         .unwrap();

@@ -154,7 +154,7 @@ impl LogStore {
             .collect())
     }
 
-    /// The entry with this id.
+    /// The entry with this id. Ringback never writes a second one.
     pub(super) async fn entry(&self, id: Uuid) -> Result<Option<Recorded>, sqlx::Error> {
         let row = sqlx::query_as!(
             Row,
@@ -162,7 +162,7 @@ impl LogStore {
                    outcome as "outcome: Outcome", campaign_id, callback_id,
                    previous_state, new_state, latency_ms, call_volume_before, call_volume_after, answer_rate,
                    compliance_hold, triggered_by, request_id, detail
-               from audit_entries where id = $1"#,
+               from audit_entries where id = $1 order by seq limit 1"#,
             id
         )
         .fetch_optional(&self.db)
@@ -174,7 +174,7 @@ impl LogStore {
     pub(super) async fn expired(&self) -> Result<Expired, sqlx::Error> {
         let row = sqlx::query!(
             r#"select (detail ->> 'entries')::bigint as "entries!", (detail ->> 'lastSeq')::bigint as "last_seq!"
-               from audit_entries where action = 'audit.expired' order by "timestamp" desc, seq desc limit 1"#
+               from audit_entries where action = 'audit.expired' order by seq desc limit 1"#
         )
         .fetch_optional(&self.db)
         .await?;
