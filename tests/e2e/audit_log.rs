@@ -25,12 +25,14 @@ async fn text(world: &World, path: &str) -> String {
 
 /// Once every entry so far is sealed. More are written meanwhile.
 async fn sealed(world: &World) -> Value {
-    let entries = world.get("/v1/audit/verification").await["entries"].as_i64();
+    // A verification reads the whole log: once is enough.
+    let entries = world.number("select count(*) from audit_entries").await;
     eventually("a log in which everything is sealed", async || {
-        let verification = world.get("/v1/audit/verification").await;
-        if verification["sealed"].as_i64() >= entries { Ok(verification) } else { Err(verification.to_string()) }
+        let sealed = world.number("select size from audit_log_head").await;
+        if sealed >= entries { Ok(()) } else { Err(format!("{sealed} of {entries} entries are sealed")) }
     })
-    .await
+    .await;
+    world.get("/v1/audit/verification").await
 }
 
 async fn verify(world: &World, arguments: &[&str]) -> Output {

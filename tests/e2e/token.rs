@@ -119,7 +119,7 @@ async fn a_failing_token_endpoint_gets_few_requests_and_work_continues_when_it_r
         ("an answer too late", json!({"kind": "latency", "latencyMs": 5_000}), "cxone-unavailable"),
     ];
     let cases = cases.into_iter().map(|(case, fault, code)| endure(case, fault, code));
-    futures::stream::iter(cases).buffer_unordered(3).collect::<()>().await;
+    futures::stream::iter(cases).buffer_unordered(6).collect::<()>().await;
 }
 
 /// Counted over a time in which a client that tries and tries again would show.
