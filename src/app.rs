@@ -81,7 +81,7 @@ struct Services {
     rate_monitor: Arc<AnswerRateMonitor>,
     refusals: Arc<Refusals>,
     idempotency: Idempotency,
-    callback_retention: callbacks::Retention,
+    callback_retention: privacy::Retention,
     audit_log: LogStore,
     audit_retention: audit::Retention,
     audit: AuditSettings,
@@ -115,7 +115,7 @@ impl Services {
         let rate_monitor = AnswerRateMonitor::new(rate_store.clone(), Arc::clone(&campaign_worker), clock.clone());
         let callback_days = settings.callback_retention_days;
         Ok(Self {
-            callback_retention: callbacks::Retention::new(Arc::clone(&callback_store), callback_days, clock.clone()),
+            callback_retention: privacy::Retention::new(db.clone(), callback_days, clock.clone()),
             cxone,
             callback_store,
             campaign_store,

@@ -74,7 +74,7 @@ impl Privacy {
         let has_more = found.next_cursor.is_some();
         let (mut callbacks, cancelled) = self.cancel(found.data, context).await?;
         let mut counts = Counts { cancelled, ..Counts::default() };
-        let erased = self.erase_ended(&callbacks, number, &mut counts, context).await?;
+        let erased = self.erase_ended(&callbacks, &earlier, number, &mut counts, context).await?;
         callbacks.extend(earlier);
         let is_erased = |callback: &Callback| callback.erased_at.is_some() || erased.contains(&callback.id);
         Ok(Erased {
@@ -106,10 +106,12 @@ impl Privacy {
         Ok((callbacks, count))
     }
 
-    /// Erases the callbacks that have ended, in steps. Each commits with its audit entry; there is at least one.
+    /// Erases the callbacks that have ended, in steps, and what was stored about those of `earlier` since. Each step commits with
+    /// its audit entry; there is at least one.
     async fn erase_ended(
         &self,
         callbacks: &[Callback],
+        earlier: &[Callback],
         number: &PhoneNumber,
         counts: &mut Counts,
         context: &RequestContext,
@@ -119,23 +121,23 @@ impl Privacy {
         let ended: Vec<Callback> = callbacks.iter().filter(can_be_erased).cloned().collect();
         let mut erased = HashSet::new();
         let mut steps = ended.chunks(STEP);
+        let mut next = Some(steps.next().unwrap_or_default());
+        let mut about: Vec<Uuid> = earlier.iter().map(|callback| callback.id).collect();
         let mut step = Counts { cancelled: counts.cancelled, ..Counts::default() };
-        if ended.is_empty() {
-            record(&self.db, self.erased_entry(number, step, context)).await?;
-        }
-        while started.elapsed() < WITHIN
-            && let Some(callbacks) = steps.next()
-        {
+        while let Some(callbacks) = next {
             let mut transaction = self.db.begin().await?;
             let ids = self.callbacks.erase(&mut transaction, callbacks, number, context).await?;
+            about.extend(&ids);
             step.callbacks = ids.len() as u64;
-            step.idempotency_answers = IdempotencyStore::erase(&mut transaction, &ids).await?;
+            step.idempotency_answers = IdempotencyStore::erase(&mut transaction, &about).await?;
             step.webhook_events = WebhookStore::erase_events(&mut transaction, &ids).await?;
             record(&mut transaction, self.erased_entry(number, step, context)).await?;
             transaction.commit().await?;
             counts.add(step);
             step = Counts::default();
+            about.clear();
             erased.extend(ids);
+            next = steps.next().filter(|_| started.elapsed() < WITHIN);
         }
         Ok(erased)
     }

@@ -1,11 +1,12 @@
 //! What is held about a person, found by the phone number: read and erased on request.
 //!
-//! `erase` cancels the open callbacks and erases those that have ended, in steps; `export` reads. The audit log stays as it is:
+//! `erase` cancels the open callbacks and erases those that have ended, in steps; `export` reads; `retention` deletes callbacks that ended long ago. The audit log stays as it is:
 //! it has masked numbers and keyed hashes only.
 
 mod api;
 mod erase;
 mod export;
+mod retention;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::db::Db;
 use crate::webhooks::WebhookStore;
 
 pub use api::routes;
+pub use retention::Retention;
 
 /// What the routes work with.
 #[derive(Clone)]

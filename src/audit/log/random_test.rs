@@ -214,7 +214,7 @@ async fn check(pool: &PgPool, written: &Written, random: Rng) {
 /// Seals and settles everything.
 async fn settle(pool: &PgPool, store: &LogStore) {
     let last: i64 = sqlx::query_scalar("select max(seq) from audit_entries").fetch_one(pool).await.unwrap();
-    while sequencer(pool, 100).step().await.unwrap() > 0 || store.newest_and_settled().await.unwrap().1 < last {}
+    while sequencer(pool, 20).step().await.unwrap() > 0 || store.newest_and_settled().await.unwrap().1 < last {}
 }
 
 /// Each is signed, and consistent with the one before.

@@ -2,27 +2,34 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
+use uuid::Uuid;
 
 use super::CallbackStore;
-use crate::audit::Entry;
-use crate::db::purge_in_steps;
-
-/// Callbacks that one statement deletes.
-const PURGE_STEP: u64 = 1_000;
+use crate::db::Transaction;
 
 impl CallbackStore {
-    /// Deletes callbacks that have ended, and were last changed, before this time. Each step records how many it deleted, as the
-    /// entry with that detail. Returns their number.
+    /// Deletes at most `limit` callbacks that have ended, and were last changed, before this time, the oldest first. Returns
+    /// their ids.
     ///
     /// # Errors
-    /// If Postgres fails. What was deleted before stays deleted.
-    pub async fn purge(&self, before: Timestamp, entry: impl Fn() -> Entry) -> Result<u64, sqlx::Error> {
-        let entry = &entry;
-        purge_in_steps(PURGE_STEP, |limit| async move {
-            let purged =
-                sqlx::query_file!("src/callbacks/store/purge.sql", before.to_sqlx() as _, limit, entry().into_json());
-            Ok(u64::try_from(purged.fetch_one(&self.pool).await?.deleted).unwrap_or(0))
-        })
+    /// If Postgres fails.
+    pub async fn delete_ended(
+        transaction: &mut Transaction,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Uuid>, sqlx::Error> {
+        sqlx::query_scalar!(
+            "delete from callbacks where id in (
+                 select id from callbacks
+                 where created_at < $1 and updated_at < $1 and requested_end < $1 and due_at is null
+                 order by created_at limit $2
+                 for update skip locked
+             )
+             returning id",
+            before.to_sqlx() as _,
+            limit
+        )
+        .fetch_all(transaction)
         .await
     }
 }

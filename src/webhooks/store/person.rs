@@ -71,8 +71,12 @@ impl WebhookStore {
                and delivery_id in (select id from webhook_deliveries where event_seq = any($1))",
             &seqs
         )
-        .execute(transaction)
+        .execute(&mut *transaction)
         .await?;
+        // An attempt that runs stores no answer. The delivery is made again.
+        sqlx::query!("update webhook_deliveries set claims = claims + 1 where event_seq = any($1)", &seqs)
+            .execute(transaction)
+            .await?;
         Ok(seqs.len() as u64)
     }
 }
