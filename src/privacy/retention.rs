@@ -42,7 +42,8 @@ impl Retention {
 
     /// Deletes until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        PURGE.run(&stop, "old callbacks were not deleted", || async { self.delete_all().await.map(drop) }).await;
+        let delete = || async { Box::pin(self.delete_all()).await.map(drop) };
+        PURGE.run(&stop, "old callbacks were not deleted", delete).await;
     }
 
     /// Deletes all callbacks whose time is over, in steps. Returns their number.
