@@ -1,6 +1,6 @@
 use jiff::ToSpan as _;
 use jiff_sqlx::ToSqlx as _;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 
 use super::tests::Log;
 use super::verify::{Broken, Reason};
@@ -181,4 +181,26 @@ async fn entries_of_a_log_without_partitions_are_kept_in_the_first_one(pool: PgP
     assert_eq!(seqs, expected);
     let log = Log::with_entries(&pool, 2).await;
     assert!(log.verify().await.valid);
+}
+
+#[sqlx::test(migrations = false)]
+async fn the_role_of_a_running_service_goes_on_after_the_log_got_partitions(pool: PgPool) {
+    sqlx::raw_sql("drop schema public cascade; create schema public").execute(&pool).await.unwrap();
+    let migrator = sqlx::migrate!();
+    migrator.run_to(26, &pool).await.unwrap();
+    let role: String = sqlx::query_scalar("select 'of_' || md5(current_database())").fetch_one(&pool).await.unwrap();
+    let grant = format!("create role {role}; grant select, insert on audit_entries to {role}");
+    sqlx::raw_sql(AssertSqlSafe(grant)).execute(&pool).await.unwrap();
+    migrator.run(&pool).await.unwrap();
+    let granted: Vec<bool> = sqlx::query_scalar(
+        "select has_table_privilege($1, name, privilege) from (values ('audit_entries', 'select'), ('audit_entries', 'insert'),
+             ('audit_entries', 'update'), ('audit_entries_first', 'insert'), ('audit_retention', 'update')) as t(name, privilege)
+         union all select has_sequence_privilege($1, 'audit_entries_seq_seq', 'usage')",
+    )
+    .bind(&role)
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("drop owned by {role}; drop role {role}"))).execute(&pool).await.unwrap();
+    assert_eq!(granted, [true, true, false, false, false, true]);
 }
