@@ -49,7 +49,7 @@ impl Sequencer {
     /// If Postgres fails, or the stored tree is damaged.
     pub async fn step(&self) -> Result<usize, sqlx::Error> {
         let newest = self.store.newest_checkpoint().await?;
-        let Some(mut round) = self.store.begin().await? else { return Ok(0) };
+        let Some(mut round) = Round::begin(&self.store.db).await? else { return Ok(0) };
         // Another replica may have sealed since.
         let is_newest = newest.as_ref().map_or(0, |newest| newest.size) == round.head.size;
         if is_newest && !newest.is_some_and(|newest| self.keys.have_signed(&newest.checkpoint)) {

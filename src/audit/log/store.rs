@@ -4,9 +4,7 @@ use jiff_sqlx::ToSqlx as _;
 use tlog_tiles::tlog::Hash;
 use uuid::Uuid;
 
-use super::round::Round;
 use super::tree::{TileHashes, TilePosition};
-use super::verify::Expired;
 use crate::audit::store::Row;
 use crate::audit::{ActorType, Entry, Outcome};
 use crate::db::Db;
@@ -14,7 +12,7 @@ use crate::db::Db;
 /// The log in Postgres.
 #[derive(Clone, Debug)]
 pub struct LogStore {
-    db: Db,
+    pub(super) db: Db,
 }
 
 /// An entry with its place in the order in which entries were recorded.
@@ -32,6 +30,15 @@ pub(super) struct Leaves {
     pub hashes: Vec<u8>,
 }
 
+/// What was dropped when its retention ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Expired {
+    /// The sealed entries.
+    pub entries: u64,
+    /// Of the last one of them. Some entries before it may be kept.
+    pub last_seq: i64,
+}
+
 /// A signed root.
 #[derive(Clone, Debug)]
 pub struct SignedRoot {
@@ -46,11 +53,6 @@ impl LogStore {
     /// Over this database.
     pub fn new(db: Db) -> Self {
         Self { db }
-    }
-
-    /// Begins a round. None while another replica has one.
-    pub(super) async fn begin(&self) -> Result<Option<Round>, sqlx::Error> {
-        Round::begin(&self.db).await
     }
 
     /// The newest checkpoint, and up to which seq it covers every entry.

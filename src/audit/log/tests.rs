@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::keys::{LogKeys, PublicKey, read_checkpoint};
 use super::leaf::leaf_hash;
 use super::proof::Proof;
+use super::round::Round;
 use super::sequencer::Sequencer;
 use super::store::LogStore;
 use super::tiles::prove;
@@ -265,7 +266,7 @@ async fn a_log_that_was_restored_on_a_new_server_is_settled_there(pool: PgPool) 
 async fn only_one_sequencer_seals_at_a_time(pool: PgPool) {
     let log = Log::with_entries(&pool, 10).await;
     log.record(10).await;
-    let round = log.store.begin().await.unwrap();
+    let round = Round::begin(&log.store.db).await.unwrap();
     assert_eq!(log.sequencer.step().await.unwrap(), 0);
     round.unwrap().end().await.unwrap();
     assert_eq!(log.sequencer.step().await.unwrap(), 10);

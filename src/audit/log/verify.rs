@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::keys::PublicKey;
 use super::leaf::leaf_hash;
-use super::store::{LogStore, Recorded, SignedRoot};
+use super::store::{Expired, LogStore, Recorded, SignedRoot};
 use super::tree::{TILE_WIDTH, Tree};
 
 /// Entries of a statement.
@@ -77,14 +77,6 @@ pub struct Expected<'a> {
     pub key: Option<&'a PublicKey>,
     /// A checkpoint that was kept elsewhere.
     pub kept: Option<&'a Checkpoint>,
-}
-
-/// What was dropped when its retention ended.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Expired {
-    pub entries: u64,
-    /// Of the last one of them. Some entries before it may be kept.
-    pub last_seq: i64,
 }
 
 /// The entries that were read and have no leaf yet.
