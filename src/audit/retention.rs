@@ -46,7 +46,8 @@ impl Retention {
     /// Creates partitions, drops partitions, and deletes all checkpoints of an old hour but its last one.
     ///
     /// # Errors
-    /// If Postgres fails, or the log is being read for longer than a second. What was done before stays done.
+    /// If Postgres fails, or others use the log for longer than this waits: 1 s to create a partition, 100 ms to drop one. What was
+    /// done before stays done.
     pub async fn step(&self) -> Result<(), sqlx::Error> {
         let mut connection = db::connect_for_maintenance(&self.database).await?;
         create_partitions(&mut connection).await?;
