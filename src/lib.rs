@@ -23,7 +23,8 @@ mod fuzz_test;
 mod http;
 mod jobs;
 mod keys;
-mod placement;
+mod oidc;
+pub mod placement;
 mod privacy;
 pub mod shutdown;
 pub mod simulator;
@@ -33,4 +34,5 @@ pub mod trace;
 pub mod types;
 mod webhooks;
 
+pub use callbacks::{CallbackRepository, CallbackStore, ForecastSource, Planner};
 pub use campaigns::{Counts, Window};

@@ -4,8 +4,10 @@ mod metrics;
 
 use std::io::BufWriter;
 
+use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -26,11 +28,12 @@ pub const DEFAULT_FILTER: &str = "info";
 /// The lines that may wait to be written. Beyond it, lines are dropped: a slow reader of the log must not stop the service.
 const WAITING_LINES: usize = 16_384;
 
-/// Starts logging to standard error, filtered by `RUST_LOG`, or by `default_filter` if that is not set or invalid. A thread
-/// writes the lines, those that wait together. What is left is written when the guard is dropped.
+/// Starts logging to standard error, filtered by `RUST_LOG`, or by `default_filter` if that is not set or invalid. Details of
+/// other crates are never printed. A thread writes the lines, those that wait together. What is left is written when the guard
+/// is dropped.
 pub fn start_logging(format: LogFormat, default_filter: &str) -> WorkerGuard {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_printed));
     let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);
     let (writer, guard) = builder.finish(BufWriter::new(std::io::stderr()));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
@@ -40,4 +43,11 @@ pub fn start_logging(format: LogFormat, default_filter: &str) -> WorkerGuard {
         LogFormat::Pretty => registry.with(lines.with_target(false)).try_init(),
     };
     guard
+}
+
+/// Whether a line may be printed, whatever `RUST_LOG` is. At `debug` and `trace`, other crates print what they work on: phone
+/// numbers, headers and bodies.
+fn may_be_printed(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    *metadata.level() <= Level::INFO || target == "ringback" || target.starts_with("ringback::")
 }

@@ -1,4 +1,4 @@
-//! HTTP clients with the one crypto library that is compiled in: ring. They ignore the proxies that the environment names.
+//! TLS of the public port, and HTTP clients, with the one crypto library that is compiled in: ring. Clients ignore the proxies that the environment names.
 //!
 //! `reqwest` takes its crypto library from rustls's process-wide default, so every client must be made here. clippy
 //! refuses `reqwest::Client::new` and `reqwest::Client::builder` elsewhere.
@@ -6,7 +6,11 @@
 // The only place that may use them.
 #![allow(clippy::disallowed_methods)]
 
+mod server;
+
 use secrecy::{ExposeSecret as _, SecretString};
+
+pub use self::server::{ServerTls, TlsFileError};
 
 /// A builder for an HTTP client.
 pub fn client_builder() -> reqwest::ClientBuilder {

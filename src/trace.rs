@@ -1,6 +1,12 @@
-//! The W3C trace context of a request, which Ringback sends on to CXone.
+//! The W3C trace context of a request, which Ringback sends on to CXone and to webhook receivers, and the export of traces.
+
+mod export;
+mod span;
 
 use uuid::Uuid;
+
+pub use self::export::TraceExport;
+pub use self::span::Span;
 
 /// A `traceparent` of version 00. Stored with the work and sent with its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]

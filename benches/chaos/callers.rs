@@ -92,6 +92,23 @@ impl Callers {
         }
     }
 
+    /// One POST to one replica, which does not wait for the outcome.
+    pub async fn write(&self, replica: usize, rng: &mut Rng) {
+        let new_callback = self.new_callback(true, rng);
+        let ask = Ask {
+            what: "POST callback, async",
+            path: "/v1/callbacks".into(),
+            body: new_callback.body.clone(),
+            idempotency_key: new_callback.key.clone(),
+            prefer: Some("respond-async".into()),
+        };
+        if let Some(answer) = self.client.once_to(replica, &ask).await
+            && self.posted(&new_callback, &answer).is_some()
+        {
+            self.client.record.wrote(replica);
+        }
+    }
+
     /// The id of the callback that an answer acknowledges.
     fn posted(&self, new_callback: &NewCallback, answer: &Answer) -> Option<String> {
         match (answer.status, answer.problem()) {

@@ -82,7 +82,11 @@ impl Client {
 
     /// Sends a request to some replica, once. None where no answer came.
     pub async fn once(&self, ask: &Ask, rng: &mut Rng) -> Option<Answer> {
-        let replica = rng.usize(0..self.replicas.len());
+        self.once_to(rng.usize(0..self.replicas.len()), ask).await
+    }
+
+    /// Sends a request to this replica, once. None where no answer came.
+    pub async fn once_to(&self, replica: usize, ask: &Ask) -> Option<Answer> {
         let mut request = self.http.post(format!("{}{}", self.replicas[replica], ask.path)).bearer_auth(&self.key);
         if let Some(key) = &ask.idempotency_key {
             request = request.header("idempotency-key", key);

@@ -28,6 +28,10 @@ pub struct Nemesis {
 }
 
 impl Nemesis {
+    pub fn new(record: Record) -> Self {
+        Self { stop: CancellationToken::new(), record, kills: Arc::default(), disturbances: Arc::default() }
+    }
+
     /// Disturbs replicas, one after the other and sometimes all; gives them back once all of them run.
     pub async fn of_replicas(
         self,
@@ -147,7 +151,7 @@ impl Nemesis {
         Ok(())
     }
 
-    fn disturbed(&self, what: &'static str, target: Target, began: Instant, back: Instant) {
+    pub fn disturbed(&self, what: &'static str, target: Target, began: Instant, back: Instant) {
         let disturbance = Disturbance { what, target, began, back };
         self.disturbances.lock().unwrap_or_else(PoisonError::into_inner).push(disturbance);
     }

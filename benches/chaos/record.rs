@@ -30,6 +30,8 @@ pub struct Kept {
     pub answers: BTreeMap<(&'static str, u16), u64>,
     /// Successful answers: the replica, and when.
     pub successes: Vec<(usize, Instant)>,
+    /// Callbacks that a replica acknowledged at once, each sent once: the replica, and when.
+    pub writes: Vec<(usize, Instant)>,
 }
 
 impl Record {
@@ -47,6 +49,10 @@ impl Record {
         if let Some(intent) = self.kept().intents.get_mut(place.0) {
             change(intent);
         }
+    }
+
+    pub fn wrote(&self, replica: usize) {
+        self.kept().writes.push((replica, Instant::now()));
     }
 
     pub fn hold(&self, hold: AckedHold) {

@@ -1,7 +1,7 @@
 //! Replicas of the service, each a process with an address that stays the same.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ const CXONE_TIMEOUT_MS: &str = "3000";
 const CAMPAIGN_CHECK_MS: &str = "5000";
 /// Of nobody's.
 const WEBHOOK_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+const SIGNING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// What all replicas have in common.
 #[derive(Clone)]
@@ -60,6 +62,11 @@ impl Replica {
             process: None,
             http: plain_http().timeout(Duration::from_secs(1)).build()?,
         })
+    }
+
+    /// The program of its next start.
+    pub fn set_binary(&mut self, binary: &Path) {
+        binary.clone_into(&mut self.launch.binary);
     }
 
     /// Starts it, as often as it takes; gives the moment at which the process started that became ready.
@@ -123,6 +130,8 @@ impl Replica {
             ("WFO_WEBHOOK_URL", &self.launch.receiver_url),
             ("WFO_WEBHOOK_SECRET", WEBHOOK_SECRET),
             ("WEBHOOKS_ALLOW_LOOPBACK", "true"),
+            ("AUDIT_SIGNING_KEY", SIGNING_KEY),
+            ("AUDIT_LOG_ORIGIN", "example.com/chaos"),
         ];
         let log = self.launch.logs.join(format!("replica-{}.log", self.index));
         let mut command = serve_with(&self.launch.binary, &self.launch.database_url, &self.cxone_url, &settings);

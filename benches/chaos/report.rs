@@ -21,9 +21,9 @@ const EXAMPLES: usize = 20;
 /// So that one rule's violations do not hide another's.
 const EXAMPLES_OF_A_RULE: usize = 3;
 
-pub fn start(settings: &Settings, seed: u64, logs: &Path) {
+pub fn start(settings: &Settings, binary: &Path, seed: u64, logs: &Path) {
     println!("seed {seed}: CHAOS_SEED={seed} makes the same choices again");
-    println!("{} replicas of {}", settings.replicas, settings.binary.display());
+    println!("{} replicas of {}", settings.replicas, binary.display());
     println!("logs and all violations: {}", logs.display());
 }
 

@@ -3,17 +3,40 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+
+/// What happens to the replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, strum::Display)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Scenario {
+    /// Postgres, CXone and the replicas fail at any moment
+    Chaos,
+    /// The primary of two Postgres servers is killed, and the standby is promoted, again and again
+    Failover,
+    /// Replicas of an older version run on the newer schema, beside newer replicas
+    Upgrade,
+}
 
 /// Runs replicas of the service while Postgres, CXone and the replicas themselves fail, and compares at the end what was
 /// acknowledged with what came of it. Exits 1 where anything was lost, duplicated or wrong.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "chaos")]
 pub struct Settings {
-    /// How long things go wrong, in seconds
+    #[arg(value_enum, default_value_t = Scenario::Chaos)]
+    pub scenario: Scenario,
+    /// Of failover: how often the primary is killed
+    #[arg(long, env = "FAILOVER_CYCLES", default_value_t = 20)]
+    pub cycles: u32,
+    /// Of upgrade: the older program. `--binary` is the newer one
+    #[arg(long, env = "UPGRADE_OLD_BINARY", required_if_eq("scenario", "upgrade"))]
+    pub old_binary: Option<PathBuf>,
+    /// Of upgrade: how long each step lasts, in seconds
+    #[arg(long, env = "UPGRADE_STEP_SECONDS", default_value_t = 20)]
+    pub step_seconds: u64,
+    /// Of chaos: how long things go wrong, in seconds
     #[arg(long, env = "CHAOS_SECONDS", default_value_t = 600)]
     seconds: u64,
-    /// Go on until so many processes were killed, however long that takes
+    /// Of chaos: go on until so many processes were killed, however long that takes
     #[arg(long, env = "CHAOS_KILLS")]
     pub kills: Option<u32>,
     /// Decides what is left to chance; drawn where absent
@@ -25,9 +48,9 @@ pub struct Settings {
     /// Requests for callbacks a second; some are batches
     #[arg(long, env = "CHAOS_RATE", default_value_t = 6.0, value_parser = positive)]
     pub rate: f64,
-    /// Share of the requests to CXone that fail, 0 to 1
-    #[arg(long, env = "CHAOS_FAULTS", default_value_t = 0.2, value_parser = share)]
-    pub faults: f64,
+    /// Share of the requests to CXone that fail, 0 to 1 [default: 0.2, or 0.02 in other runs than chaos]
+    #[arg(long, env = "CHAOS_FAULTS", value_parser = share)]
+    faults: Option<f64>,
     /// After the faults, how long every callback has to reach its final state, in seconds
     #[arg(long, env = "CHAOS_SETTLE_SECONDS", default_value_t = 600)]
     settle_seconds: u64,
@@ -52,6 +75,10 @@ impl Settings {
 
     pub fn seed(&self) -> u64 {
         self.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000))
+    }
+
+    pub fn faults(&self) -> f64 {
+        self.faults.unwrap_or(if self.scenario == Scenario::Chaos { 0.2 } else { 0.02 })
     }
 
     pub fn lasting(&self) -> Duration {

@@ -33,6 +33,10 @@ pub fn memory(what: &str, kib: u64) {
     line(what, &format!("{:.1}", number(kib) / 1024.0), "MiB");
 }
 
+pub fn megabytes(what: &str, bytes: u64) {
+    line(what, &format!("{:.1}", number(bytes) / 1e6), "MB");
+}
+
 /// How much there is for each of so many.
 pub fn per(what: &str, sum: u64, many: u64) {
     line(what, &format!("{:.3}", number(sum) / number(many.max(1))), "");

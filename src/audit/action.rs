@@ -32,6 +32,20 @@ pub enum Action {
     CallbackExpired,
     #[strum(serialize = "callback.cancelled")]
     CallbackCancelled,
+    #[strum(serialize = "callback.rescheduled")]
+    CallbackRescheduled,
+    #[strum(serialize = "callback.change_requested")]
+    CallbackChangeRequested,
+    #[strum(serialize = "callback.change_refused")]
+    CallbackChangeRefused,
+    #[strum(serialize = "callback.withdrawn")]
+    CallbackWithdrawn,
+    #[strum(serialize = "callback.called")]
+    CallbackCalled,
+    #[strum(serialize = "callback.missed")]
+    CallbackMissed,
+    #[strum(serialize = "callback.contact_deleted")]
+    CallbackContactDeleted,
     #[strum(serialize = "callback.at_risk")]
     CallbackAtRisk,
     #[strum(serialize = "callback.no_longer_at_risk")]
@@ -61,6 +75,8 @@ pub enum Action {
     CampaignResumeDropped,
     #[strum(serialize = "campaign.changed_outside")]
     CampaignChangedOutside,
+    #[strum(serialize = "campaign.fenced")]
+    CampaignFenced,
 
     #[strum(serialize = "hold.placed")]
     HoldPlaced,
@@ -89,6 +105,8 @@ pub enum Action {
 
     #[strum(serialize = "key.created")]
     KeyCreated,
+    #[strum(serialize = "key.rotated")]
+    KeyRotated,
     #[strum(serialize = "key.revoked")]
     KeyRevoked,
 
@@ -113,6 +131,50 @@ impl Action {
     /// The text in the log and in the API.
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+}
+
+/// The action of an entry that exists. A newer version may have written it: its entries are listed and sealed as any other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum RecordedAction {
+    Known(Action),
+    /// Its text.
+    Newer(String),
+}
+
+impl RecordedAction {
+    /// Reads the text in the log.
+    pub fn read(text: String) -> Self {
+        text.parse().map_or_else(|_| Self::Newer(text), Self::Known)
+    }
+
+    /// The action, if this version knows it.
+    pub fn known(&self) -> Option<Action> {
+        match self {
+            Self::Known(action) => Some(*action),
+            Self::Newer(_) => None,
+        }
+    }
+
+    /// The text in the log and in the API.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(action) => action.as_str(),
+            Self::Newer(text) => text,
+        }
+    }
+}
+
+impl From<Action> for RecordedAction {
+    fn from(action: Action) -> Self {
+        Self::Known(action)
+    }
+}
+
+impl PartialEq<Action> for RecordedAction {
+    fn eq(&self, other: &Action) -> bool {
+        self.known() == Some(*other)
     }
 }
 

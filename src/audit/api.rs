@@ -15,7 +15,7 @@ use super::export::{ExportError, Format};
 use super::model::{Entry, Outcome};
 use super::store::{AuditStore, Filter};
 use crate::db::{Page, is_pool_full};
-use crate::http::{Authorized, Problem, ProblemKind, Query, negotiated, required};
+use crate::http::{AuthorizedForCampaigns, Problem, ProblemKind, Query, RequestContext, negotiated, required};
 use crate::types::{CampaignId, Fault, parse_instant, parse_uuid};
 
 /// In characters: longer text matches nothing that is stored.
@@ -40,7 +40,7 @@ pub fn routes() -> OpenApiRouter<AuditStore> {
 
 /// Read the audit log
 ///
-/// Newest first. Follow a callback from the POST to the SMS with `callbackId`.
+/// Newest first. An API key that is restricted to campaigns reads only the entries of these. Follow a callback from the POST to the SMS with `callbackId`.
 ///
 /// `Accept: text/csv` or `application/x-ndjson` returns all entries that match the filter instead of a page. CSV has the members
 /// of an entry as columns, with `actorType`, `actorId` and `actorName` in place of `actor`, and `detail` as JSON. Text that a spreadsheet would take for a formula begins with an apostrophe. A
@@ -59,23 +59,25 @@ pub fn routes() -> OpenApiRouter<AuditStore> {
     responses((status = 200, body = Page<Entry>), (status = 406), (status = 422)))]
 async fn list(
     State(store): State<AuditStore>,
-    _: Authorized<required::AuditRead>,
+    AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::AuditRead>,
     headers: HeaderMap,
     mut query: Query,
 ) -> Result<Response, Problem> {
     let chosen = negotiated(&headers, &TYPES)?;
-    let filter = filter_of(&mut query);
+    let filter = filter_of(&mut query, &context);
     let format = match chosen.subty.as_str() {
         "csv" => Format::Csv,
         "x-ndjson" => Format::Ndjson,
         _ => {
             let page = query.page();
             query.finish()?;
+            allow(&filter, &context)?;
             return Ok(Json(store.page(&filter, &page).await.map_err(unreadable)?).into_response());
         }
     };
     query.whole();
     query.finish()?;
+    allow(&filter, &context)?;
     let export = store.export(filter, format).await.map_err(broken_off)?;
     let entries = export.ok_or_else(|| busy("too many exports of the audit log are running"))?;
     let body = Body::from_stream(entries);
@@ -85,8 +87,13 @@ async fn list(
     })
 }
 
-fn filter_of(query: &mut Query) -> Filter {
+fn allow(filter: &Filter, context: &RequestContext) -> Result<(), Problem> {
+    filter.campaign_id.as_ref().map_or(Ok(()), |campaign| context.require_campaign(campaign))
+}
+
+fn filter_of(query: &mut Query, context: &RequestContext) -> Filter {
     Filter {
+        campaigns: context.caller.campaigns.clone(),
         campaign_id: query.take("campaignId", CampaignId::parse),
         callback_id: query.take("callbackId", parse_uuid),
         action: query.take("action", parse_filter_text),

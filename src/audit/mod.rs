@@ -13,7 +13,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use action::Action;
+pub use action::{Action, RecordedAction};
 pub use api::{parse_filter_text, parse_outcome, routes};
 pub use export::{EXPORT_STEP, Format};
 pub use log::{

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::action::Action;
-use crate::http::Caller;
+use super::action::{Action, RecordedAction};
+use crate::http::{Caller, Credential};
 
 /// What kind of actor made a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, sqlx::Type)]
@@ -15,8 +15,10 @@ use crate::http::Caller;
 #[strum(serialize_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum ActorType {
-    /// A caller of the API.
+    /// A caller of the API, with an API key.
     ApiKey,
+    /// A caller of the API, with a token of the identity provider.
+    OidcSubject,
     /// A user of the command line.
     Operator,
     /// Ringback itself.
@@ -30,11 +32,11 @@ pub enum ActorType {
 /// Who made a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Actor {
-    /// `api_key`, `operator` (a user of the command line), `system` (Ringback itself), `external` (not Ringback) or
-    /// `anonymous` (a sender without a valid API key).
+    /// `api_key`, `oidc_subject` (a sender with a token of the identity provider), `operator` (a user of the command line),
+    /// `system` (Ringback itself), `external` (not Ringback) or `anonymous` (a sender without a valid API key or token).
     #[schema(value_type = String, example = "api_key")]
     pub r#type: ActorType,
-    /// The key's id, or the name of a component of Ringback.
+    /// The id of the key or of the subject, or the name of a component of Ringback.
     pub id: String,
     /// The display name.
     #[schema(example = "ivr")]
@@ -44,7 +46,11 @@ pub struct Actor {
 impl Actor {
     /// A caller of the API.
     pub fn caller(caller: &Caller) -> Self {
-        Self { r#type: ActorType::ApiKey, id: caller.key_id.to_string(), name: caller.name.to_string() }
+        let r#type = match caller.credential {
+            Credential::ApiKey => ActorType::ApiKey,
+            Credential::Token { .. } => ActorType::OidcSubject,
+        };
+        Self { r#type, id: caller.key_id.to_string(), name: caller.name.to_string() }
     }
 
     /// A user of the command line.
@@ -135,6 +141,9 @@ pub struct EntryEvent {
     pub r#type: &'static str,
     /// The JSON text that is signed and sent as it is.
     pub body: String,
+    /// The trace that the change belongs to. It is sent with the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// One entry of the log.
@@ -152,7 +161,7 @@ pub struct Entry {
     pub timestamp: Timestamp,
     /// What was done, dotted.
     #[schema(value_type = String, example = "callback.scheduled")]
-    pub action: Action,
+    pub action: RecordedAction,
     pub actor: Actor,
     pub outcome: Outcome,
     #[schema(required)]
@@ -198,7 +207,7 @@ impl Entry {
         Self {
             id,
             timestamp,
-            action,
+            action: action.into(),
             actor,
             outcome,
             campaign_id: None,

@@ -13,6 +13,7 @@ with matching as not materialized (
       and ($7::timestamptz is null or "timestamp" < $7)
       and ($8::timestamptz is null or ("timestamp" <= $8 and ("timestamp", seq) < ($8, $9::bigint)))
       and (not $10::boolean or seq > 0)
+      and ($12::text[] is null or campaign_id = any($12))
 )
 select seq as "seq!", id as "id!", "timestamp" as "timestamp!", action as "action!",
     actor_type as "actor_type!: ActorType", actor_id as "actor_id!", actor_name as "actor_name!",

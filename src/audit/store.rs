@@ -7,10 +7,10 @@ use jiff_sqlx::ToSqlx as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-use super::action::Action;
+use super::action::{Action, RecordedAction};
 use super::model::{Actor, ActorType, Detail, Entry, Outcome};
-use crate::db::{CreatedPosition, Db, Page, PageRequest, decode};
-use crate::types::CampaignId;
+use crate::db::{CreatedPosition, Db, Page, PageRequest};
+use crate::types::{AllowedCampaigns, CampaignId};
 
 /// Exports at the same time. Each holds about a megabyte for as long as its client reads.
 const MAX_EXPORTS: usize = 8;
@@ -19,6 +19,8 @@ const MAX_EXPORTS: usize = 8;
 #[derive(Debug, Default)]
 pub struct Filter {
     pub campaign_id: Option<CampaignId>,
+    /// Only entries of these campaigns.
+    pub campaigns: AllowedCampaigns,
     pub callback_id: Option<Uuid>,
     pub action: Option<String>,
     /// An actor's id or name.
@@ -31,10 +33,17 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// The campaign of all matching entries, if there is one: an index serves it.
+    pub(super) fn campaign(&self) -> Option<&CampaignId> {
+        let only =
+            self.campaigns.restriction().and_then(|campaigns| campaigns.first().filter(|_| campaigns.len() == 1));
+        self.campaign_id.as_ref().or(only)
+    }
+
     /// Whether an index serves the filter besides the one of all entries. Almost every entry has succeeded, and a callback
     /// that is accepted writes one of the few entries that a callback has: those values are left out of their indexes.
     pub(super) fn has_rare_value(&self) -> bool {
-        self.campaign_id.is_some()
+        self.campaign().is_some()
             || self.callback_id.is_some()
             || self.actor.is_some()
             || self.action.as_deref().is_some_and(|action| action != Action::CallbackAccepted.as_str())
@@ -96,7 +105,7 @@ impl TryFrom<Row> for Entry {
         Ok(Self {
             id: row.id,
             timestamp: row.timestamp.to_jiff(),
-            action: decode(&row.action)?,
+            action: RecordedAction::read(row.action),
             actor: Actor { r#type: row.actor_type, id: row.actor_id, name: row.actor_name },
             outcome: row.outcome,
             campaign_id: row.campaign_id,
@@ -149,10 +158,11 @@ impl AuditStore {
 
     async fn rows(&self, filter: &Filter, after: Option<&Position>, limit: i64) -> Result<Vec<Row>, sqlx::Error> {
         let outcome: Option<&str> = filter.outcome.map(Into::into);
+        let campaigns = filter.campaigns.texts();
         sqlx::query_file_as!(
             Row,
             "src/audit/page.sql",
-            filter.campaign_id.as_ref().map(CampaignId::as_str),
+            filter.campaign().map(CampaignId::as_str),
             filter.callback_id,
             filter.action.as_deref(),
             filter.actor.as_deref(),
@@ -162,7 +172,8 @@ impl AuditStore {
             after.map(|position| position.created_at.to_sqlx()) as _,
             after.map(|position| position.id),
             !filter.has_rare_value(),
-            limit
+            limit,
+            campaigns.as_deref()
         )
         .fetch_all(&self.pool)
         .await

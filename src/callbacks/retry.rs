@@ -77,7 +77,7 @@ mod tests {
             (CxoneError::ServerError { retry_after: None, reason: reason() }, "unknown"),
             (CxoneError::OutcomeUnknown { reason: reason() }, "unknown"),
             (CxoneError::UnexpectedAnswer { reason: reason() }, "unknown"),
-            (CxoneError::Forbidden { scope: "s", reason: reason() }, "final"),
+            (CxoneError::Forbidden { permission: "s", reason: reason() }, "final"),
             (CxoneError::NotFound { reason: reason() }, "final"),
             (CxoneError::Rejected { status: 400, reason: reason() }, "final"),
             (CxoneError::ContactRefused { status: 422, reason: reason() }, "final"),

@@ -12,21 +12,23 @@ use super::store::CallbackStore;
 use crate::audit::{Action, Entry, Outcome};
 use crate::campaigns::CampaignStore;
 use crate::clock::Clock;
+use crate::cxone::Cxone;
 
 /// How often a replica looks for holds that another replica has placed or lifted.
 const POLL: Duration = Duration::from_secs(1);
 
 /// Marks callbacks at risk.
 pub struct RiskMarker {
-    callbacks: Arc<CallbackStore>,
+    pub(super) callbacks: Arc<CallbackStore>,
+    pub(super) cxone: Arc<Cxone>,
     campaigns: CampaignStore,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 impl RiskMarker {
-    /// Uses these stores.
-    pub fn new(callbacks: Arc<CallbackStore>, campaigns: CampaignStore, clock: Clock) -> Self {
-        Self { callbacks, campaigns, clock }
+    /// Uses these stores and this CXone.
+    pub fn new(callbacks: Arc<CallbackStore>, cxone: Arc<Cxone>, campaigns: CampaignStore, clock: Clock) -> Self {
+        Self { callbacks, cxone, campaigns, clock }
     }
 
     /// Runs until `stop`.
@@ -65,6 +67,7 @@ impl RiskMarker {
             }
             self.mark(false, &found).await?;
         }
+        self.move_out_of(&held.to_clear).await?;
         self.campaigns.complete_risk_claim(&claimed, &held).await?;
         Ok(true)
     }
@@ -74,7 +77,7 @@ impl RiskMarker {
         let action = if at_risk { Action::CallbackAtRisk } else { Action::CallbackNoLongerAtRisk };
         let entries = found.iter().map(|callback| {
             let entry = callback.entry(self.clock.new_id(), now, action, Outcome::Succeeded, Status::Scheduled);
-            (callback.id, Entry { latency_ms: None, ..entry }.with_event(&callback.event()))
+            (callback.id, Entry { latency_ms: None, ..entry }.with_event(&callback.event()).traced(&callback.trace))
         });
         let marked = self.callbacks.mark(at_risk, entries.collect(), now).await?;
         metrics::counter!("ringback_callbacks_at_risk_total", "at_risk" => at_risk.to_string()).increment(marked);

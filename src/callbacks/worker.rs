@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use opentelemetry::KeyValue;
 use uuid::Uuid;
 
 use super::attempt::{AttemptError, Attempts, FOR_CONTACTS, FOR_MESSAGES};
@@ -13,6 +14,7 @@ use crate::clock::Clock;
 use crate::cxone::{Class, Cxone, Decision, Endpoint};
 use crate::jobs::{self, Next, Queue};
 use crate::placement::NOTICE;
+use crate::trace::Span;
 
 /// The requests to CXone that a callback needs: a contact and an SMS. Forecasts are shared.
 const REQUESTS_PER_CALLBACK: u32 = 2;
@@ -74,6 +76,11 @@ impl CallbackQueue {
         self.cxone().is_up(needed)
     }
 
+    /// Whether CXone can change the contacts that it has.
+    pub fn can_change_contacts(&self) -> bool {
+        self.cxone().contact_changes().is_some()
+    }
+
     /// The end of the lease of an attempt that starts now.
     pub fn lease_end(&self) -> Timestamp {
         self.attempts.lease_end()
@@ -110,7 +117,12 @@ impl Queue for CallbackQueue {
             Decision::Granted => Self::POLL,
             Decision::NotFor(wait) => wait,
         };
-        let job = claimed.map(|callback| AttemptJob { callback, class: Class::Background });
+        let job = claimed.map(|callback| {
+            // Its client waits, the first time.
+            let is_new =
+                callback.change.as_ref().is_some_and(|change| change.is_requested() && change.sent_at.is_none());
+            AttemptJob { class: if is_new { Class::Waiting } else { Class::Background }, callback }
+        });
         Ok(job.map_or(Next::Wait(wait), Next::Job))
     }
 
@@ -132,12 +144,26 @@ impl Queue for CallbackQueue {
 
     async fn work(&self, job: AttemptJob) -> Result<(), sqlx::Error> {
         let AttemptJob { mut callback, class } = job;
-        match self.attempts.attempt(&mut callback, class).await {
+        let mut span = Span::internal(Some(&callback.trace), "attempt", || {
+            vec![
+                KeyValue::new("ringback.callback.id", callback.id.to_string()),
+                KeyValue::new("ringback.callback.attempt", i64::from(callback.attempts)),
+                KeyValue::new("ringback.campaign.id", callback.campaign_id.to_string()),
+            ]
+        });
+        // The requests of the attempt, and the events about it, belong to its span.
+        callback.trace = span.traceparent().unwrap_or(callback.trace);
+        let attempted = self.attempts.attempt(&mut callback, class).await;
+        span.set("ringback.callback.status", callback.status.as_ref().to_owned());
+        match attempted {
             Ok(()) => self.attempts.waiters.notify(&callback),
             Err(AttemptError::ClaimLost) => {
                 tracing::info!("another replica claimed the callback, or it was cancelled");
             }
-            Err(AttemptError::Database(error)) => return Err(error),
+            Err(AttemptError::Database(error)) => {
+                span.fail("database");
+                return Err(error);
+            }
         }
         Ok(())
     }

@@ -15,8 +15,9 @@ use super::outcome::Waiters;
 use super::store::CallbackStore;
 use super::worker::{CallbackQueue, Worker};
 use crate::audit::{Action, Outcome};
+use crate::campaigns::SettingsStore;
 use crate::clock::Clock;
-use crate::cxone::{AuthStyle, Cxone, Settings};
+use crate::cxone::{Api, AuthStyle, Cxone, Settings, V2Settings};
 use crate::db::Db;
 use crate::jobs::{Next, Queue as _, Step};
 use crate::types::{PhoneNumber, TimeWindow, TimeZone};
@@ -51,21 +52,26 @@ async fn insert(store: &CallbackStore, callbacks: &[Callback]) {
 /// The queue of one replica. Nothing listens at the address of its CXone.
 fn queue(pool: &PgPool) -> CallbackQueue {
     let settings = Settings {
-        base_url: "http://127.0.0.1:1".into(),
-        client_id: "client".into(),
-        client_secret: "secret".into(),
-        auth: AuthStyle::Basic,
+        api: Api::V2(V2Settings {
+            base_url: "http://127.0.0.1:1".into(),
+            client_id: "client".into(),
+            client_secret: "secret".into(),
+            auth: AuthStyle::Basic,
+        }),
         timeout: Duration::from_secs(1),
         requests_per_minute: 6_000,
     };
     CallbackQueue::new(Attempts {
         repository: CallbackStore::new(Db::new(pool.clone())),
-        gateway: Arc::new(Cxone::new(settings, pool.clone(), clock()).unwrap()),
+        gateway: Arc::new(
+            Cxone::new(settings, Arc::new(SettingsStore::new(Db::new(pool.clone()))), pool.clone(), clock()).unwrap(),
+        ),
         clock: clock(),
         waiters: Waiters::default(),
         settings: AttemptSettings {
             without_forecast: WithoutForecast::Reject,
             sms_from: PhoneNumber::from_stored("+12025550100".into()).unwrap(),
+            sms_channel: None,
             default_zone: TimeZone::parse("America/New_York").unwrap(),
         },
     })

@@ -7,11 +7,11 @@ mod ports;
 mod reconcile;
 mod store;
 
-pub use answer_rate::{AnswerRateMonitor, AnswerRateStore, Window};
+pub use answer_rate::{AnswerRateMonitor, AnswerRateStore, IntervalPoller, IntervalStore, Window};
 pub use api::{Campaigns, LiveStates, event_routes, routes};
 #[cfg(test)]
 pub use model::CampaignSettings;
-pub use model::{Counts, PlacementRefusal, PlacementRules};
+pub use model::{Counts, HoldScope, PlacementRefusal, PlacementRules};
 pub use ports::ScheduledCallbacks;
 pub use reconcile::{CampaignWorker, CxoneGateway};
 pub use store::{CampaignStore, HeldPeriod, RulesCache, SettingsStore};

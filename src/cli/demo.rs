@@ -7,7 +7,6 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use axum::http::StatusCode;
 use jiff::SignedDuration;
-use secrecy::SecretString;
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
 use strum::VariantArray as _;
@@ -15,21 +14,26 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
+mod api;
+mod calls;
 mod sequence;
+mod steps;
 
+use self::api::Api;
 use self::sequence::Ivr;
 use super::keys;
 use crate::audit::{Actor, LogKeys};
-use crate::callbacks::{AttemptSettings, WithoutForecast};
+use crate::callbacks::{AttemptSettings, OutcomeSettings, ReachedDispositions, WithoutForecast};
 use crate::clock::Clock;
-use crate::config::{AuditSettings, DatabaseArgs, Given, ServiceSettings, SettingErrors, address};
-use crate::cxone::{self, AuthStyle};
+use crate::config::{
+    AuditSettings, DatabaseArgs, Given, ListenSettings, ServiceSettings, SettingErrors, address, choice,
+};
 use crate::db::SharedTime;
 use crate::http::Scope;
-use crate::keys::KeyStore;
+use crate::keys::{Author, Grant, KeyStore};
 use crate::simulator::{self, Campaign};
 use crate::telemetry::{self, LogFormat};
-use crate::types::{PhoneNumber, Region, TimeZone};
+use crate::types::{AllowedCampaigns, PhoneNumber, Region, TimeZone, TrustedProxies};
 use crate::webhooks::{AddressPolicy, SecretCipher, SigningSecret, WebhookSettings};
 use crate::{app, db, shutdown};
 use base64::Engine as _;
@@ -45,6 +49,7 @@ const CONNECTIONS: u32 = 24;
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 const GREEN: Style = AnsiColor::Green.on_default().bold();
+const RED: Style = AnsiColor::Red.on_default();
 
 /// Starts the CXone simulator and the service, seeds a campaign, sends callbacks like those of an IVR and shows their
 /// way to `confirmed`; then stays up.
@@ -55,6 +60,9 @@ pub struct Demo {
     /// Address to serve on; another free port of it is taken where the port is in use
     #[arg(long, env, default_value = "127.0.0.1:8080", value_parser = address())]
     listen_addr: Given<SocketAddr>,
+    /// Which of CXone's APIs it shows. With nice, also a callback that is called and reached
+    #[arg(long, default_value = "v2", value_parser = choice::<Api>())]
+    api: Given<Api>,
 }
 
 impl Demo {
@@ -62,7 +70,8 @@ impl Demo {
     pub async fn run(self) -> anyhow::Result<()> {
         let mut errors = SettingErrors::default();
         let given = self.database.read(&mut errors).zip(errors.take(self.listen_addr));
-        let (options, listen_addr) = errors.finish(given)?;
+        let given = given.zip(errors.take(self.api));
+        let ((options, listen_addr), api) = errors.finish(given)?;
         // The demo's own lines say what happens; the logs only what goes wrong.
         let _logging = telemetry::start_logging(LogFormat::Pretty, "error");
         let stop = shutdown::on_signal()?;
@@ -70,32 +79,34 @@ impl Demo {
         db::migrate(&options).await.context("cannot update the schema")?;
 
         progress("Postgres", "the schema is up to date");
-        let simulator = start_simulator(stop.clone()).await?;
+        let simulator = start_simulator(api, stop.clone()).await?;
         progress("CXone simulator", &format!("http://{simulator}"));
         let (receiver, webhooks) = start_receiver(stop.clone()).await?;
         let time = SharedTime::follow(&db, Clock::system()).await.context("Postgres does not say what time it is")?;
         let clock = time.clock();
-        let settings = settings(options, simulator, receiver)?;
+        let settings = settings(options, api, simulator, receiver)?;
         app::configure(&db, &settings, &clock).await.context("the webhook could not be kept")?;
         let service = app::build(&settings, &db, time, stop.clone())?;
         let listener = listen(listen_addr).await?;
         let address = listener.local_addr()?;
-        let service = tokio::spawn(service.run(listener));
+        let listeners = app::Listeners { public: listener, tls: None, metrics: None };
+        let service = tokio::spawn(service.run(listeners));
         progress("Ringback", &format!("http://{address}"));
 
         let store = KeyStore::new(db.clone());
-        let key =
-            keys::create(&store, &clock, Actor::system("demo"), "demo".into(), Scope::VARIANTS.to_vec(), None).await?;
+        let grant = Grant::new(Scope::VARIANTS.to_vec(), AllowedCampaigns::all(), None, None);
+        let author = Author { clock: &clock, actor: Actor::system("demo"), request_id: None };
+        let key = keys::create(&store, &author, "demo".into(), grant).await?;
         let (base_url, key) = (format!("http://{address}"), key.reveal().to_owned());
-        let mut ivr = Ivr { http: crate::tls::client_builder().build()?, base_url, key, webhooks };
+        let mut ivr = Ivr { http: crate::tls::client_builder().build()?, simulator, base_url, key, webhooks };
 
         anstream::println!(
             "\n{BOLD}Ringback{BOLD:#}  callbacks scheduled and confirmed; a campaign paused and resumed on schedule\n"
         );
-        let shown = stop.run_until_cancelled(ivr.show(&clock)).await;
+        let shown = stop.run_until_cancelled(ivr.show(api, &clock)).await;
         if let Some(shown) = shown {
             shown?;
-            ivr.show_commands(simulator, &clock);
+            ivr.show_commands(&clock);
         }
         stop.cancelled().await;
         anstream::println!("\n{DIM}stopping …{DIM:#}");
@@ -110,8 +121,9 @@ fn progress(part: &str, text: &str) {
     anstream::println!("{GREEN}started{GREEN:#}  {part:<16} {DIM}{text}{DIM:#}");
 }
 
-async fn start_simulator(stop: CancellationToken) -> anyhow::Result<SocketAddr> {
-    let settings = simulator::Settings { latency: CXONE_LATENCY, ..simulator::Settings::default() };
+async fn start_simulator(api: Api, stop: CancellationToken) -> anyhow::Result<SocketAddr> {
+    let settings =
+        simulator::Settings { api: api.simulated(), latency: CXONE_LATENCY, ..simulator::Settings::default() };
     let simulator = simulator::Simulator::new(settings);
     simulator.add_campaign(CAMPAIGN, Campaign::default());
     simulator.add_campaign(DIALED_CAMPAIGN, Campaign::default());
@@ -136,8 +148,12 @@ async fn start_receiver(stop: CancellationToken) -> anyhow::Result<(SocketAddr, 
     Ok((address, webhooks))
 }
 
-fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAddr) -> anyhow::Result<ServiceSettings> {
-    let known = simulator::Settings::default();
+fn settings(
+    options: PgConnectOptions,
+    api: Api,
+    simulator: SocketAddr,
+    receiver: SocketAddr,
+) -> anyhow::Result<ServiceSettings> {
     let region = Region::parse("US")?;
     let (mut encryption_key, mut signing_key) = ([0; 32], [0; 32]);
     for key in [&mut encryption_key, &mut signing_key] {
@@ -147,25 +163,22 @@ fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAd
         direct_database: options.clone(),
         database: options,
         max_connections: CONNECTIONS,
-        listen_addr: simulator,
-        cxone: cxone::Settings {
-            base_url: format!("http://{simulator}"),
-            client_id: known.client_id,
-            client_secret: SecretString::from(known.client_secret),
-            auth: AuthStyle::Basic,
-            timeout: Duration::from_secs(10),
-            requests_per_minute: 100,
-        },
+        oidc: None,
+        listen: ListenSettings { address: simulator, metrics: None, tls: None },
+        cxone: api.settings(simulator),
         outbound_proxy: None,
         attempts: AttemptSettings {
             without_forecast: WithoutForecast::Reject,
             sms_from: PhoneNumber::parse("+18005551234", &region)?,
+            sms_channel: api.sms_channel(),
             default_zone: TimeZone::parse("UTC")?,
         },
         region,
         default_wait: Duration::from_secs(3),
         campaign_check: Duration::from_secs(45),
         callback_retention_days: 400,
+        outcomes: OutcomeSettings { poll_every: api.outcome_poll(), reached: ReachedDispositions::default() },
+        answer_rate_poll: Duration::from_mins(1),
         clock_offset: SignedDuration::ZERO,
         webhooks: WebhookSettings {
             address_policy: AddressPolicy { allow_loopback: true },
@@ -177,6 +190,8 @@ fn settings(options: PgConnectOptions, simulator: SocketAddr, receiver: SocketAd
             keys: LogKeys::parse("ringback.invalid/demo", &STANDARD.encode(signing_key)).ok(),
             ..AuditSettings::default()
         },
+        traces: None,
+        trusted_proxies: TrustedProxies::default(),
         log_format: LogFormat::Pretty,
     })
 }

@@ -1,16 +1,22 @@
 //! The command line: one file per command.
 
 mod audit;
+mod completions;
+mod cxone;
 mod demo;
+mod doctor;
+mod health;
 mod keys;
 mod migrate;
 mod openapi;
+mod placement;
 mod serve;
 mod simulator;
+mod table;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::SettingErrors;
 
@@ -35,12 +41,22 @@ enum Command {
     Simulator(simulator::Simulator),
     /// Update the database's schema
     Migrate(migrate::Migrate),
-    /// Create, list and revoke API keys
+    /// Create, list, rotate and revoke API keys
     Keys(keys::Keys),
     /// Read and verify the audit log
     Audit(audit::Audit),
+    /// Recompute placements
+    Placement(placement::Placement),
+    /// Check a tenant of CXone
+    Cxone(cxone::Cxone),
+    /// Ask the service on this machine whether it is ready; for probes of containers
+    Health(health::Health),
+    /// Check the settings and everything that the service needs, and say what to do. Changes nothing
+    Doctor(Box<doctor::Doctor>),
     /// Print the OpenAPI document
     Openapi,
+    /// Print the completions of a shell
+    Completions(completions::Completions),
 }
 
 /// Runs the command that the command line names.
@@ -58,13 +74,18 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Serve(serve) => serve.run().await,
+        Command::Serve(serve) => Box::pin(serve.run()).await,
         Command::Demo(demo) => demo.run().await,
         Command::Simulator(simulator) => simulator.run().await,
         Command::Migrate(migrate) => migrate.run().await,
         Command::Keys(keys) => keys.run().await,
         Command::Audit(audit) => audit.run().await,
+        Command::Placement(placement) => placement.run().await,
+        Command::Cxone(cxone) => cxone.run().await,
+        Command::Health(health) => health.run().await,
+        Command::Doctor(doctor) => doctor.run().await,
         Command::Openapi => openapi::run(),
+        Command::Completions(completions) => completions.run(Cli::command()),
     }
 }
 

@@ -1,12 +1,12 @@
 //! `ringback serve`
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
 
 use crate::audit::Retention;
 use crate::clock::Clock;
 use crate::config::{ServiceArgs, ServiceSettings};
 use crate::db::{DatabaseRole, Db, SharedTime};
+use crate::trace::TraceExport;
 use crate::{app, audit, db, shutdown, telemetry};
 
 #[derive(clap::Args)]
@@ -19,26 +19,45 @@ impl Serve {
     /// Migrates the database, or checks its version where another role owns it, serves until SIGTERM, and drains.
     pub async fn run(self) -> anyhow::Result<()> {
         let settings = self.service.settings()?;
-        let database = &settings.database;
+        let (database, direct) = (&settings.database, &settings.direct_database);
         let _logging = telemetry::start_logging(settings.log_format, telemetry::DEFAULT_FILTER);
+        app::raise_limit_on_open_files();
         let stop = shutdown::on_signal()?;
         let db = db::connect(database, settings.max_connections).await.context("cannot connect to Postgres")?;
-        let role = db::migrate_or_check(database).await?;
+        let db = db.with_direct(direct);
+        let role = db::migrate_or_check(direct).await?;
+        report_missing_limits(&db).await?;
         let machine = Clock::shifted(settings.clock_offset);
         let time = SharedTime::follow(&db, machine).await.context("cannot read the time from Postgres")?;
         keep_audit_entries(role, &settings, &db, &time.clock()).await.context("cannot set AUDIT_RETENTION_DAYS")?;
-        Retention::new(database.clone()).prepare().await;
+        Retention::new(direct.clone()).prepare().await;
         app::configure(&db, &settings, &time.clock()).await.context("cannot store the configured webhook")?;
+        let traces = TraceExport::start(settings.traces.as_deref(), time.clock().new_id())
+            .context("cannot export traces (OTEL_ variables)")?;
         let app = app::build(&settings, &db, time, stop)?;
-        let listener = TcpListener::bind(settings.listen_addr)
-            .await
-            .with_context(|| format!("cannot listen on {} (LISTEN_ADDR)", settings.listen_addr))?;
-        tracing::info!(listen_addr = %listener.local_addr()?, "ready");
-        app.run(listener).await;
+        let listeners = app::Listeners::bind(&settings.listen).await?;
+        let metrics_addr = listeners.metrics.as_ref().and_then(|metrics| metrics.local_addr().ok());
+        let metrics_addr = metrics_addr.map(tracing::field::display);
+        tracing::info!(listen_addr = %listeners.public.local_addr()?, metrics_addr, "ready");
+        app.run(listeners).await;
+        traces.end().await;
         db.close().await;
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// A pooler drops the limits that the service asks for.
+async fn report_missing_limits(db: &Db) -> Result<(), sqlx::Error> {
+    let missing = db::missing_limits(db).await?;
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        tracing::warn!(
+            missing,
+            "Postgres does not limit the statements of the service: see docs/scaling.md, PgBouncer"
+        );
+    }
+    Ok(())
 }
 
 /// Sets for how long audit entries are kept, which only the owner of the tables can do.

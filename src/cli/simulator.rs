@@ -1,12 +1,14 @@
 //! `ringback simulator`
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 
-use crate::config::{Given, SettingErrors, address, number, text};
+use crate::config::{Given, SettingErrors, address, choice, number, secret, secret_text, text};
 use crate::shutdown;
 use crate::simulator::{self, Campaign};
 
@@ -16,13 +18,18 @@ pub struct Simulator {
     /// Address to serve on
     #[arg(long, env = "SIMULATOR_LISTEN", default_value = "127.0.0.1:9090", value_parser = address())]
     listen: Given<SocketAddr>,
-    /// The OAuth client that it knows
+    /// Which of CXone's APIs it serves
+    #[arg(long, default_value = "v2", value_parser = choice::<Api>())]
+    api: Given<Api>,
+    /// The OAuth client that it knows. With the API nice, also the id of the access key
     #[arg(long, env = "CXONE_CLIENT_ID", default_value = "simulator", value_parser = text())]
     client_id: Given<String>,
-    /// That client's secret
-    #[arg(long, env = "CXONE_CLIENT_SECRET", hide_env_values = true, default_value = "simulator-secret",
-        value_parser = text())]
-    client_secret: Given<String>,
+    /// That client's secret, and that of the access key; `simulator-secret` by default
+    #[arg(long, env = "CXONE_CLIENT_SECRET", hide_env_values = true, value_parser = secret_text(), value_name = "SECRET")]
+    client_secret: Option<Given<SecretString>>,
+    /// A file that contains that secret
+    #[arg(long, env = "CXONE_CLIENT_SECRET_FILE", value_name = "FILE")]
+    client_secret_file: Option<OsString>,
     /// A campaign that it has; give it once for each. It is ACTIVE
     #[arg(long = "campaign", value_name = "ID", default_value = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8")]
     campaigns: Vec<String>,
@@ -41,6 +48,23 @@ pub struct Simulator {
     /// Decides what is left to chance
     #[arg(long, default_value = "0", value_parser = number(0..=u64::MAX))]
     seed: Given<u64>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Api {
+    V2,
+    Nice,
+    Both,
+}
+
+impl From<Api> for simulator::Api {
+    fn from(api: Api) -> Self {
+        match api {
+            Api::V2 => Self::V2,
+            Api::Nice => Self::Nice,
+            Api::Both => Self::Both,
+        }
+    }
 }
 
 impl Simulator {
@@ -64,15 +88,20 @@ impl Simulator {
     /// The address and the settings, or none after adding errors.
     fn read(self, errors: &mut SettingErrors) -> Option<(SocketAddr, simulator::Settings)> {
         let listen = errors.take(self.listen);
+        let api = errors.take(self.api);
         let client_id = errors.take(self.client_id);
-        let client_secret = errors.take(self.client_secret);
+        let secret = secret("CXONE_CLIENT_SECRET", self.client_secret, self.client_secret_file.as_deref());
+        let client_secret = errors.take(secret);
         let latency = errors.take(self.latency_ms).map(Duration::from_millis);
         let requests_per_minute = errors.take(self.requests_per_minute.transpose());
         let token_lifetime = errors.take(self.token_lifetime).map(Duration::from_secs);
         let seed = errors.take(self.seed);
+        let defaults = simulator::Settings::default();
+        let client_secret = client_secret?.map(|secret| secret.expose_secret().to_owned());
         let settings = simulator::Settings {
+            api: api?.into(),
             client_id: client_id?,
-            client_secret: client_secret?,
+            client_secret: client_secret.unwrap_or(defaults.client_secret),
             latency: latency?,
             requests_per_minute: requests_per_minute?,
             token_lifetime: token_lifetime?,

@@ -3,19 +3,32 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use reqwest::Url;
 use secrecy::SecretString;
 
 use super::errors::{BadSetting, SettingErrors};
 use super::given::{Given, choice, number, optional_text, secret_text, switch, text};
+use super::http_url::http_url;
+use super::nice::{Client, NiceArgs};
 use super::secret::secret;
-use crate::cxone::{self, AuthStyle};
+use crate::cxone::{self, Api, AuthStyle, V2Settings};
+
+/// The name of an API of CXone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ApiName {
+    V2,
+    Nice,
+}
 
 /// The settings for CXone, as given.
 #[derive(Clone, Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "clap prints these lines as they are")]
 pub struct CxoneArgs {
-    /// CXone's OAuth client
+    /// Which API CXone has: the contract v2, or the one that NICE publishes for tenants
+    #[arg(long, env, default_value = "v2", value_parser = choice::<ApiName>())]
+    cxone_api: Given<ApiName>,
+    #[command(flatten)]
+    nice: NiceArgs,
+    /// CXone's OAuth client. For CXONE_API=nice: a registered client, if there is one
     #[arg(long, env, value_parser = text(), value_name = "ID")]
     cxone_client_id: Option<Given<String>>,
     /// The OAuth client's secret
@@ -48,25 +61,36 @@ pub struct CxoneArgs {
 impl CxoneArgs {
     /// The settings, or none after adding errors.
     pub fn read(self, errors: &mut SettingErrors) -> Option<cxone::Settings> {
-        let client_id = errors.require("CXONE_CLIENT_ID", optional_text(self.cxone_client_id));
+        let api = errors.take(self.cxone_api);
         let client_secret =
             secret("CXONE_CLIENT_SECRET", self.cxone_client_secret, self.cxone_client_secret_file.as_deref());
-        let client_secret = errors.require("CXONE_CLIENT_SECRET", client_secret);
+        let client = Client { id: optional_text(self.cxone_client_id), secret: client_secret };
+        let client = if api == Some(ApiName::V2) { client.required(errors) } else { client };
         let allow_http = errors.take(self.cxone_allow_http);
-        // If it is unknown whether http is allowed, the URL is not refused because of it.
-        let base_url = errors.take(address(self.cxone_base_url, self.cxone_region, allow_http.unwrap_or(true)));
-        let auth = errors.take(self.cxone_auth);
+        // If it is unknown whether http is allowed, no URL is refused because of it.
+        let may_be_http = allow_http.unwrap_or(true);
+        let api = match api {
+            None => None,
+            Some(ApiName::V2) => {
+                let base_url = errors.take(address(self.cxone_base_url, self.cxone_region, may_be_http));
+                v2(client, base_url, errors.take(self.cxone_auth))
+            }
+            Some(ApiName::Nice) => self.nice.read(client, self.cxone_base_url, may_be_http, errors).map(Api::Nice),
+        };
         let requests_per_minute = errors.take(self.cxone_requests_per_minute);
         let timeout = errors.take(self.cxone_timeout_ms).map(Duration::from_millis);
-        Some(cxone::Settings {
-            base_url: base_url?,
-            client_id: client_id?,
-            client_secret: client_secret?,
-            auth: auth?,
-            timeout: timeout?,
-            requests_per_minute: requests_per_minute?,
-        })
+        allow_http?;
+        Some(cxone::Settings { api: api?, timeout: timeout?, requests_per_minute: requests_per_minute? })
     }
+}
+
+fn v2(client: Client, base_url: Option<String>, auth: Option<AuthStyle>) -> Option<Api> {
+    Some(Api::V2(V2Settings {
+        base_url: base_url?,
+        client_id: client.id.ok()??,
+        client_secret: client.secret.ok()??,
+        auth: auth?,
+    }))
 }
 
 fn address(url: Option<Given<String>>, region: Option<Given<String>>, allow_http: bool) -> Result<String, BadSetting> {
@@ -80,21 +104,7 @@ fn address(url: Option<Given<String>>, region: Option<Given<String>>, allow_http
 }
 
 pub(super) fn base_url(text: &str, allow_http: bool) -> Result<String, BadSetting> {
-    let bad = |fault: &str| BadSetting::new("CXONE_BASE_URL", fault);
-    let url = Url::parse(text).map_err(|_| bad("must be a URL such as https://api.us.conversationalcloud.com"))?;
-    let host = url.host_str().ok_or_else(|| bad("must name a host"))?;
-    let is_loopback = host == "localhost"
-        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    match url.scheme() {
-        "https" => {}
-        "http" if is_loopback || allow_http => {}
-        "http" => return Err(bad("must be https; for plain http on another host, set CXONE_ALLOW_HTTP=true")),
-        _ => return Err(bad("must be an https URL")),
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err(bad("must be a scheme and a host, without credentials or query"));
-    }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    http_url("CXONE_BASE_URL", text, allow_http)
 }
 
 /// A value with a dot is a host, one without is a region.

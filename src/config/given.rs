@@ -96,10 +96,13 @@ pub fn parsed<T: Clone + Send + Sync + 'static>(
 
 /// An address and a port. A name is resolved.
 pub fn address() -> Keep<impl TypedValueParser<Value = SocketAddr>> {
-    keep(|text: &str| {
-        let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-        found.ok_or("must be an address and a port, such as 127.0.0.1:8080")
-    })
+    keep(resolved)
+}
+
+/// An address and a port. A name is resolved.
+pub fn resolved(text: &str) -> Result<SocketAddr, &'static str> {
+    let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    found.ok_or("must be an address and a port, such as 127.0.0.1:8080")
 }
 
 /// An empty setting counts as not set. Space around the text, such as the newline at the end of a file, is dropped.

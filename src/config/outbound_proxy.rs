@@ -1,4 +1,4 @@
-//! The proxy for requests to CXone and to webhook receivers.
+//! The proxy for requests to CXone, to webhook receivers and to the identity provider.
 
 use std::ffi::OsString;
 
@@ -13,7 +13,7 @@ use super::secret::secret;
 #[derive(Clone, Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "clap prints these lines as they are")]
 pub struct OutboundProxyArgs {
-    /// HTTP proxy for requests to CXone and to webhook receivers, `http://user:password@host:port` or https. HTTP_PROXY,
+    /// HTTP proxy for requests to CXone, to webhook receivers and to the identity provider, `http://user:password@host:port` or https. HTTP_PROXY,
     /// HTTPS_PROXY, ALL_PROXY and NO_PROXY are ignored
     #[arg(long, env, hide_env_values = true, value_parser = secret_text(), value_name = "URL")]
     outbound_proxy_url: Option<Given<SecretString>>,

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret as _;
 use sqlx::ConnectOptions as _;
 
 use super::{ServiceArgs, ServiceSettings};
+use crate::cxone::{Api, V2Settings};
 
 const DATABASE: &str = "--database-url=postgres://nobody@localhost/nothing";
 const ID: &str = "--cxone-client-id=id";
@@ -49,7 +50,7 @@ fn the_url_of_cxone_follows_from_base_url_or_region() {
         (&["--cxone-region=us-east-1.api.nice.incontact.com"], "https://us-east-1.api.nice.incontact.com"),
     ] {
         let parsed = parse([DATABASE, ID, SECRET].iter().chain(flags).copied());
-        assert_eq!(parsed.map(|settings| settings.cxone.base_url), Ok(address.to_owned()), "{flags:?}");
+        assert_eq!(parsed.map(|settings| v2(&settings).base_url.clone()), Ok(address.to_owned()), "{flags:?}");
     }
 }
 
@@ -77,6 +78,14 @@ fn a_bad_setting_is_one_line_with_its_variable_and_flag() {
             "AUDIT_HASH_KEY (--audit-hash-key) must be 32 bytes in base64, or several with commas between",
         ),
         ("--listen-addr=nowhere", "LISTEN_ADDR (--listen-addr) must be an address and a port"),
+        ("--metrics-addr=nowhere", "METRICS_ADDR (--metrics-addr) must be an address and a port"),
+        ("--tls-cert-file=/nowhere", "TLS_KEY_FILE (--tls-key-file) is required with TLS_CERT_FILE"),
+        ("--tls-key-file=/nowhere", "TLS_CERT_FILE (--tls-cert-file) is required with TLS_KEY_FILE"),
+        (
+            "--otel-exporter-otlp-endpoint=collector:4317",
+            "OTEL_EXPORTER_OTLP_ENDPOINT (--otel-exporter-otlp-endpoint) must",
+        ),
+        ("--oidc-audience=ringback", "OIDC_ISSUER (--oidc-issuer) is required with OIDC_AUDIENCE"),
         ("--log-format=xml", "LOG_FORMAT (--log-format) must be one of json, pretty"),
         ("--wfo-webhook-url=https://wfo.example", "WFO_WEBHOOK_SECRET (--wfo-webhook-secret) is required and not set"),
         ("--wfo-webhook-secret=whsec_*", "WFO_WEBHOOK_SECRET (--wfo-webhook-secret) must be base64"),
@@ -149,6 +158,13 @@ fn a_url_is_not_refused_because_the_switch_that_may_allow_it_is_invalid() {
     }
 }
 
+fn v2(settings: &ServiceSettings) -> &V2Settings {
+    match &settings.cxone.api {
+        Api::V2(v2) => v2,
+        Api::Nice(_) => panic!("not v2"),
+    }
+}
+
 /// A secret: its flag, flags that it needs, a value, the value of another secret, and how to read it from the settings.
 type SecretCase = (&'static str, &'static [&'static str], &'static str, &'static str, fn(&ServiceSettings) -> String);
 
@@ -157,7 +173,7 @@ const SECRETS: [SecretCase; 6] = [
         address_of(&settings.database)
     }),
     ("cxone-client-secret", &[DATABASE, ID, CXONE], "first", "second", |settings| {
-        settings.cxone.client_secret.expose_secret().to_owned()
+        v2(settings).client_secret.expose_secret().to_owned()
     }),
     (
         "wfo-webhook-secret",
@@ -281,6 +297,29 @@ fn a_proxy_is_an_http_or_https_url_that_is_not_shown() {
         assert!(!format!("{parsed:?}").contains("hush-hush"));
     }
     assert!(settings(&[]).unwrap().outbound_proxy.is_none());
+}
+
+#[test]
+fn an_identity_provider_has_an_issuer_an_audience_and_a_mapping() {
+    let issuer = "--oidc-issuer=https://id.example/realms/a";
+    let (audience, scopes) = ("--oidc-audience=ringback", r#"--oidc-scopes={"ivr": "callbacks:write"}"#);
+    let oidc = settings(&[issuer, audience, scopes]).unwrap().oidc.unwrap();
+    assert_eq!((oidc.issuer.as_str(), oidc.claim.as_str()), ("https://id.example/realms/a", "scope"));
+    assert!(settings(&["--oidc-issuer=", "--oidc-claim="]).unwrap().oidc.is_none());
+    for (flags, names) in [
+        (
+            &[issuer][..],
+            &["OIDC_AUDIENCE (--oidc-audience) is required", "OIDC_SCOPES (--oidc-scopes) is required"][..],
+        ),
+        (&["--oidc-issuer=http://id.example", audience, scopes], &["OIDC_ISSUER (--oidc-issuer) must be an https URL"]),
+        (&[issuer, audience, "--oidc-scopes=ivr"], &["OIDC_SCOPES (--oidc-scopes) must be a JSON object"]),
+    ] {
+        let lines = settings(flags).unwrap_err();
+        assert_eq!(lines.len(), names.len(), "{lines:?}");
+        for (line, name) in lines.iter().zip(names) {
+            assert!(line.starts_with(&format!("error: {name}")), "{lines:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,35 +1,33 @@
 //! The operations of CXone's API that Ringback uses.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Method;
 use secrecy::SecretString;
-use serde_json::json;
 use sqlx::PgPool;
 
-use super::contact;
-use super::endpoint::Operation;
 use super::error::CxoneError;
-use super::forecasts::{Forecasts, Range};
-use super::gate::StillWanted;
-use super::model::{ContactAnswer, DialerCampaign, ForecastHour, NewContact, RequestContext, Sms};
+use super::forecasts::Forecasts;
+use super::gate::{Gate, StillWanted};
+use super::model::{
+    ContactAnswer, DialerCampaign, ForecastHour, NewContact, RequestContext, SkillMapping, Sms, SmsSender,
+};
 use super::settings::Settings;
-use super::transport::{Call, Transport};
-use super::wire;
+use super::token::TokenCache;
+use super::transport::Transport;
+use super::wire::{Capabilities, SkillMappings, SmsSenders, Wire};
 use crate::clock::Clock;
-use crate::types::{CampaignId, TimeWindow};
+use crate::types::{CampaignId, Interval, PhoneNumber, TimeWindow};
 
+/// The limit for opening a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// The time that a call may take beyond its requests: the waits for the budget.
 const CALL_SLACK: Duration = Duration::from_secs(5);
-
-/// A campaign's id needs no escaping: [`CampaignId`] has only characters that a path may contain.
-fn campaign_path(campaign_id: &CampaignId) -> String {
-    format!("/api/v2/outbound/campaigns/{campaign_id}")
-}
 
 /// The client. One for all requests of a replica.
 pub struct Cxone {
     pub(super) transport: Transport,
+    pub(super) wire: Wire,
     forecasts: Forecasts,
     clock: Clock,
     call_within: Duration,
@@ -40,8 +38,13 @@ impl Cxone {
     ///
     /// # Errors
     /// Where the machine's TLS cannot be set up.
-    pub fn new(settings: Settings, pool: PgPool, clock: Clock) -> Result<Self, reqwest::Error> {
-        Self::through(None, settings, pool, clock)
+    pub fn new(
+        settings: Settings,
+        mappings: Arc<dyn SkillMappings>,
+        pool: PgPool,
+        clock: Clock,
+    ) -> Result<Self, reqwest::Error> {
+        Self::through(None, settings, mappings, pool, clock)
     }
 
     /// A client that sends every request through this proxy, if there is one.
@@ -51,22 +54,37 @@ impl Cxone {
     pub fn through(
         proxy: Option<&SecretString>,
         settings: Settings,
+        mappings: Arc<dyn SkillMappings>,
         pool: PgPool,
         clock: Clock,
     ) -> Result<Self, reqwest::Error> {
-        let call_within = 4 * settings.timeout + CALL_SLACK;
-        let transport = Transport::new(settings, proxy, pool, clock.clone())?;
-        Ok(Self { transport, forecasts: Forecasts::default(), clock, call_within })
+        let call_within = settings.api.longest_call() * settings.timeout + CALL_SLACK;
+        let http = crate::tls::client_builder_through(proxy)?
+            .timeout(settings.timeout)
+            .connect_timeout(settings.timeout.min(CONNECT_WITHIN))
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("ringback/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        let gate = Arc::new(Gate::new(&settings, pool.clone(), clock.clone()));
+        let (wire, auth) = Wire::new(settings.api, mappings, pool, clock.clone());
+        let tokens = TokenCache::new(auth, http.clone(), Arc::clone(&gate), clock.clone());
+        let transport = Transport::new(http, Arc::new(tokens), gate, clock.clone());
+        Ok(Self { transport, wire, forecasts: Forecasts::default(), clock, call_within })
     }
 
-    /// The longest that a call may take: a token, the request, a new token and the request again.
+    /// What the API in use can do.
+    pub fn capabilities(&self) -> Capabilities {
+        self.wire.capabilities()
+    }
+
+    /// The longest that a call may take, with its tokens.
     pub fn call_within(&self) -> Duration {
         self.call_within
     }
 
-    async fn in_time<T>(
+    pub(super) async fn in_time<T>(
         &self,
-        late: fn(String) -> CxoneError,
+        late: impl FnOnce(String) -> CxoneError,
         call: impl Future<Output = Result<T, CxoneError>>,
     ) -> Result<T, CxoneError> {
         tokio::time::timeout(self.call_within, call)
@@ -83,17 +101,7 @@ impl Cxone {
         campaign_id: &CampaignId,
         context: RequestContext<'_>,
     ) -> Result<DialerCampaign, CxoneError> {
-        let call = Call {
-            operation: Operation::ReadCampaign,
-            method: Method::GET,
-            path: &campaign_path(campaign_id),
-            query: &[],
-            body: None,
-            context,
-            send_by: None,
-            still_wanted: None,
-        };
-        self.in_time(unavailable, async { self.transport.call::<wire::Campaign>(call).await?.read(campaign_id) }).await
+        self.in_time(CxoneError::unavailable, self.wire.read_campaign(&self.transport, campaign_id, context)).await
     }
 
     /// Updates a campaign, and returns it as CXone shows it then. `still_wanted` is asked each time before the request is
@@ -109,18 +117,8 @@ impl Cxone {
         context: RequestContext<'_>,
         still_wanted: &dyn StillWanted,
     ) -> Result<DialerCampaign, CxoneError> {
-        let body = wire::campaign_update(wanted);
-        let call = Call {
-            operation: Operation::UpdateCampaign,
-            method: Method::PUT,
-            path: &campaign_path(campaign_id),
-            query: &[],
-            body: Some(&body),
-            context,
-            send_by: None,
-            still_wanted: Some(still_wanted),
-        };
-        self.in_time(unknown, async { self.transport.call::<wire::Campaign>(call).await?.read(campaign_id) }).await
+        let update = self.wire.update_campaign(&self.transport, campaign_id, wanted, context, still_wanted);
+        self.in_time(unknown, update).await
     }
 
     /// The hours of a campaign's forecast that overlap the window, in order of time, at most five minutes old. May be empty.
@@ -133,30 +131,22 @@ impl Cxone {
         window: &TimeWindow,
         context: RequestContext<'_>,
     ) -> Result<Vec<ForecastHour>, CxoneError> {
-        let fetch = |range| self.fetch_forecast(campaign_id, range, context);
-        self.in_time(unavailable, self.forecasts.get(campaign_id, window, &self.clock, fetch)).await
+        let span = Interval { start: window.start(), end: window.end() };
+        self.forecast_between(campaign_id, span, context).await
     }
 
-    async fn fetch_forecast(
+    /// The same for a span of any length.
+    ///
+    /// # Errors
+    /// The failure of CXone. The call is safe to repeat.
+    pub async fn forecast_between(
         &self,
         campaign_id: &CampaignId,
-        range: Range,
+        span: Interval,
         context: RequestContext<'_>,
     ) -> Result<Vec<ForecastHour>, CxoneError> {
-        let (start, end) = (range.start.to_string(), range.end.to_string());
-        let query =
-            [("campaignId", campaign_id.as_str()), ("startTime", &start), ("endTime", &end), ("granularity", "hourly")];
-        let call = Call {
-            operation: Operation::Forecast,
-            method: Method::GET,
-            path: "/api/v2/outbound/forecast",
-            query: &query,
-            body: None,
-            context,
-            send_by: None,
-            still_wanted: None,
-        };
-        self.transport.call::<wire::Forecast>(call).await?.hours_within(range)
+        let fetch = |range| self.wire.forecast(&self.transport, campaign_id, range, context);
+        self.in_time(CxoneError::unavailable, self.forecasts.between(campaign_id, span, &self.clock, fetch)).await
     }
 
     /// Creates a contact, or finds that it exists. The call is safe to repeat with the same id.
@@ -169,36 +159,46 @@ impl Cxone {
         contact: &NewContact<'_>,
         context: RequestContext<'_>,
     ) -> Result<ContactAnswer, CxoneError> {
-        let body = json!({"contact": {
-            "contactId": contact.contact_id,
-            "campaignId": contact.campaign_id,
-            "phone": contact.phone_number.as_str(),
-            "scheduledStartDateTime": contact.at,
-            "attributes": {
-                "callback_requested_by": "ivr",
-                "callback_language": contact.language,
-                "callback_window_start": contact.window.start(),
-                "callback_window_end": contact.window.end(),
-            },
-            "retry": {"retryCount": 3, "retryInterval": "PT15M"},
-        }});
-        let call = Call {
-            operation: Operation::CreateContact,
-            method: Method::POST,
-            path: "/api/v2/outbound/contacts",
-            query: &[],
-            body: Some(&body),
-            context,
-            send_by: contact.send_by,
-            still_wanted: None,
-        };
-        let answered = async {
-            match self.transport.call::<contact::ContactCreated>(call).await {
-                Ok(created) => created.confirm(contact.contact_id),
-                Err(failed) => contact::not_created(failed, contact.contact_id),
-            }
-        };
-        self.in_time(unknown, answered).await
+        self.in_time(unknown, self.wire.create_contact(&self.transport, contact, context)).await
+    }
+
+    /// Whether a do-not-call list of CXone has the number. Never, where CXone has none.
+    ///
+    /// # Errors
+    /// The failure of CXone. The call is safe to repeat.
+    pub async fn is_on_do_not_call_list(
+        &self,
+        number: &PhoneNumber,
+        context: RequestContext<'_>,
+    ) -> Result<bool, CxoneError> {
+        let search = self.wire.is_on_do_not_call_list(&self.transport, number, context);
+        self.in_time(CxoneError::unavailable, search).await
+    }
+
+    /// Checks that a skill takes callbacks.
+    ///
+    /// # Errors
+    /// The failure of CXone. The call is safe to repeat. `Rejected` or `NotFound` where the skill takes none.
+    pub async fn verify_skills(&self, mapping: &SkillMapping, context: RequestContext<'_>) -> Result<(), CxoneError> {
+        let check = self.wire.verify_skills(&self.transport, mapping, context);
+        self.in_time(CxoneError::unavailable, check).await
+    }
+
+    /// The sender of an SMS: the number, or the channel where CXone sends by channels. None without a channel.
+    pub fn sms_sender<'a>(&self, number: &'a PhoneNumber, channel: Option<&'a str>) -> Option<SmsSender<'a>> {
+        match self.capabilities().sms_senders {
+            SmsSenders::Numbers => Some(SmsSender::Number(number)),
+            SmsSenders::Channels => channel.map(SmsSender::Channel),
+        }
+    }
+
+    /// The id of the SMS with this reference, where CXone finds it. None says nothing: CXone may not look, or find it later.
+    ///
+    /// # Errors
+    /// The failure of CXone. The call is safe to repeat.
+    pub async fn find_sms(&self, reference: &str, context: RequestContext<'_>) -> Result<Option<String>, CxoneError> {
+        let search = self.wire.find_sms(&self.transport, reference, context);
+        self.in_time(CxoneError::unavailable, search).await
     }
 
     /// Sends an SMS, and returns the id of CXone's session. Not safe to repeat after an unknown outcome.
@@ -206,28 +206,10 @@ impl Cxone {
     /// # Errors
     /// The failure of CXone. After an unknown outcome, or an answer in an unknown format, the SMS may have been sent.
     pub async fn send_sms(&self, sms: &Sms<'_>, context: RequestContext<'_>) -> Result<String, CxoneError> {
-        let body = json!({
-            "to": sms.to.as_str(), "from": sms.from.as_str(), "message": sms.message, "channels": ["sms"],
-        });
-        let call = Call {
-            operation: Operation::SendSms,
-            method: Method::POST,
-            path: "/api/v2/messaging/sessions",
-            query: &[],
-            body: Some(&body),
-            context,
-            send_by: sms.send_by,
-            still_wanted: None,
-        };
-        self.in_time(unknown, async { self.transport.call::<wire::SessionCreated>(call).await?.session_id() }).await
+        self.in_time(unknown, self.wire.send_sms(&self.transport, sms, context)).await
     }
 }
 
 fn unknown(reason: String) -> CxoneError {
     CxoneError::OutcomeUnknown { reason }
-}
-
-/// The outcome of a call that changes nothing.
-fn unavailable(reason: String) -> CxoneError {
-    CxoneError::Unavailable { retry_after: None, reason }
 }

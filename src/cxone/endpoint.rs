@@ -50,8 +50,16 @@ pub enum Operation {
     ReadCampaign,
     UpdateCampaign,
     Forecast,
+    ReadDialers,
     CreateContact,
+    FindContact,
+    MoveContact,
+    WithdrawContact,
+    ReadOutcomes,
+    SearchDoNotCall,
+    ReadTenant,
     SendSms,
+    FindSms,
 }
 
 impl Operation {
@@ -63,20 +71,15 @@ impl Operation {
     pub fn endpoint(self) -> Endpoint {
         match self {
             Self::ReadCampaign | Self::UpdateCampaign => Endpoint::Campaigns,
-            Self::Forecast => Endpoint::Forecast,
-            Self::CreateContact => Endpoint::Contacts,
-            Self::SendSms => Endpoint::Messages,
-        }
-    }
-
-    /// The OAuth scope that it needs.
-    pub fn scope(self) -> &'static str {
-        match self {
-            Self::ReadCampaign => "outbound:statistics:read",
-            Self::UpdateCampaign => "outbound:campaign:write",
-            Self::Forecast => "outbound:forecast:read",
-            Self::CreateContact => "outbound:contact:write",
-            Self::SendSms => "messaging:session:write",
+            Self::Forecast | Self::ReadDialers => Endpoint::Forecast,
+            Self::CreateContact
+            | Self::FindContact
+            | Self::MoveContact
+            | Self::WithdrawContact
+            | Self::ReadOutcomes
+            | Self::SearchDoNotCall
+            | Self::ReadTenant => Endpoint::Contacts,
+            Self::SendSms | Self::FindSms => Endpoint::Messages,
         }
     }
 }
@@ -86,8 +89,8 @@ impl Operation {
 pub enum Condition {
     /// Its endpoints respond, as far as is known.
     Ok,
-    /// It refuses the OAuth client.
-    Unauthorized,
+    /// It refuses the credentials. These settings contain them.
+    Unauthorized(&'static str),
     /// These endpoints do not respond. The others do, as far as is known.
     Down(Vec<Endpoint>),
 }
@@ -97,9 +100,7 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ok => f.write_str("ok"),
-            Self::Unauthorized => {
-                f.write_str("it refuses the OAuth client: check CXONE_CLIENT_ID and CXONE_CLIENT_SECRET")
-            }
+            Self::Unauthorized(settings) => write!(f, "it refuses the OAuth client: check {settings}"),
             Self::Down(endpoints) => {
                 let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint.as_str()).collect();
                 write!(f, "it does not respond: {}; accepted requests are kept and sent later", names.join(", "))

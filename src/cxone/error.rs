@@ -33,16 +33,16 @@ pub enum CxoneError {
         retry_after: Duration,
     },
     /// The credentials, or two tokens in a row, were refused. The request had no effect.
-    #[error("CXone refused the OAuth client: {reason}")]
+    #[error("CXone refused the credentials: {reason}")]
     Unauthorized {
         /// CXone's explanation.
         reason: String,
     },
     /// A scope or a role is missing. The request had no effect.
-    #[error("the OAuth client lacks the scope {scope} in CXone: {reason}")]
+    #[error("CXone refused a request that needs {permission}: {reason}")]
     Forbidden {
-        /// The scope that the request needs.
-        scope: &'static str,
+        /// What the request needs: a scope, or a permission of a role.
+        permission: &'static str,
         /// CXone's explanation.
         reason: String,
     },
@@ -190,13 +190,13 @@ impl CxoneError {
         status: StatusCode,
         headers: &HeaderMap,
         body: &[u8],
-        scope: &'static str,
+        permission: &'static str,
         now: Timestamp,
     ) -> Self {
         let reason = reason_of(body, headers);
         match status {
             StatusCode::UNAUTHORIZED => Self::Unauthorized { reason },
-            StatusCode::FORBIDDEN => Self::Forbidden { scope, reason },
+            StatusCode::FORBIDDEN => Self::Forbidden { permission, reason },
             StatusCode::NOT_FOUND => Self::NotFound { reason },
             StatusCode::CONFLICT => Self::Conflict { reason },
             StatusCode::TOO_MANY_REQUESTS => {
@@ -219,6 +219,16 @@ impl CxoneError {
             },
             _ => Self::UnexpectedAnswer { reason: format!("status {}", status.as_u16()) },
         }
+    }
+
+    /// From a success in an unknown format.
+    pub fn unexpected(reason: impl Into<String>) -> Self {
+        Self::UnexpectedAnswer { reason: reason.into() }
+    }
+
+    /// From a request that cannot be sent now.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self::Unavailable { retry_after: None, reason: reason.into() }
     }
 
     /// From a request without any answer.

@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::error::CxoneError;
-use super::model::ForecastHour;
+use super::model::{ForecastHour, HourRange};
 use crate::clock::Clock;
-use crate::types::{CampaignId, TimeWindow};
+use crate::types::{CampaignId, Interval};
 
 /// How long a forecast is used. Its hours change little in five minutes.
 const FRESH_FOR: SignedDuration = SignedDuration::from_mins(5);
@@ -37,36 +37,30 @@ struct CampaignForecasts {
 }
 
 struct Fetched {
-    /// The whole hours of the window for which it was fetched.
-    asked_for: Range,
+    /// The whole hours of the span for which it was fetched.
+    asked_for: HourRange,
     at: Timestamp,
     hours: Vec<ForecastHour>,
 }
 
-/// Whole hours. The end is not included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    pub start: Timestamp,
-    pub end: Timestamp,
-}
-
-impl Range {
-    /// The hours that a window overlaps.
-    fn of(window: &TimeWindow) -> Self {
+impl HourRange {
+    /// The hours that a span overlaps.
+    fn of(span: Interval) -> Self {
         let hour = |at: Timestamp, up: i64| {
             let seconds = (at.as_second() + up).div_euclid(HOUR_SECONDS) * HOUR_SECONDS;
             Timestamp::from_second(seconds).unwrap_or(at)
         };
-        Self { start: hour(window.start(), 0), end: hour(window.end(), HOUR_SECONDS - 1) }
+        Self { start: hour(span.start, 0), end: hour(span.end, HOUR_SECONDS - 1) }
     }
 
-    /// The hours of a window, and those after it that are requested with them.
-    fn around(window: &TimeWindow) -> Self {
-        let Self { start, end } = Self::of(window);
+    /// The hours of a span, and those after it that are requested with them.
+    fn around(span: Interval) -> Self {
+        let Self { start, end } = Self::of(span);
         Self { start, end: start.checked_add(SPAN).map_or(end, |longer| longer.max(end)) }
     }
 
-    fn hours(self) -> impl Iterator<Item = Self> {
+    /// Its hours, one after the other.
+    pub fn hours(self) -> impl Iterator<Item = Self> {
         let starts = std::iter::successors(Some(self.start), |start| start.checked_add(HOUR).ok());
         starts.take_while(move |start| *start < self.end).map(|start| Self { start, end: start + HOUR })
     }
@@ -77,16 +71,16 @@ impl Range {
 }
 
 impl Fetched {
-    /// Whether a new request would show nothing more about the window: each of its hours was returned, or was requested and
-    /// is missing. A window without any hour is requested again: its forecast may appear at any time, and the callback fails
+    /// Whether a new request would show nothing more about the span: each of its hours was returned, or was requested and
+    /// is missing. A span without any hour is requested again: its forecast may appear at any time, and the callback fails
     /// without it.
-    fn answers(&self, window: &TimeWindow) -> bool {
-        let mut hours = Range::of(window).hours();
-        hours.all(|hour| self.asked_for.contains(hour) || self.has(hour)) && !within(&self.hours, window).is_empty()
+    fn answers(&self, span: Interval) -> bool {
+        let mut hours = HourRange::of(span).hours();
+        hours.all(|hour| self.asked_for.contains(hour) || self.has(hour)) && !within(&self.hours, span).is_empty()
     }
 
     /// Whether the hours cover the range. They need not begin on the hour.
-    fn has(&self, range: Range) -> bool {
+    fn has(&self, range: HourRange) -> bool {
         let known_until = self.hours.iter().fold(range.start, |until, known| {
             if known.hour <= until && known.hour + HOUR > until { known.hour + HOUR } else { until }
         });
@@ -95,26 +89,26 @@ impl Fetched {
 }
 
 impl Forecasts {
-    /// The hours that overlap the window, from the cache or by `fetch`. Where several callers need the same campaign at the
+    /// The hours that overlap the span, from the cache or by `fetch`. Where several callers need the same campaign at the
     /// same time, one fetches, and the others wait for its result, even where it is a failure.
-    pub async fn get<F: Future<Output = Result<Vec<ForecastHour>, CxoneError>>>(
+    pub async fn between<F: Future<Output = Result<Vec<ForecastHour>, CxoneError>>>(
         &self,
         campaign: &CampaignId,
-        window: &TimeWindow,
+        span: Interval,
         clock: &Clock,
-        fetch: impl FnOnce(Range) -> F,
+        fetch: impl FnOnce(HourRange) -> F,
     ) -> Result<Vec<ForecastHour>, CxoneError> {
         let asked_at = clock.now();
         let entry = self.entry(campaign);
         let mut entry = entry.lock().await;
         entry.fetched.retain(|fetched| fetched.at + FRESH_FOR > asked_at);
-        if let Some(fetched) = entry.fetched.iter().find(|fetched| fetched.answers(window)) {
-            return Ok(within(&fetched.hours, window));
+        if let Some(fetched) = entry.fetched.iter().find(|fetched| fetched.answers(span)) {
+            return Ok(within(&fetched.hours, span));
         }
         if let Some((_, failure)) = entry.failure.as_ref().filter(|(failed_at, _)| *failed_at > asked_at) {
             return Err(failure.clone());
         }
-        let hours = match fetch(Range::around(window)).await {
+        let hours = match fetch(HourRange::around(span)).await {
             Ok(hours) => hours,
             Err(failure) => {
                 // Another class may have budget left.
@@ -124,9 +118,9 @@ impl Forecasts {
                 return Err(failure);
             }
         };
-        let asked_for = within(&hours, window);
+        let asked_for = within(&hours, span);
         if asked_for.iter().any(|hour| hour.available_agents > 0.0) {
-            entry.fetched.push(Fetched { asked_for: Range::of(window), at: asked_at, hours });
+            entry.fetched.push(Fetched { asked_for: HourRange::of(span), at: asked_at, hours });
         }
         Ok(asked_for)
     }
@@ -141,8 +135,8 @@ impl Forecasts {
     }
 }
 
-fn within(hours: &[ForecastHour], window: &TimeWindow) -> Vec<ForecastHour> {
-    let overlaps = |start: Timestamp| start < window.end() && start + HOUR > window.start();
+fn within(hours: &[ForecastHour], span: Interval) -> Vec<ForecastHour> {
+    let overlaps = |start: Timestamp| start < span.end && start + HOUR > span.start;
     hours.iter().copied().filter(|hour| overlaps(hour.hour)).collect()
 }
 
@@ -151,6 +145,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::types::TimeWindow;
 
     fn at(text: &str) -> Timestamp {
         format!("2026-11-20T{text}Z").parse().unwrap()
@@ -164,16 +159,20 @@ mod tests {
         ForecastHour { hour: start, available_agents: 1.0, expected_calls: 0.0 }
     }
 
+    fn span(window: &TimeWindow) -> Interval {
+        Interval { start: window.start(), end: window.end() }
+    }
+
     /// Requests a window from a CXone that has every hour, and counts the requests.
     async fn ask(forecasts: &Forecasts, window: TimeWindow, now: Timestamp, asked: &AtomicUsize) -> Vec<ForecastHour> {
         let campaign = CampaignId::parse("c").unwrap();
-        let fetch = async |range: Range| {
+        let fetch = async |range: HourRange| {
             asked.fetch_add(1, Ordering::Relaxed);
             tokio::task::yield_now().await;
             let hours = (range.end.as_second() - range.start.as_second()) / HOUR_SECONDS;
             Ok((0..hours).map(|n| hour(range.start + SignedDuration::from_hours(n))).collect())
         };
-        forecasts.get(&campaign, &window, &Clock::manual(move || now, 0), fetch).await.unwrap()
+        forecasts.between(&campaign, span(&window), &Clock::manual(move || now, 0), fetch).await.unwrap()
     }
 
     #[tokio::test]
@@ -201,9 +200,9 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_not_kept() {
         let (forecasts, campaign) = (Forecasts::default(), CampaignId::parse("c").unwrap());
-        let down = async |_: Range| Err(CxoneError::OutcomeUnknown { reason: "down".into() });
+        let down = async |_: HourRange| Err(CxoneError::OutcomeUnknown { reason: "down".into() });
         let clock = Clock::manual(|| at("11:00:00"), 0);
-        assert!(forecasts.get(&campaign, &window("12:00:00", "13:00:00"), &clock, down).await.is_err());
+        assert!(forecasts.between(&campaign, span(&window("12:00:00", "13:00:00")), &clock, down).await.is_err());
         assert_eq!(
             ask(&forecasts, window("12:00:00", "13:00:00"), at("11:00:00"), &AtomicUsize::new(0)).await.len(),
             1
@@ -213,12 +212,12 @@ mod tests {
     /// Requests a window from a CXone that has only these hours.
     async fn ask_of(forecasts: &Forecasts, asked_for: TimeWindow, has: &[&str], asked: &AtomicUsize) -> usize {
         let campaign = CampaignId::parse("c").unwrap();
-        let fetch = async |_: Range| {
+        let fetch = async |_: HourRange| {
             asked.fetch_add(1, Ordering::Relaxed);
             Ok(has.iter().map(|start| hour(at(start))).collect())
         };
         let clock = Clock::manual(|| at("11:00:00"), 0);
-        forecasts.get(&campaign, &asked_for, &clock, fetch).await.unwrap().len()
+        forecasts.between(&campaign, span(&asked_for), &clock, fetch).await.unwrap().len()
     }
 
     #[tokio::test]

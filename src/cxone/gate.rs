@@ -1,5 +1,6 @@
 //! The gate that every request to CXone passes: it enforces the budget, the breakers and the suspensions, and measures.
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,11 +15,16 @@ use super::breaker::Breaker;
 use super::budget::{Budget, Class, Decision, GRANT_LASTS};
 use super::endpoint::{Condition, Endpoint, EndpointTable};
 use super::error::{CxoneError, Failed};
-use super::response::Answer;
+use super::response::{Accepted, Answer};
 use super::settings::Settings;
 use super::slowest::Slowest;
 use super::suspension::Suspension;
 use crate::clock::Clock;
+
+/// The waits after the first refusals of an API that publishes no quota …
+const WAITS_WITHOUT_QUOTA: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(6)];
+/// … and after each further one.
+const LONGEST_WAIT_WITHOUT_QUOTA: Duration = Duration::from_mins(1);
 
 /// Asked immediately before a request is sent: whether it is still wanted.
 pub trait StillWanted: Send + Sync {
@@ -41,12 +47,15 @@ where
 pub struct Admission<'a> {
     pub class: Class,
     pub endpoint: Endpoint,
-    /// The OAuth scope that the request needs.
-    pub scope: &'static str,
+    /// What the request needs: a scope, or a permission of a role.
+    pub permission: &'static str,
+    pub accepted: Accepted,
     /// The request is not sent after this.
     pub send_by: Option<Timestamp>,
     /// The request is not sent where the answer is no.
     pub still_wanted: Option<&'a dyn StillWanted>,
+    /// Gets the status of the response.
+    pub status: Option<&'a AtomicU16>,
 }
 
 /// One for all requests of a replica.
@@ -55,18 +64,25 @@ pub struct Gate {
     breakers: EndpointTable<Breaker>,
     suspensions: Mutex<EndpointTable<Suspension>>,
     slowest: EndpointTable<Slowest>,
+    /// Where CXone publishes no quota: the refusals of an endpoint in a row.
+    refusals: Option<Mutex<EndpointTable<usize>>>,
     clock: Clock,
+    /// The settings that contain the credentials.
+    credentials: &'static str,
 }
 
 impl Gate {
     pub fn new(settings: &Settings, pool: PgPool, clock: Clock) -> Self {
         report_authorization(false);
+        let has_quota = settings.api.publishes_quota();
         Self {
-            budget: Budget::new(pool, settings.requests_per_minute, clock.new_id()),
+            refusals: (!has_quota).then(Mutex::default),
+            budget: Budget::new(pool, settings.requests_per_minute, has_quota, clock.new_id()),
             breakers: EndpointTable::from_closure(|endpoint| Breaker::new(endpoint, settings.timeout * 2)),
             suspensions: Mutex::default(),
             slowest: EndpointTable::from_closure(|_| Slowest::new(Instant::now())),
             clock,
+            credentials: settings.api.credentials(),
         }
     }
 
@@ -80,9 +96,12 @@ impl Gate {
         let mut in_flight = InFlight { gate: self, endpoint, sent_at: Instant::now(), is_answered: false };
         let outcome = match request.send().await {
             Ok(response) => {
-                let answer = Answer::read(response).await;
+                if let Some(status) = admission.status {
+                    status.store(response.status().as_u16(), Ordering::Relaxed);
+                }
+                let answer = Answer::read(response, admission.accepted.max_body).await;
                 self.report(endpoint, answer.is_healthy());
-                answer.into_success(admission.scope, self.clock.now())
+                answer.into_success(admission.accepted, admission.permission, self.clock.now())
             }
             // An invalid request does not show whether CXone works.
             Err(error) if error.is_builder() => Err(CxoneError::from_transport(&error).into()),
@@ -94,9 +113,23 @@ impl Gate {
         in_flight.is_answered = true;
         drop(in_flight);
         if let Err(Failed { error: CxoneError::RateLimited { retry_after }, .. }) = &outcome {
-            self.budget.back_off(endpoint, *retry_after).await;
+            let wait = self.wait_after_refusal(endpoint, *retry_after);
+            self.budget.back_off(endpoint, wait).await;
+            return Err(CxoneError::RateLimited { retry_after: wait }.into());
+        }
+        if let (Ok(_), Some(refusals)) = (&outcome, &self.refusals) {
+            refusals.lock()[endpoint] = 0;
         }
         outcome
+    }
+
+    /// An API without a published quota gives no reliable `Retry-After`: the waits grow with each refusal in a row.
+    fn wait_after_refusal(&self, endpoint: Endpoint, retry_after: Duration) -> Duration {
+        let Some(refusals) = &self.refusals else { return retry_after };
+        let mut refusals = refusals.lock();
+        let wait = WAITS_WITHOUT_QUOTA.get(refusals[endpoint]).copied().unwrap_or(LONGEST_WAIT_WITHOUT_QUOTA);
+        refusals[endpoint] += 1;
+        retry_after.max(wait)
     }
 
     /// Returns when the request may be sent. Nothing is awaited between this and the sending.
@@ -183,7 +216,7 @@ impl Gate {
     /// The condition that the readiness page shows.
     pub fn condition(&self) -> Condition {
         if is_unauthorized(&self.suspensions.lock()) {
-            return Condition::Unauthorized;
+            return Condition::Unauthorized(self.credentials);
         }
         let now = self.clock.now();
         let is_down = |endpoint: &Endpoint| self.breakers[*endpoint].closed_for(now).is_some();

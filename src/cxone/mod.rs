@@ -1,20 +1,25 @@
 //! The client of NICE CXone. It knows no model of a slice, and the shapes of its requests and responses stay inside it.
 //!
-//! The requests are those of the `v2` contract. A tenant with another API would be another implementation of the same few
-//! operations: read a forecast, create a contact, send an SMS, read or update a campaign.
+//! `Cxone` has the operations. `wire` has the APIs in which they are sent.
 
 mod breaker;
 mod budget;
+mod check;
 mod client;
 mod conditions;
-mod contact;
+mod contact_changes;
+mod dialer_intervals;
 mod endpoint;
 mod error;
+mod fence;
 mod forecasts;
 #[cfg(test)]
 mod fuzz_test;
 mod gate;
+mod grant;
+mod json;
 mod model;
+mod outcomes;
 mod reason;
 mod response;
 mod settings;
@@ -26,8 +31,18 @@ mod wire;
 
 pub use budget::{Class, Decision};
 pub use client::Cxone;
+pub use contact_changes::ContactChanges;
+pub use dialer_intervals::DialerIntervals;
 pub use endpoint::{Condition, Endpoint};
 pub use error::CxoneError;
 pub use gate::StillWanted;
-pub use model::{CampaignState, ContactAnswer, DialerCampaign, ForecastHour, NewContact, RequestContext, Sms};
-pub use settings::{AuthStyle, Settings};
+pub use model::{
+    CallPage, CampaignState, Check, ContactAnswer, ContactId, DialerCampaign, DialerInterval, Disposition,
+    ForecastHour, NewContact, ReportedCall, RequestContext, SkillHours, SkillMapping, Sms, SmsSender, WaitingContact,
+    Withdrawal,
+};
+pub use outcomes::Outcomes;
+pub use settings::{
+    Api, AuthStyle, CallbackTimesSetting, NiceSettings, Settings, TokenSource, V2Settings, is_loopback,
+};
+pub use wire::{Capabilities, SkillMappings, SmsSenders};

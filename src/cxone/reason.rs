@@ -13,11 +13,13 @@ pub fn reason_of(body: &[u8], headers: &HeaderMap) -> String {
     let from_header = || headers.get("icStatusDescription").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let text = String::from_utf8_lossy(body);
     let explanation = match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(members)) => ["error_description", "message", "detail", "error"]
-            .iter()
-            .find_map(|name| members.get(*name)?.as_str().map(str::to_owned))
-            .or_else(from_header)
-            .unwrap_or_else(|| text.into_owned()),
+        Ok(Value::Object(members)) => {
+            ["error_description", "errorDescription", "message", "Message", "detail", "error"]
+                .iter()
+                .find_map(|name| members.get(*name)?.as_str().map(str::to_owned))
+                .or_else(from_header)
+                .unwrap_or_else(|| text.into_owned())
+        }
         _ if body.is_empty() => from_header().unwrap_or_else(|| "no reason given".into()),
         _ => text.into_owned(),
     };

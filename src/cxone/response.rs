@@ -7,8 +7,15 @@ use reqwest::{Response, StatusCode};
 
 use super::error::{CxoneError, Failed};
 
-/// The most bytes of a response. None that Ringback reads is nearly as long.
-const MAX_BODY: usize = 256 * 1024;
+/// The answers that are successes.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted {
+    pub statuses: &'static [u16],
+    /// The most bytes of a body.
+    pub max_body: usize,
+    /// Whether a 503 says that nothing was done.
+    pub is_503_certain: bool,
+}
 
 /// A response as far as it was read.
 pub struct Answer {
@@ -21,19 +28,20 @@ pub struct Answer {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CutOff {
-    TooLong,
+    /// It is longer than this many bytes.
+    TooLong(usize),
     BrokeOff,
 }
 
 impl Answer {
     /// Reads a response up to the limit.
-    pub async fn read(mut response: Response) -> Self {
+    pub async fn read(mut response: Response, max_body: usize) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = BytesMut::new();
         let cut_off = loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_BODY => body.extend_from_slice(&chunk),
-                Ok(Some(_)) => break Some(CutOff::TooLong),
+                Ok(Some(chunk)) if body.len() + chunk.len() <= max_body => body.extend_from_slice(&chunk),
+                Ok(Some(_)) => break Some(CutOff::TooLong(max_body)),
                 Ok(None) => break None,
                 Err(_) => break Some(CutOff::BrokeOff),
             }
@@ -47,14 +55,19 @@ impl Answer {
     }
 
     /// The body of a success.
-    pub fn into_success(self, scope: &'static str, now: Timestamp) -> Result<Bytes, Failed> {
-        if !matches!(self.status, StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED) {
-            let error = CxoneError::from_answer(self.status, &self.headers, &self.body, scope, now);
+    pub fn into_success(self, accepted: Accepted, permission: &'static str, now: Timestamp) -> Result<Bytes, Failed> {
+        if !accepted.statuses.contains(&self.status.as_u16()) {
+            let error = match CxoneError::from_answer(self.status, &self.headers, &self.body, permission, now) {
+                CxoneError::Unavailable { reason, .. } if !accepted.is_503_certain => {
+                    CxoneError::OutcomeUnknown { reason }
+                }
+                error => error,
+            };
             return Err(Failed { error, body: self.body });
         }
         let reason = match self.cut_off {
             None => return Ok(self.body),
-            Some(CutOff::TooLong) => format!("the answer is larger than {MAX_BODY} bytes"),
+            Some(CutOff::TooLong(max_body)) => format!("the answer is larger than {max_body} bytes"),
             Some(CutOff::BrokeOff) => "the answer broke off".into(),
         };
         Err(CxoneError::UnexpectedAnswer { reason }.into())

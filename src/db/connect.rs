@@ -61,6 +61,25 @@ pub async fn connect(options: &PgConnectOptions, max_connections: u32) -> Result
     Ok(Db::new(pool))
 }
 
+/// Limits without which a statement or a lock may wait for ever. A pooler drops what a client asks for; then they must be
+/// set for the role.
+const NEEDED: [&str; 3] = ["idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout"];
+
+/// The limits that are not in force on a connection of the pool.
+///
+/// # Errors
+/// If Postgres is unavailable.
+pub async fn missing_limits(db: &Db) -> Result<Vec<String>, sqlx::Error> {
+    let needed = NEEDED.map(str::to_owned);
+    sqlx::query_scalar!(
+        r#"select name as "name!" from unnest($1::text[]) as needed (name)
+        where current_setting(name) = '0' order by name"#,
+        &needed[..]
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// Opens a connection for work in the background that may take minutes. It waits for a lock no longer than others.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use std::io;
 use std::str::FromStr;
 
 use sqlx::Error;
+use sqlx::error::ErrorKind;
 
 /// What a failed statement means for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,17 @@ pub fn is_transient(error: &Error) -> bool {
 /// Whether all connections of the pool are in use, and remained so. Postgres may be well.
 pub fn is_pool_full(error: &Error) -> bool {
     matches!(error, Error::PoolTimedOut)
+}
+
+/// Whether an exclusion constraint refused a row, because it overlaps another one.
+pub fn is_overlap(error: &Error) -> bool {
+    matches!(error, Error::Database(error) if error.kind() == ErrorKind::ExclusionViolation)
+}
+
+/// Whether a statement did not get a lock within its limit.
+pub(super) fn is_lock_timeout(error: &Error) -> bool {
+    // lock_not_available
+    matches!(error, Error::Database(error) if error.code().as_deref() == Some("55P03"))
 }
 
 /// Whether Postgres rolled the transaction back because of another one. It can be repeated at once.

@@ -6,6 +6,7 @@ mod connect;
 mod error;
 mod executor;
 mod listener;
+mod migrate;
 mod page;
 mod pooled;
 mod purge;
@@ -16,19 +17,21 @@ mod transaction;
 mod watchdog;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 use watchdog::Watchdog;
 
 pub use cache::Cache;
 pub use changes::{Changes, Topic};
-pub use connect::{FEW_CONNECTIONS, connect, connect_for_maintenance};
-pub use error::{decode, is_pool_full, is_transient};
+pub use connect::{FEW_CONNECTIONS, connect, connect_for_maintenance, missing_limits};
+pub use error::{decode, is_overlap, is_pool_full, is_transient};
 pub use listener::ChangeListener;
 pub use page::{CreatedPosition, Page, PageRequest, SequencePosition, decode_cursor};
 pub use purge::purge_in_steps;
 pub use retry::{release_in_background, retry};
-pub use schema::{DatabaseRole, SchemaError, migrate, migrate_or_check};
+pub use schema::{DatabaseRole, SchemaError, check_schema, database_role, migrate, migrate_or_check};
 pub use shared_time::SharedTime;
 pub use transaction::Transaction;
 
@@ -39,21 +42,34 @@ use pooled::Pooled;
 #[derive(Clone, Debug)]
 pub struct Db {
     pool: PgPool,
+    /// Postgres without a pooler in between.
+    direct: Arc<PgConnectOptions>,
     watchdog: Arc<Watchdog>,
     changes: Changes,
+    waiting: Arc<AtomicU32>,
 }
 
 impl Db {
     /// Uses this pool.
     pub fn new(pool: PgPool) -> Self {
-        let watchdog = Arc::new(Watchdog::new(pool.connect_options()));
-        Self { pool, watchdog, changes: Changes::default() }
+        let direct = pool.connect_options();
+        let watchdog = Arc::new(Watchdog::new(Arc::clone(&direct)));
+        Self { pool, direct, watchdog, changes: Changes::default(), waiting: Arc::default() }
+    }
+
+    /// With another way to the same server, without a pooler in between: for reports, which need settings of their own,
+    /// and to find out whether Postgres responds, which a pooler hides.
+    #[must_use]
+    pub fn with_direct(mut self, direct: &PgConnectOptions) -> Self {
+        self.direct = Arc::new(direct.clone());
+        self.watchdog = Arc::new(Watchdog::new(Arc::clone(&self.direct)));
+        self
     }
 
     /// A small pool of its own for long lists: they leave the other connections alone. It connects when it is first used.
     #[must_use]
     pub fn for_reports(&self) -> Self {
-        Self::new(connect::reports_pool(&self.pool.connect_options()))
+        Self::new(connect::reports_pool(&self.direct))
     }
 
     /// The changes that this replica knows of.
@@ -90,7 +106,35 @@ impl Db {
         let _ = tokio::time::timeout(pooled::RETURN_WITHIN, self.pool.close()).await;
     }
 
+    /// Sets the metrics of the pool.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    pub fn export_metrics(&self) {
+        let idle = self.pool.num_idle();
+        let used = (self.pool.size() as usize).saturating_sub(idle);
+        metrics::gauge!("ringback_db_connections", "state" => "idle").set(idle as f64);
+        metrics::gauge!("ringback_db_connections", "state" => "used").set(used as f64);
+        metrics::gauge!("ringback_db_connections_limit").set(self.pool.options().get_max_connections());
+        metrics::gauge!("ringback_db_waiting").set(self.waiting.load(Ordering::Relaxed));
+    }
+
     async fn acquire(&self) -> Result<Pooled, sqlx::Error> {
+        let _waiting = Waiting::count(&self.waiting);
         self.pool.acquire().await.map(Pooled::new)
+    }
+}
+
+/// Counts a statement that waits for a connection, until this is dropped.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn count(waiting: &'a AtomicU32) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

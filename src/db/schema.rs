@@ -1,5 +1,7 @@
 //! The version of the schema.
 
+use std::cmp::Ordering;
+
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
@@ -33,20 +35,16 @@ pub enum SchemaError {
     Newer { found: i64, needed: i64 },
 }
 
-/// Migrates the schema to the latest version, on a connection without limits: replicas that migrate at the same time wait
-/// for each other, and a change of a large table takes long.
+/// Migrates the schema to the latest version, while replicas use it. A newer schema that works with this program is left as
+/// it is.
 ///
 /// # Errors
-/// If Postgres is unavailable, a migration fails, or a newer version migrated the database.
-pub async fn migrate(options: &PgConnectOptions) -> Result<(), MigrateError> {
-    let options = options.clone().application_name("ringback-migrate").options([
-        ("statement_timeout", "0"),
-        ("lock_timeout", "0"),
-        ("idle_in_transaction_session_timeout", "0"),
-    ]);
-    let mut connection = PgConnection::connect_with(&options).await?;
-    MIGRATIONS.run(&mut connection).await?;
-    connection.close().await.map_err(Into::into)
+/// If Postgres is unavailable, a migration fails or does not get its locks for some minutes, or the schema is too new.
+pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
+    if compare(options).await?.ordering() != Ordering::Greater {
+        Box::pin(super::migrate::migrate(&MIGRATIONS, options)).await?;
+    }
+    Ok(())
 }
 
 /// Migrates the schema where the role of the service owns it. Any other role only checks its version.
@@ -54,16 +52,19 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), MigrateError> {
 /// # Errors
 /// As [`migrate`], and if the version does not fit.
 pub async fn migrate_or_check(options: &PgConnectOptions) -> Result<DatabaseRole, SchemaError> {
-    let role = role(options).await.map_err(SchemaError::Unreadable)?;
+    let role = database_role(options).await.map_err(SchemaError::Unreadable)?;
     match role {
         DatabaseRole::Owner => migrate(options).await?,
-        DatabaseRole::Application => check(options).await?,
+        DatabaseRole::Application => check_schema(options).await?,
     }
     Ok(role)
 }
 
-/// In a database without tables, the service creates and so owns them.
-async fn role(options: &PgConnectOptions) -> Result<DatabaseRole, sqlx::Error> {
+/// Who this role is to Postgres. In a database without tables, the service creates and so owns them.
+///
+/// # Errors
+/// If Postgres is unavailable.
+pub async fn database_role(options: &PgConnectOptions) -> Result<DatabaseRole, sqlx::Error> {
     let mut connection = PgConnection::connect_with(options).await?;
     let owns = sqlx::query_scalar!(
         r#"select pg_has_role(relowner, 'usage') as "owns!" from pg_class where oid = to_regclass('audit_entries')"#
@@ -74,21 +75,86 @@ async fn role(options: &PgConnectOptions) -> Result<DatabaseRole, sqlx::Error> {
     Ok(if owns == Some(false) { DatabaseRole::Application } else { DatabaseRole::Owner })
 }
 
-async fn check(options: &PgConnectOptions) -> Result<(), SchemaError> {
-    let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-    let found = version(options).await.map_err(SchemaError::Unreadable)?;
-    match found.cmp(&needed) {
-        std::cmp::Ordering::Less => Err(SchemaError::Older { found, needed }),
-        std::cmp::Ordering::Equal => Ok(()),
-        std::cmp::Ordering::Greater => Err(SchemaError::Newer { found, needed }),
+/// Checks that this program works with the schema: it has the program's own version, or a newer one that says so.
+///
+/// # Errors
+/// If it does not, or Postgres is unavailable.
+pub async fn check_schema(options: &PgConnectOptions) -> Result<(), SchemaError> {
+    let versions = compare(options).await?;
+    let Versions { found, needed } = versions;
+    match versions.ordering() {
+        Ordering::Less => Err(SchemaError::Older { found, needed }),
+        Ordering::Equal | Ordering::Greater => Ok(()),
     }
 }
 
-async fn version(options: &PgConnectOptions) -> Result<i64, sqlx::Error> {
+/// The version of the schema, and the last one that this program knows.
+struct Versions {
+    found: i64,
+    needed: i64,
+}
+
+impl Versions {
+    fn ordering(&self) -> Ordering {
+        self.found.cmp(&self.needed)
+    }
+}
+
+/// Compares the schema with this program. A newer schema that does not work with it is an error.
+async fn compare(options: &PgConnectOptions) -> Result<Versions, SchemaError> {
+    let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let (found, oldest_program) = version(options).await.map_err(SchemaError::Unreadable)?;
+    if found > needed {
+        if oldest_program.is_none_or(|oldest| oldest > needed) {
+            return Err(SchemaError::Newer { found, needed });
+        }
+        tracing::warn!(found, needed, "the schema is newer than this program, which works with it");
+    }
+    Ok(Versions { found, needed })
+}
+
+/// The version of the schema, 0 where there is none, and that of the oldest program that works with it.
+async fn version(options: &PgConnectOptions) -> Result<(i64, Option<i64>), sqlx::Error> {
     let mut connection = PgConnection::connect_with(options).await?;
-    // Not checked at compile time: the table is sqlx's own.
-    let version = sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations where success");
-    let version = version.fetch_one(&mut connection).await?;
+    // Not checked at compile time: the first table is sqlx's own, and either may not exist.
+    let found = if exists("_sqlx_migrations", &mut connection).await? {
+        let found = "select coalesce(max(version), 0) from _sqlx_migrations where success";
+        sqlx::query_scalar(found).fetch_one(&mut connection).await?
+    } else {
+        0
+    };
+    let oldest_program = if exists("schema_compatibility", &mut connection).await? {
+        Some(sqlx::query_scalar("select oldest_program from schema_compatibility").fetch_one(&mut connection).await?)
+    } else {
+        None
+    };
     connection.close().await?;
-    Ok(version)
+    Ok((found, oldest_program))
+}
+
+async fn exists(table: &str, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select to_regclass($1) is not null").bind(table).fetch_one(connection).await
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::PgPool;
+
+    use super::*;
+
+    #[sqlx::test]
+    async fn a_program_starts_on_a_newer_schema_only_if_that_works_with_it(pool: PgPool) {
+        let newer = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+                     values (9999, 'newer', true, '', 0)";
+        sqlx::query(newer).execute(&pool).await.unwrap();
+        let options = pool.connect_options();
+        check_schema(&options).await.unwrap();
+        assert_eq!(migrate_or_check(&options).await.unwrap(), DatabaseRole::Owner);
+
+        sqlx::query("update schema_compatibility set oldest_program = 9999").execute(&pool).await.unwrap();
+        let refused = check_schema(&options).await.unwrap_err();
+        assert!(matches!(refused, SchemaError::Newer { found: 9999, .. }), "{refused}");
+        let refused = migrate(&options).await.unwrap_err();
+        assert!(matches!(refused, SchemaError::Newer { found: 9999, .. }), "{refused}");
+    }
 }

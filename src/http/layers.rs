@@ -1,13 +1,14 @@
 //! The layers around all routes: request id, trace, log line, metric, time and size limits, response headers, compression.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
@@ -23,9 +24,12 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use tracing::Span;
+use uuid::Uuid;
 
+use super::client_address::client_address;
 use super::idempotency_store::ResourceId;
 use super::problem::{Problem, ProblemKind};
+use super::server_span::ServerSpan;
 use crate::clock::Clock;
 use crate::trace::Traceparent;
 
@@ -47,6 +51,9 @@ const COMPRESS_FROM: u64 = 1024;
 pub(super) const NO_ROUTE: &str = "none";
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What is left of the rate of an API key, and the rate itself.
+pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What requests may take.
@@ -83,6 +90,10 @@ pub struct RequestInfo {
     pub resource: ResourceId,
     /// The service's clock.
     pub clock: Clock,
+    /// The address of the client, as far as trusted proxies report it.
+    pub client: Option<IpAddr>,
+    /// The API key that was sent, once it is found.
+    pub key_id: OnceLock<Uuid>,
 }
 
 /// Adds the layers to all routes. Those further up run first. All that needs a future of its own is in [`handle`]: each such
@@ -112,10 +123,11 @@ pub fn wrap(router: Router, clock: Clock, limits: RequestLimits) -> Router {
 }
 
 /// Admits the request, runs it, renders its problem, logs it, and records how long it took.
-async fn handle(State(slots): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+async fn handle(State(slots): State<Arc<Semaphore>>, mut request: Request, next: Next) -> Response {
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let info = request.extensions().get::<Arc<RequestInfo>>().cloned();
+    let span = request.extensions_mut().remove::<ServerSpan>();
     let started = Instant::now();
     let mut response = admitted(&slots, request, next).await;
     if let Some(info) = &info {
@@ -123,6 +135,9 @@ async fn handle(State(slots): State<Arc<Semaphore>>, request: Request, next: Nex
     }
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     record(method, route, response.status(), started.elapsed(), info.as_deref());
+    if let Some(span) = span {
+        span.answered(response.status());
+    }
     response
 }
 
@@ -159,8 +174,16 @@ fn is_safe_id(id: &HeaderValue) -> bool {
 
 /// Adds what is known of the request to its extensions.
 fn with_info(mut request: Request, clock: Clock) -> Request {
-    let info = Arc::new(RequestInfo::of(&request, clock));
-    request.extensions_mut().insert(info);
+    let mut info = RequestInfo::of(&request, clock);
+    // Probes would fill the traces.
+    if !UNLIMITED.contains(&request.uri().path()) {
+        let (parent, method) = (traceparent_of(request.headers()), method_label(request.method()));
+        if let Some((span, traceparent)) = ServerSpan::start(parent.as_ref(), method, route_of(&request)) {
+            info.traceparent = traceparent;
+            request.extensions_mut().insert(span);
+        }
+    }
+    request.extensions_mut().insert(Arc::new(info));
     request
 }
 
@@ -168,7 +191,7 @@ impl RequestInfo {
     fn of(request: &Request, clock: Clock) -> Self {
         let id = clock.new_id();
         let request_id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
-        let parent = request.headers().get(TRACEPARENT).and_then(|value| Traceparent::parse(value.to_str().ok()?));
+        let parent = traceparent_of(request.headers());
         Self {
             request_id: request_id.unwrap_or_default().to_owned(),
             path: request.uri().path().to_owned(),
@@ -176,8 +199,15 @@ impl RequestInfo {
             arrived_at: clock.now(),
             resource: ResourceId { id, repeated: false },
             clock,
+            client: client_address(request),
+            key_id: OnceLock::new(),
         }
     }
+}
+
+/// The sender's trace.
+pub(super) fn traceparent_of(headers: &HeaderMap) -> Option<Traceparent> {
+    headers.get(TRACEPARENT).and_then(|value| Traceparent::parse(value.to_str().ok()?))
 }
 
 fn route_of(request: &Request) -> &str {
@@ -215,10 +245,19 @@ fn record(method: &'static str, route: &str, status: StatusCode, took: Duration,
         "status" => status.as_str().to_owned())
     .record(took);
     // With all its fields and without its span, whose fields would be parsed for each line.
-    tracing::info!(parent: None,
-        request.id = info.map(|info| info.request_id.as_str()), trace.id = info.map(|info| info.traceparent.trace_id()),
-        http.method = method, http.route = route, http.status = status.as_u16(),
-        http.duration_ms = took.as_secs_f64() * 1000.0, "request answered");
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(parent: None,
+                request.id = info.map(|info| info.request_id.as_str()),
+                trace.id = info.map(|info| info.traceparent.trace_id()),
+                client.address = info.and_then(|info| info.client).map(tracing::field::display),
+                key.id = info.and_then(|info| info.key_id.get()).map(tracing::field::display),
+                http.method = method, http.route = route, http.status = status.as_u16(),
+                http.duration_ms = took.as_secs_f64() * 1000.0, "request answered")
+        };
+    }
+    // Probes and Prometheus send requests all the time.
+    if UNLIMITED.contains(&route) { line!(debug) } else { line!(info) }
 }
 
 /// Writes the body of a problem; any other response stays as it is. The empty response of the timeout becomes one.
@@ -229,7 +268,7 @@ pub(super) fn rendered(response: Response, info: &RequestInfo) -> Response {
         return response;
     }
     let mut answer = problem.render(&info.path, &info.request_id);
-    for name in [header::ALLOW, header::CONNECTION] {
+    for name in [header::ALLOW, header::CONNECTION, RATE_LIMIT, RATE_LIMIT_POLICY] {
         let kept = response.headers().get(&name).cloned();
         answer.headers_mut().extend(kept.map(|value| (name, value)));
     }

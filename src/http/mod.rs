@@ -3,6 +3,7 @@
 mod accept;
 mod body;
 mod caller;
+mod client_address;
 mod conditional;
 mod context;
 #[cfg(test)]
@@ -20,23 +21,26 @@ mod query;
 mod refusal;
 mod scope;
 mod server;
+mod server_connection;
+mod server_span;
 pub mod validation;
 
 pub use accept::negotiated;
 pub use body::{JsonBody, JsonBytes, OptionalJsonBody, PathParam, parse_json};
-pub use caller::Caller;
+pub use caller::{Caller, Credential};
 pub use conditional::{Preconditions, not_modified, tagged};
-pub use context::{Authorized, RequestContext};
+pub use context::{Authorized, AuthorizedForCampaigns, RequestContext};
 pub use idempotency::{Idempotency, StoredBody, idempotent};
 #[cfg(test)]
 pub use idempotency_store::ResourceId;
 pub use idempotency_store::{IdempotencyStore, KeptAnswer};
-pub use layers::{RequestLimits, wrap};
+pub use layers::{RATE_LIMIT, RATE_LIMIT_POLICY, RequestLimits, wrap};
 pub use openapi::{complete, describe};
-pub use operations::{Operations, docs};
+pub use operations::{Operations, docs, problem_pages};
 pub use prefer::preferred_wait;
 pub use problem::{Problem, ProblemKind, ProblemSchema};
 pub use query::Query;
 pub use refusal::{Received, Refusal, RefusalLog, RefusedItems};
-pub use scope::{Scope, required};
-pub use server::{ConnectionLimits, serve};
+pub use scope::{Scope, UnknownScope, required};
+pub use server::{serve, serve_tls};
+pub use server_connection::ConnectionLimits;

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::ArrayItems;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Header, HeaderBuilder, Ref, RefOr, Required, ResponseBuilder, Schema, Server};
 use utoipa::{Modify, OpenApi, PartialSchema as _};
 
@@ -16,7 +16,9 @@ const ABOUT: &str = "Callbacks and campaign control between a contact centre's s
 
 Every `/v1` route takes `Authorization: Bearer <key>`. Errors are RFC 9457 problems; an invalid request is answered \
 with all its faults. Every POST takes an `Idempotency-Key`: the same key and body within 7 days return the first \
-response, with `Idempotency-Replayed: true`. Timestamps are RFC 3339, in the years \
+response, with `Idempotency-Replayed: true`. A key with a rate gets `RateLimit` and `RateLimit-Policy` headers, and a 429 beyond its \
+rate; a batch counts as one request. A key that is restricted to campaigns gets a 403 for others, and lists show only its \
+own. Timestamps are RFC 3339, in the years \
 2000 to 2100.
 
 Every example succeeds when it is sent, with two changes. Move its timestamps: they assume that it is now \
@@ -91,6 +93,7 @@ fn add_common_problems(operation: &mut Operation) {
     let always = [
         StatusCode::UNAUTHORIZED,
         StatusCode::FORBIDDEN,
+        StatusCode::TOO_MANY_REQUESTS,
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::SERVICE_UNAVAILABLE,
     ];
@@ -109,7 +112,7 @@ fn describe_responses(operation: &mut Operation) {
             status.canonical_reason().unwrap_or("Error").clone_into(&mut answer.description);
         }
         answer.headers.insert("X-Request-Id".to_owned(), header("The id of the request in logs and the audit log."));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
             answer.headers.insert("Retry-After".to_owned(), header("When to send the request again, in seconds."));
         }
         if status.as_u16() >= 400 && answer.content.is_empty() {
@@ -132,6 +135,7 @@ fn header(description: &str) -> RefOr<Header> {
         (name = "Callbacks", description = "Requests for a callback"),
         (name = "Campaigns", description = "Pause, resume, settings and dialer events"),
         (name = "Webhooks", description = "Endpoints that receive events, and their deliveries"),
+        (name = "Keys", description = "API keys"),
         (name = "Audit", description = "The log of all changes"),
         (name = "Operations", description = "Health, readiness and metrics, without an API key"),
     )
@@ -142,7 +146,9 @@ struct BearerKey;
 
 impl Modify for BearerKey {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        api.components.get_or_insert_default().add_security_scheme("key", scheme);
+        let description = "An API key (`rbk_…`). Where the service has `OIDC_ISSUER`, also a JWT of that identity provider, whose \
+            claims are mapped to scopes.";
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
+        api.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(scheme));
     }
 }

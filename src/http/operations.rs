@@ -11,6 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 use strum::VariantArray as _;
+use tokio::sync::OnceCell;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -44,25 +45,40 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// `/healthz`, `/readyz`, `/metrics` and the pages behind problem types.
+    /// `/healthz`, `/readyz` and `/metrics`.
     pub fn routes() -> OpenApiRouter<Self> {
-        OpenApiRouter::new()
-            .routes(routes!(healthz))
-            .routes(routes!(readyz))
-            .routes(routes!(metrics))
-            .routes(routes!(problem_page))
+        OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
     }
 }
 
-/// `/openapi.json`, and Swagger UI for it at `/docs`.
-pub fn docs(document: String) -> Router {
-    let document = Bytes::from(document);
-    let serve = async move || ([(header::CONTENT_TYPE, "application/json")], document);
+/// The pages behind problem types.
+pub fn problem_pages() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(problem_page))
+}
+
+/// `/openapi.json`, and Swagger UI for it at `/docs`. `make` makes the document at the first request: it needs several MB of
+/// memory for a moment, and few services are asked for it.
+pub fn docs(make: fn() -> Result<String, serde_json::Error>) -> Router {
+    let document: Arc<OnceCell<Bytes>> = Arc::default();
+    let serve = async move || {
+        let document = document.get_or_try_init(|| made_document(make)).await?.clone();
+        Ok::<_, Problem>(([(header::CONTENT_TYPE, "application/json")], document))
+    };
     let policy = HeaderValue::from_static(DOCS_POLICY);
     Router::new()
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
         .layer(SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, policy))
         .route("/openapi.json", get(serve))
+}
+
+async fn made_document(make: fn() -> Result<String, serde_json::Error>) -> Result<Bytes, Problem> {
+    match tokio::task::spawn_blocking(make).await {
+        Ok(Ok(document)) => Ok(document.into()),
+        failed => {
+            tracing::error!(?failed, "the OpenAPI document cannot be made");
+            Err(Problem::new(ProblemKind::Internal, "the OpenAPI document cannot be made"))
+        }
+    }
 }
 
 /// Liveness

@@ -85,6 +85,13 @@ impl Received {
         }
     }
 
+    /// Names the API key that was sent in the log line of the request.
+    pub fn log_key(&self, id: Uuid) {
+        if let Some(info) = &self.info {
+            let _ = info.key_id.set(id);
+        }
+    }
+
     /// Records the request if its response is a refusal that is not recorded yet, and returns the response.
     pub async fn recorded(self, mut response: Response, log: &dyn RefusalLog) -> Response {
         if let Some(refusal) = self.refusal(&response) {

@@ -41,6 +41,9 @@ pub enum Scope {
     /// Read what is held about a person.
     #[strum(serialize = "privacy:read")]
     PrivacyRead,
+    /// Create, rotate and revoke API keys that have no more than the key itself.
+    #[strum(serialize = "keys:write")]
+    KeysWrite,
 }
 
 impl Scope {
@@ -91,6 +94,7 @@ pub mod required {
         WebhooksWrite,
         WebhooksRead,
         PrivacyWrite,
-        PrivacyRead
+        PrivacyRead,
+        KeysWrite
     );
 }

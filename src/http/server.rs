@@ -1,4 +1,4 @@
-//! The HTTP/1.1 server. By hand around hyper, because `axum::serve` sets no timer: a client that sends the head of a
+//! The server for HTTP/1.1 and HTTP/2, with TLS where there is a certificate. By hand around hyper, because `axum::serve` sets no timer: a client that sends the head of a
 //! request slowly would keep its connection forever.
 
 use std::io;
@@ -7,74 +7,59 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Extension;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::client_address::Peer;
 use super::layers::ConnectionLimitReached;
+use super::server_connection::{Connection, ConnectionLimits};
+use crate::tls::ServerTls;
 
-/// What clients may hold.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectionLimits {
-    /// The longest time until the head of the next request is complete, idle time included.
-    pub head_within: Duration,
-    /// The longest time in which a client acknowledges no byte of a response.
-    pub write_within: Duration,
-    /// Connections at the same time.
-    pub connections: usize,
-    /// Connections beyond `connections` that get one response: a health check its own, any other request a 503.
-    pub refused_connections: usize,
-}
-
-impl Default for ConnectionLimits {
-    fn default() -> Self {
-        Self {
-            head_within: Duration::from_secs(30),
-            write_within: Duration::from_secs(30),
-            connections: 4096,
-            refused_connections: 256,
-        }
-    }
-}
-
-/// The longest head of a request.
-const MAX_HEAD: usize = 32 * 1024;
 /// The wait after the machine refused a connection, for example because too many files are open.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, and then until the running requests are answered. Dropping the future breaks all connections.
 pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, stop: &CancellationToken) {
+    serve_tls(listener, None, router, limits, stop).await;
+}
+
+/// As [`serve`], with TLS if there is a certificate.
+pub async fn serve_tls(
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    router: Router,
+    limits: ConnectionLimits,
+    stop: &CancellationToken,
+) {
     let refusing = router.clone().layer(Extension(ConnectionLimitReached));
     let admission = Admission::new(limits);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            stream = accept(&listener) => stream,
+            accepted = accept(&listener) => accepted,
         };
         // A connection beyond all limits is closed.
         let Some((permit, is_refused)) = admission.admit() else { continue };
         set_options(&stream, limits);
-        let mut server = http1::Builder::new();
-        server
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head_within)
-            .max_buf_size(MAX_HEAD)
-            .keep_alive(!is_refused);
-        let service = TowerToHyperService::new(if is_refused { refusing.clone() } else { router.clone() });
-        let connection = graceful.watch(server.serve_connection(TokioIo::new(stream), service));
+        let connection = Connection {
+            router: if is_refused { refusing.clone() } else { router.clone() },
+            peer,
+            limits,
+            is_refused,
+            watcher: graceful.watcher(),
+            stop: stop.clone(),
+        };
+        let tls = tls.clone();
         connections.spawn(async move {
-            // An error is the client's: it disconnected, was too slow, or does not speak HTTP.
-            let _ = connection.await;
+            connection.serve(stream, tls).await;
             drop(permit);
         });
     }
@@ -82,10 +67,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
     graceful.shutdown().await;
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, Peer) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, address)) => return (stream, Peer(address.ip())),
             Err(error) if is_of_client(&error) => {}
             Err(error) => {
                 tracing::error!(error = %error, "a connection cannot be accepted");

@@ -81,6 +81,20 @@ async fn an_idle_connection_is_closed() {
     assert_eq!(server.answer("").await, "");
 }
 
+/// Without TLS, the client knows the protocol. A frame: its length, type, flags and stream.
+#[tokio::test]
+async fn http2_is_answered_and_an_idle_connection_of_it_is_closed() {
+    const HEADERS: &[u8] = b"\x00\x00\x0d\x01\x05\x00\x00\x00\x01\x82\x86\x84\x41\x08ringback";
+    const SETTINGS: &[u8] = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+    let limits = ConnectionLimits { write_within: SHORT, ..short_heads() };
+    let server = Server::start(limits, RequestLimits::default()).await;
+    let mut stream = server.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    stream.write_all(&[SETTINGS, HEADERS].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the connection stays open");
+    assert!(answer.windows(5).any(|part| part == b"hello"), "{answer:?}");
+}
+
 #[tokio::test]
 async fn a_request_whose_body_is_sent_slowly_gets_503() {
     let limits = RequestLimits { deadline: SHORT, ..RequestLimits::default() };

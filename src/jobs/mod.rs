@@ -3,6 +3,7 @@
 //!
 //! A slice implements [`Queue`] for its table; [`Worker`] is the loop around it, the same for all.
 
+mod due;
 mod periodic;
 mod queue;
 mod tasks;
@@ -10,6 +11,7 @@ mod tasks;
 mod tests;
 mod worker;
 
+pub use due::{DueJobs, age_seconds};
 pub use periodic::{PURGE, Periodic};
 pub use queue::{Next, Queue};
 #[cfg(test)]

@@ -108,6 +108,7 @@ impl<Q: Queue> Worker<Q> {
                 }
                 Ok(Next::Wait(wait)) => wait,
                 Err(error) => {
+                    count_failure::<Q>("claim");
                     tracing::error!(error = %error, "{} cannot be claimed", Q::JOBS);
                     Q::POLL
                 }
@@ -149,6 +150,7 @@ async fn run_job<Q: Queue>(queue: &Arc<Q>, tasks: &Tasks, job: Q::Job) {
     match tasks.until_cancelled(work).await {
         Some(Ok(())) => {}
         Some(Err(error)) => {
+            count_failure::<Q>("work");
             tracing::error!(error = %error, "a job stopped because of the database, and will be claimed again");
             release_later(queue, lease);
         }
@@ -175,9 +177,14 @@ async fn renewing<Q: Queue, T>(queue: &Q, lease: &Q::Lease, work: impl Future<Ou
 
 async fn release<Q: Queue>(queue: &Arc<Q>, lease: Q::Lease) {
     if let Err(error) = queue.release(&lease).await {
+        count_failure::<Q>("release");
         tracing::error!(error = %error, "a lease could not be released; unless a later attempt succeeds, it expires");
         release_later(queue, lease);
     }
+}
+
+fn count_failure<Q: Queue>(step: &'static str) {
+    metrics::counter!("ringback_job_failures_total", "queue" => Q::JOBS, "step" => step).increment(1);
 }
 
 fn release_later<Q: Queue>(queue: &Arc<Q>, lease: Q::Lease) {

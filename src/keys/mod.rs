@@ -1,49 +1,21 @@
-//! API keys: generation, storage by hash, and authentication.
+//! API keys: generation, storage by hash, authentication, rates, and the routes that manage them.
 
+mod api;
 mod authenticate;
+mod bucket;
+mod entries;
+mod record;
+mod secret;
 mod store;
 #[cfg(test)]
 mod tests;
+mod usage;
+mod usage_store;
 
+pub use api::{Keys, routes};
 pub use authenticate::{Authentication, authenticate};
-pub use store::{KeyRecord, KeyStore, NewKey};
-
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
-
-/// Lets scanners for leaked secrets recognise a key.
-const PREFIX: &str = "rbk_";
-
-/// The secret of a key: `rbk_` and 256 random bits. It is shown once; only its hash is stored.
-#[derive(Debug)]
-pub struct KeySecret(SecretString);
-
-impl KeySecret {
-    /// Generates a secret.
-    ///
-    /// # Errors
-    /// Where the operating system provides no random bytes.
-    pub fn generate() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)?;
-        Ok(Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)).into()))
-    }
-
-    /// The text that a caller sends as its bearer token.
-    pub fn reveal(&self) -> &str {
-        self.0.expose_secret()
-    }
-
-    /// The hash that is stored.
-    pub fn hash(&self) -> [u8; 32] {
-        hash(self.reveal())
-    }
-}
-
-/// SHA-256 of a key's text. The text has 256 random bits, so that no slow hash is needed, and the timing of a look-up by the
-/// hash reveals nothing.
-fn hash(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
-}
+pub use entries::{Author, created, refused, revoked, rotated};
+pub use record::{Grant, KeyRecord, MAX_CAMPAIGNS, NewKey, parse_name};
+pub use secret::KeySecret;
+pub use store::{KeyStore, Rotated};
+pub use usage_store::UsageSharing;

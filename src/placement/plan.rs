@@ -1,7 +1,4 @@
-//! When a callback is to be called, by the forecast. Pure: the same forecast, placements, window and time give the same
-//! result.
-
-use std::time::Duration;
+//! Where in an hour a callback is to be called, and which hour is the best. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -25,32 +22,35 @@ pub struct HourLoad {
 impl HourLoad {
     /// The spare capacity in agent-seconds: an agent has 3,600 in an hour, and a call takes the average handle time. Whole
     /// numbers stay whole in this unit, so that equal hours compare as equal.
-    fn spare_capacity(&self, handle_time: Duration) -> f64 {
+    pub(super) fn spare_capacity(&self, handle_seconds: f64) -> f64 {
         let calls = self.forecast.expected_calls + f64::from(self.placed);
-        self.forecast.available_agents * 3600.0 - calls * handle_time.as_secs_f64()
+        self.forecast.available_agents * 3600.0 - calls * handle_seconds
     }
 }
 
-/// The dispatch time: in one of the `parts` of the requested window in which the campaign may call, not before `earliest`,
-/// in the hour with the most spare capacity (the earliest on a tie). The callbacks of an hour are spread over it. An hour
-/// without agents is never chosen. None if no hour with agents is left.
-pub fn best_time(
-    forecast: &[HourLoad],
-    handle_time: Duration,
+/// An hour of several, and the dispatch time of the next callback in it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct HourTime {
+    pub index: usize,
+    pub dispatch_time: Timestamp,
+}
+
+/// The hour with agents and the highest score (the earliest on a tie) in which a callback may be placed: in one of the `parts`
+/// of the requested window in which the campaign may call, and not before `earliest`. The callbacks of an hour are spread over
+/// it. Hours without a score are not chosen.
+pub(super) fn best_hour(
+    loads: &[HourLoad],
     parts: &[Interval],
     earliest: Timestamp,
-) -> Option<Timestamp> {
-    let mut best: Option<(f64, Slice)> = None;
-    for load in forecast.iter().filter(|load| load.forecast.available_agents > 0.0) {
-        let Some(slice) = Slice::first_of(load.forecast.hour, load.placed, parts, earliest) else { continue };
-        let capacity = load.spare_capacity(handle_time);
-        let is_better = best
-            .is_none_or(|(most, first)| capacity.total_cmp(&most).then_with(|| first.start.cmp(&slice.start)).is_gt());
-        if is_better {
-            best = Some((capacity, slice));
-        }
-    }
-    best.map(|(_, slice)| slice.next_time())
+    score: impl Fn(usize) -> Option<f64>,
+) -> Option<HourTime> {
+    let with_agents = loads.iter().enumerate().filter(|(_, load)| load.forecast.available_agents > 0.0);
+    let possible = with_agents.filter_map(|(index, load)| {
+        let slice = Slice::first_of(load.forecast.hour, load.placed, parts, earliest)?;
+        score(index).map(|score| (index, slice, score))
+    });
+    let best = possible.min_by(|(_, one, low), (_, other, high)| high.total_cmp(low).then(one.start.cmp(&other.start)));
+    best.map(|(index, slice, _)| HourTime { index, dispatch_time: slice.next_time() })
 }
 
 /// The hours of a window, counted from its start.
@@ -59,18 +59,13 @@ pub fn hours_of(window: &TimeWindow) -> Vec<Timestamp> {
     hours.take_while(|hour| *hour < window.end()).collect()
 }
 
-/// The dispatch time if CXone has no forecast and `WITHOUT_FORECAST` is `window-start`: the earliest possible one for the
-/// first callback of an hour, and spread over that hour for the others. `hours` are those of the window, `placed` are the
-/// callbacks already placed in each.
-pub fn earliest_time(
-    hours: &[Timestamp],
-    placed: &[u32],
-    parts: &[Interval],
-    earliest: Timestamp,
-) -> Option<Timestamp> {
-    let mut hours = hours.iter().zip(placed);
-    let first = hours.find_map(|(hour, placed)| Slice::first_of(*hour, *placed, parts, earliest));
-    first.map(|slice| slice.next_time())
+/// The first hour in which a callback may be placed, where CXone has no forecast and `WITHOUT_FORECAST` is `window-start`. Its
+/// first callback gets the earliest possible time, and the others are spread over it.
+pub(super) fn earliest_hour(loads: &[HourLoad], parts: &[Interval], earliest: Timestamp) -> Option<HourTime> {
+    loads.iter().enumerate().find_map(|(index, load)| {
+        let slice = Slice::first_of(load.forecast.hour, load.placed, parts, earliest)?;
+        Some(HourTime { index, dispatch_time: slice.next_time() })
+    })
 }
 
 /// The part of an hour in which a callback may be placed, without its end.
@@ -107,7 +102,12 @@ mod tests {
 
     use super::*;
 
-    const HANDLE_TIME: Duration = Duration::from_mins(6);
+    const HANDLE_SECONDS: f64 = 360.0;
+
+    fn best_time(forecast: &[HourLoad], parts: &[Interval], earliest: Timestamp) -> Option<Timestamp> {
+        let most_room = |index: usize| Some(forecast[index].spare_capacity(HANDLE_SECONDS));
+        best_hour(forecast, parts, earliest, most_room).map(|found| found.dispatch_time)
+    }
 
     fn at(text: &str) -> Timestamp {
         format!("2026-11-20T{text}Z").parse().unwrap()
@@ -130,7 +130,7 @@ mod tests {
     }
 
     fn placed_in(forecast: &[HourLoad], parts: &[Interval], now: &str) -> Option<String> {
-        best_time(forecast, HANDLE_TIME, parts, at(now) + NOTICE).map(|at| at.to_string()[11..19].to_owned())
+        best_time(forecast, parts, at(now) + NOTICE).map(|at| at.to_string()[11..19].to_owned())
     }
 
     #[test]
@@ -195,7 +195,14 @@ mod tests {
         let hours = hours_of(&window);
         assert_eq!(hours, [at("15:00:00"), at("16:00:00"), at("17:00:00")]);
         let whole = [part("15:00:00", "18:00:00")];
-        let at_once = |placed: &[u32], earliest: &str| earliest_time(&hours, placed, &whole, at(earliest));
+        let in_parts = |placed: &[u32], parts: &[Interval], earliest: &str| {
+            let hours = hours.iter().zip(placed).map(|(&hour, &placed)| HourLoad {
+                forecast: ForecastHour { hour, available_agents: 0.0, expected_calls: 0.0 },
+                placed,
+            });
+            earliest_hour(&hours.collect::<Vec<_>>(), parts, at(earliest)).map(|found| found.dispatch_time)
+        };
+        let at_once = |placed: &[u32], earliest: &str| in_parts(placed, &whole, earliest);
         assert_eq!(at_once(&[0, 0, 0], "12:00:00"), Some(at("15:00:00")));
         assert_eq!(at_once(&[1, 0, 0], "12:00:00"), Some(at("15:37:04")));
         assert_eq!(at_once(&[0, 0, 0], "15:10:15"), Some(at("15:10:15")));
@@ -203,7 +210,7 @@ mod tests {
         assert_eq!(at_once(&[7, 5, 0], "17:59:00"), Some(at("17:59:00")));
         assert_eq!(at_once(&[0, 0, 0], "18:00:00"), None);
         let held = [part("17:30:00", "18:00:00")];
-        assert_eq!(earliest_time(&hours, &[0, 0, 0], &held, at("12:00:00")), Some(at("17:30:00")));
+        assert_eq!(in_parts(&[0, 0, 0], &held, "12:00:00"), Some(at("17:30:00")));
     }
 
     proptest! {
@@ -234,12 +241,12 @@ mod tests {
                 .filter(|load| load.forecast.available_agents > 0.0)
                 .filter(|load| Slice::first_of(load.forecast.hour, 0, &parts, now + NOTICE).is_some())
                 .collect();
-            match best_time(&forecast, HANDLE_TIME, &parts, now + NOTICE) {
+            match best_time(&forecast, &parts, now + NOTICE) {
                 None => prop_assert!(usable.is_empty()),
                 Some(chosen) => {
                     prop_assert!(window.contains(chosen) && chosen >= now + NOTICE);
-                    let most = usable.iter().map(|load| load.spare_capacity(HANDLE_TIME)).fold(f64::MIN, f64::max);
-                    prop_assert!(usable.iter().any(|load| load.spare_capacity(HANDLE_TIME) >= most
+                    let most = usable.iter().map(|load| load.spare_capacity(HANDLE_SECONDS)).fold(f64::MIN, f64::max);
+                    prop_assert!(usable.iter().any(|load| load.spare_capacity(HANDLE_SECONDS) >= most
                         && load.forecast.hour <= chosen && chosen <= load.forecast.hour + HOUR));
                 }
             }
@@ -251,7 +258,7 @@ mod tests {
             let parts = [part("15:00:00", "16:00:00")];
             let mut minutes = [0u32; 60];
             for placed in 0..count {
-                let at = best_time(&[load("15:00:00", 9.0, 0.0, placed)], HANDLE_TIME, &parts, at("12:00:00")).unwrap();
+                let at = best_time(&[load("15:00:00", 9.0, 0.0, placed)], &parts, at("12:00:00")).unwrap();
                 minutes[usize::try_from(at.duration_since(parts[0].start).as_mins()).unwrap()] += 1;
             }
             prop_assert!(minutes.iter().all(|&stacked| stacked <= count / 60 + 3));

@@ -78,7 +78,7 @@ struct ErasedView {
 struct AtCxoneView {
     callback_id: Uuid,
     /// The id of the contact in CXone.
-    contact_id: Uuid,
+    contact_id: String,
     /// False if CXone never said whether it has the contact.
     confirmed: bool,
     /// The id of the messaging session of the SMS, if it was sent.
@@ -94,9 +94,9 @@ impl From<AtCxone> for AtCxoneView {
     fn from(AtCxone { callback, erased }: AtCxone) -> Self {
         Self {
             callback_id: callback.id,
-            // A contact has the id of its callback.
-            contact_id: callback.contact_id.unwrap_or(callback.id),
             confirmed: callback.contact_id.is_some(),
+            // Where CXone has not given an id, it knows the contact by that of its callback.
+            contact_id: callback.contact_id.map_or(callback.id.to_string(), |id| id.to_string()),
             requested_end: callback.window.end(),
             sms_session_id: callback.sms_session_id,
             erased,

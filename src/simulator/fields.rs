@@ -2,6 +2,8 @@
 
 use axum::extract::{FromRequest, Query, Request};
 use axum::http::{HeaderMap, Uri, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -34,6 +36,13 @@ pub(super) fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
 pub(super) fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
     let (sent, credentials) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     sent.eq_ignore_ascii_case(scheme).then_some(credentials)
+}
+
+/// The name and the password in `Authorization`.
+pub(super) fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let decoded = STANDARD.decode(credentials(headers, "basic")?).ok()?;
+    let decoded = String::from_utf8(decoded).ok()?;
+    decoded.split_once(':').map(|(name, password)| (name.to_owned(), password.to_owned()))
 }
 
 /// The names and values of a query or of a form, which are written the same way.
@@ -102,6 +111,11 @@ impl<'a> Fields<'a> {
     /// An optional string.
     pub(super) fn optional_text(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
         if self.members.contains_key(name) { self.text(name).map(Some) } else { Ok(None) }
+    }
+
+    /// An optional member.
+    pub(super) fn optional(&self, name: &str) -> Option<&'a Value> {
+        self.members.get(name)
     }
 
     /// A required whole number from 0: a 400 if it is not a number, a 422 if it is another number.

@@ -8,6 +8,10 @@ use serde_json::{Value, json};
 /// The answer of a handler.
 pub(super) type Answer = Result<(StatusCode, Json<Value>), Refusal>;
 
+/// The description of a refusal, as an extension of its response: the `nice` API repeats it in a header.
+#[derive(Clone)]
+pub(super) struct Description(pub(super) String);
+
 /// Why CXone refused a request, as `{"error", "error_description"}`.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -30,6 +34,11 @@ impl Refusal {
     /// 422: the shape is right, a value is not.
     pub(super) fn unprocessable(description: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", description)
+    }
+
+    /// Its description.
+    pub(super) fn description(&self) -> &str {
+        &self.description
     }
 
     /// The same description as a 400.
@@ -61,6 +70,7 @@ impl IntoResponse for Refusal {
             let scheme = if self.error == "invalid_client" { "Basic" } else { "Bearer" };
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
         }
+        response.extensions_mut().insert(Description(self.description));
         response
     }
 }

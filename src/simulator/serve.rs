@@ -10,10 +10,12 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
 
+use super::middleware::broken_connection;
 use super::model::Simulator;
-use super::v2::broken_connection;
-use super::{control, v2};
+use super::model::settings::Api;
+use super::{control, middleware, nice, v2};
 
 /// How long a stopping server waits for clients that are sending a request.
 const GRACE: Duration = Duration::from_millis(500);
@@ -21,7 +23,21 @@ const GRACE: Duration = Duration::from_millis(500);
 /// CXone's routes, and the control API under `/_control`. A `hang` fault ends when the client disconnects or the
 /// server stops; only [`serve`] stops it cleanly.
 pub fn router(simulator: &Simulator) -> Router {
-    v2::router(simulator).nest("/_control", control::router()).with_state(simulator.clone())
+    let api = simulator.model().settings.api;
+    let calls = match api {
+        Api::V2 => v2::router(),
+        Api::Nice => nice::router(),
+        Api::Both => v2::router().merge(nice::router()),
+    };
+    // The middleware refuses unknown paths; without a fallback they would not pass through it.
+    let calls = calls.fallback(async || ()).layer(from_fn_with_state(simulator.clone(), middleware::handle));
+    let router = calls.nest("/_control", control::router()).with_state(simulator.clone());
+    if api == Api::V2 {
+        return router;
+    }
+    // Before the paths are matched.
+    let rewriting = ServiceBuilder::new().map_request(nice::normalised).service(router);
+    Router::new().fallback_service(rewriting)
 }
 
 /// Serves `simulator` until `shutdown` completes. Connections whose request is still unanswered then are broken, so

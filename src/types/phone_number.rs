@@ -22,6 +22,10 @@ impl Region {
     /// # Errors
     /// `not-a-region` for anything but two capital letters of a known region.
     pub fn parse(text: &str) -> Result<Self, Fault> {
+        // The default. libphonenumber's metadata take 6 MB and are loaded at the first use, which waits for the first number.
+        if text == "US" {
+            return Ok(Self(rlibphonenumber::Region::US));
+        }
         // World is libphonenumber's code for numbers of no country. The text is compared because the parser accepts more than
         // one form.
         PHONE_NUMBER_UTIL
@@ -102,6 +106,11 @@ impl PhoneNumber {
         PHONE_NUMBER_UTIL
             .parse(&self.0, None)
             .is_ok_and(|number| PHONE_NUMBER_UTIL.get_number_type(&number) == PhoneNumberType::FixedLine)
+    }
+
+    /// Whether its range is that of a place: of a fixed line, or of a mobile in a country whose mobiles have area codes.
+    pub fn is_geographical(&self) -> bool {
+        PHONE_NUMBER_UTIL.parse(&self.0, None).is_ok_and(|number| PHONE_NUMBER_UTIL.is_number_geographical(&number))
     }
 
     /// `+1202•••0198`: the first and the last four digits, or fewer of a short number, so that at least three are masked.

@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::audit::{Action, Entry, EntryEvent, SignedRoot};
-use crate::types::{ExternalId, Fault, Metadata};
+use crate::types::{ExternalId, Fault, Metadata, TimeWindow};
 
 /// The reason of a pause that the answer rate caused.
 const AUTO_THROTTLE: &str = "AUTO_THROTTLE";
@@ -46,6 +46,12 @@ pub enum EventType {
     CallbackExpired,
     #[strum(serialize = "callback.cancelled")]
     CallbackCancelled,
+    #[strum(serialize = "callback.rescheduled")]
+    CallbackRescheduled,
+    #[strum(serialize = "callback.called")]
+    CallbackCalled,
+    #[strum(serialize = "callback.missed")]
+    CallbackMissed,
     #[strum(serialize = "callback.at_risk")]
     CallbackAtRisk,
     /// Endpoints get it only if they name it.
@@ -82,6 +88,9 @@ impl EventType {
             | Self::CallbackFailed
             | Self::CallbackExpired
             | Self::CallbackCancelled
+            | Self::CallbackRescheduled
+            | Self::CallbackCalled
+            | Self::CallbackMissed
             | Self::CallbackAtRisk => "CallbackEvent",
             Self::AuditCheckpoint => "CheckpointEvent",
         }
@@ -122,9 +131,12 @@ pub struct CampaignEvent {
 /// A change of a callback. It has no phone number: receivers know the callback by its id.
 #[derive(Clone, Debug)]
 pub struct CallbackEvent {
+    /// The requested window.
+    pub window: TimeWindow,
     pub dispatch_time: Option<Timestamp>,
-    pub contact_id: Option<Uuid>,
+    pub contact_id: Option<String>,
     pub failure: Option<EventFailure>,
+    pub outcome: Option<Box<EventOutcome>>,
     pub external_id: Option<ExternalId>,
     pub metadata: Option<Metadata>,
 }
@@ -136,17 +148,34 @@ pub struct EventFailure {
     pub detail: String,
 }
 
+/// What became of the call of a callback.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventOutcome {
+    /// `pending`, `called`, `reached`, `not-reached`, `agent-only` or `missing`.
+    pub status: String,
+    pub contact_id: Option<String>,
+    pub called_at: Option<Timestamp>,
+    pub agent_seconds: Option<u32>,
+    pub disposition: Option<String>,
+}
+
 impl Entry {
     /// With this event, if endpoints can subscribe to the entry's action. The body repeats members of the entry, so they
     /// must be complete.
     #[must_use]
     pub fn with_event(mut self, event: &Event) -> Self {
-        if let Some(event_type) = EventType::of(self.action) {
+        if let Some(event_type) = self.action.known().and_then(EventType::of) {
             let body = match event {
                 Event::Campaign(event) => serde_json::json!(CampaignBody::new(&self, event_type, event)),
                 Event::Callback(event) => serde_json::json!(CallbackBody::new(&self, event_type, event)),
             };
-            self.event = Some(EntryEvent { id: self.id, r#type: event_type.as_str(), body: body.to_string() });
+            self.event = Some(EntryEvent {
+                id: self.id,
+                r#type: event_type.as_str(),
+                body: body.to_string(),
+                traceparent: None,
+            });
         }
         self
     }
@@ -161,7 +190,7 @@ pub fn test_event(entry: &Entry, webhook: Uuid) -> EntryEvent {
         webhook_id: webhook,
         audit_id: entry.id,
     };
-    EntryEvent { id: entry.id, r#type: body.r#type, body: serde_json::json!(body).to_string() }
+    EntryEvent { id: entry.id, r#type: body.r#type, body: serde_json::json!(body).to_string(), traceparent: None }
 }
 
 /// The event that publishes a checkpoint.
@@ -177,7 +206,7 @@ pub fn checkpoint_event(id: Uuid, now: Timestamp, signed: &SignedRoot) -> EntryE
         size: signed.size,
         checkpoint: &signed.checkpoint,
     };
-    EntryEvent { id, r#type: event_type.as_str(), body: serde_json::json!(body).to_string() }
+    EntryEvent { id, r#type: event_type.as_str(), body: serde_json::json!(body).to_string(), traceparent: None }
 }
 
 /// The audit log has grown
@@ -270,9 +299,12 @@ pub struct CallbackBody<'a> {
     callback_id: Option<Uuid>,
     previous_state: Option<&'a str>,
     new_state: Option<&'a str>,
+    requested_start: Timestamp,
+    requested_end: Timestamp,
     dispatch_time: Option<Timestamp>,
-    contact_id: Option<Uuid>,
+    contact_id: Option<&'a str>,
     failure: Option<&'a EventFailure>,
+    outcome: Option<&'a EventOutcome>,
     latency_ms: Option<i64>,
     audit_id: Uuid,
     #[schema(value_type = Option<String>)]
@@ -292,9 +324,12 @@ impl<'a> CallbackBody<'a> {
             callback_id: entry.callback_id,
             previous_state: entry.previous_state.as_deref(),
             new_state: entry.new_state.as_deref(),
+            requested_start: event.window.start(),
+            requested_end: event.window.end(),
             dispatch_time: event.dispatch_time,
-            contact_id: event.contact_id,
+            contact_id: event.contact_id.as_deref(),
             failure: event.failure.as_ref(),
+            outcome: event.outcome.as_deref(),
             latency_ms: entry.latency_ms,
             audit_id: entry.id,
             external_id: event.external_id.as_ref(),
@@ -349,10 +384,13 @@ mod tests {
     #[test]
     fn a_callback_event_has_every_member_and_no_phone_number() {
         let failure = Some(EventFailure { code: "no-forecast".into(), detail: "CXone has none".into() });
+        let (start, end) = ("2026-11-20T15:00:00Z".parse().unwrap(), "2026-11-20T17:00:00Z".parse().unwrap());
         let mut event = CallbackEvent {
+            window: TimeWindow::parse(start, end).unwrap(),
             dispatch_time: None,
-            contact_id: Some(Uuid::max()),
+            contact_id: Some(Uuid::max().to_string()),
             failure,
+            outcome: None,
             external_id: ExternalId::parse("ticket-4711").ok(),
             metadata: Metadata::parse(json!({"queue": "billing"}).as_object().unwrap()).ok(),
         };
@@ -360,8 +398,9 @@ mod tests {
         let mut expected = json!({
             "type": "callback.failed", "timestamp": "2026-11-20T15:00:00Z", "event": "CALLBACK_FAILED",
             "campaignId": "c", "callbackId": Uuid::max(), "previousState": "ACTIVE", "newState": "PAUSED",
+            "requestedStart": "2026-11-20T15:00:00Z", "requestedEnd": "2026-11-20T17:00:00Z",
             "dispatchTime": null, "contactId": Uuid::max(),
-            "failure": {"code": "no-forecast", "detail": "CXone has none"}, "latencyMs": 41,
+            "failure": {"code": "no-forecast", "detail": "CXone has none"}, "outcome": null, "latencyMs": 41,
             "auditId": Uuid::nil(), "externalId": "ticket-4711", "metadata": {"queue": "billing"},
         });
         let body = |event| callback.clone().with_event(&Event::Callback(event)).event.unwrap().body;

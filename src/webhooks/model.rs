@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::event::EventType;
+use crate::audit::Entry;
+use crate::trace::Traceparent;
 
 /// An endpoint, as it is stored.
 #[derive(Clone, Debug)]
@@ -76,6 +78,8 @@ pub struct Claimed {
     /// Encrypted. Earlier secrets that are still valid.
     pub previous_secrets: Vec<Vec<u8>>,
     pub failing_since: Option<Timestamp>,
+    /// The trace of the change that the event is about.
+    pub trace: Option<Traceparent>,
 }
 
 impl Claimed {
@@ -115,4 +119,15 @@ pub enum Verdict {
     Dead,
     /// The endpoint is disabled, for this reason.
     Disabled(&'static str),
+}
+
+impl Entry {
+    /// With its event, if it has one, in this trace.
+    #[must_use]
+    pub fn traced(mut self, trace: &Traceparent) -> Self {
+        if let Some(event) = &mut self.event {
+            event.traceparent = Some(trace.as_str().to_owned());
+        }
+        self
+    }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use opentelemetry::KeyValue;
+use opentelemetry_semantic_conventions::attribute::{HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, SERVER_ADDRESS};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use secrecy::SecretString;
 
@@ -12,6 +14,7 @@ use super::model::Claimed;
 use super::retry::Answered;
 use super::signing::{SecretCipher, SecretError, SigningSecret};
 use crate::clock::Clock;
+use crate::trace::{Span, Traceparent};
 use crate::types::{mask_phone_numbers, parse_retry_after};
 
 /// The timeout of a delivery (Standard Webhooks suggests 15 to 30 s).
@@ -90,6 +93,13 @@ impl Sender {
         Ok(signatures?.join(" "))
     }
 
+    /// Asks for the head of the receiver's page: no event is sent. The status of any answer.
+    pub async fn reach(&self, url: &str) -> Result<u16, String> {
+        let url = self.settings.address_policy.parse(url).map_err(|fault| format!("the URL {}", fault.detail))?;
+        let sent = self.http.head(url).send().await;
+        sent.map(|answer| answer.status().as_u16()).map_err(|error| reason(&error))
+    }
+
     /// Sends an event that was signed at `at`, and reads the response.
     pub async fn send(&self, claimed: &Claimed, at: Timestamp, signature: String) -> Sent {
         // Checked again: the settings may have changed since the endpoint was created.
@@ -97,6 +107,7 @@ impl Sender {
             Ok(url) => url,
             Err(fault) => return Sent::failed(format!("the URL {}", fault.detail)),
         };
+        let host = url.host_str().unwrap_or_default().to_owned();
         let request = self
             .http
             .post(url)
@@ -105,16 +116,31 @@ impl Sender {
             .header("webhook-timestamp", at.as_second().to_string())
             .header("webhook-signature", signature)
             .body(claimed.body.clone());
+        let mut span = claimed.trace.as_ref().map(|trace| client_span(trace, host)).unwrap_or_default();
+        // The receiver may continue the trace also where this service exports none.
+        let trace = claimed.trace.as_ref();
+        let trace = trace.map(|trace| span.traceparent().unwrap_or_else(|| trace.child(self.clock.new_id())));
+        let request = match &trace {
+            Some(trace) => request.header("traceparent", trace.as_str()),
+            None => request,
+        };
         match request.send().await {
             Ok(response) => {
                 let status = response.status().as_u16();
+                span.set(HTTP_RESPONSE_STATUS_CODE, i64::from(status));
+                if status >= 400 {
+                    span.fail(status.to_string());
+                }
                 let retry_after = retry_after(response.headers(), self.clock.now());
                 let (body, is_complete) = read(response).await;
                 let error = (!is_complete).then(|| "the answer broke off, or took longer than 15 seconds".to_owned());
                 let answered = Answered { status: is_complete.then_some(status), retry_after };
                 Sent { answered, status: Some(status), body, error }
             }
-            Err(error) => Sent::failed(reason(&error)),
+            Err(error) => {
+                span.fail(if error.is_timeout() { "timeout" } else { "connection" });
+                Sent::failed(reason(&error))
+            }
         }
     }
 }
@@ -124,6 +150,13 @@ impl Sent {
         let answered = Answered { status: None, retry_after: None };
         Self { answered, status: None, body: None, error: Some(error) }
     }
+}
+
+/// The host only: the path of a receiver may be secret.
+fn client_span(parent: &Traceparent, host: String) -> Span {
+    Span::client(parent, "webhook", || {
+        vec![KeyValue::new(HTTP_REQUEST_METHOD, "POST"), KeyValue::new(SERVER_ADDRESS, host)]
+    })
 }
 
 /// Reads the beginning of a response. False where the response broke off before its end or the limit.
@@ -179,6 +212,7 @@ mod tests {
             secret: None,
             previous_secrets: Vec::new(),
             failing_since: None,
+            trace: None,
         }
     }
 

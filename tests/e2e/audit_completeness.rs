@@ -12,6 +12,7 @@ fn action_of(operation: &str) -> Option<&'static str> {
     Some(match operation {
         "postCallback" | "postCallbacks" => "callback.accepted",
         "cancelCallback" => "callback.cancelled",
+        "rescheduleCallback" => "callback.rescheduled",
         "pauseCampaign" => "hold.placed",
         "resumeCampaign" => "hold.lifted",
         "putCampaignSettings" => "settings.updated",
@@ -20,6 +21,9 @@ fn action_of(operation: &str) -> Option<&'static str> {
         "enableWebhook" => "webhook.enabled",
         "rotateWebhookSecret" => "webhook.secret_rotated",
         "testWebhook" => "webhook.tested",
+        "postKey" => "key.created",
+        "rotateKey" => "key.rotated",
+        "revokeKey" => "key.revoked",
         "erasePerson" => "privacy.erased",
         "redeliverWebhook" | "redeliverFailedWebhooks" => "webhook.redelivered",
         // Measurements of dialers, thousands a second. What Ringback decides on them is recorded.

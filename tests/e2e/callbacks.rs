@@ -99,15 +99,24 @@ async fn an_async_request_returns_the_location_of_the_callback() {
 }
 
 #[tokio::test]
-async fn the_text_is_in_the_callers_language_and_zone() {
+async fn the_text_is_in_the_callers_language_and_in_the_zone_of_the_request_or_of_the_number() {
     let world = World::start().await;
-    let asked = payload_with(json!({"language": "es-US", "timezone": "America/Los_Angeles"}));
+    for (number, asked, source, zones) in [
+        ("+12025550198", json!({"language": "es-US", "timezone": "America/Los_Angeles"}), "request", ["PST", "PDT"]),
+        ("+12135550147", json!({"language": "es-US"}), "phone-number", ["PST", "PDT"]),
+        // A mobile number in a country with several zones.
+        ("+34612345678", json!({"language": "es-US"}), "default", ["UTC", "UTC"]),
+    ] {
+        let mut asked = payload_with(asked);
+        asked["phoneNumber"] = json!(number);
 
-    world.ask(&asked).await;
+        let (_, callback) = world.ask(&asked).await;
 
-    let text = world.cxone.messages().await[0]["message"].as_str().unwrap().to_owned();
-    assert!(text.contains("PST") || text.contains("PDT"), "{text}");
-    assert!(!text.contains("Your callback"), "{text}");
+        assert_eq!(callback["timezoneSource"], source, "{callback}");
+        let texts = world.cxone.messages().await;
+        let text = texts.last().unwrap()["message"].as_str().unwrap();
+        assert!(zones.iter().any(|zone| text.contains(zone)) && !text.contains("Your callback"), "{text}");
+    }
     world.end().await;
 }
 
@@ -231,13 +240,13 @@ async fn an_external_id_and_metadata_are_returned_filtered_and_sent_but_not_logg
     let world = World::of_webhooks(&[("RUST_LOG", "debug")]).await;
     let receiver = Receiver::start(&[]).await;
     world.hook_at(&receiver).await;
-    let given = json!({"externalId": "ticket/4711", "metadata": {"zz": "Ada Löw", "caseNumber_1": "Enigma"}});
+    let given = json!({"externalId": "ticket/Hopper", "metadata": {"zz": "Ada Löw", "caseNumber_1": "Enigma"}});
 
     let (status, callback) = world.ask(&payload_with(given.clone())).await;
     let (_, plain) = world.ask(&payload_from(1)).await;
     let id = callback["id"].as_str().unwrap();
     let found = world.get(&format!("/v1/callbacks/{id}")).await;
-    let listed = world.get("/v1/callbacks?externalId=ticket%2F4711").await;
+    let listed = world.get("/v1/callbacks?externalId=ticket%2FHopper").await;
     let unlisted = world.get("/v1/callbacks?externalId=ticket").await;
     let events = receiver.received_when(4).await;
     let audit = world.get(&format!("/v1/audit?callbackId={id}")).await.to_string();
@@ -260,7 +269,7 @@ async fn an_external_id_and_metadata_are_returned_filtered_and_sent_but_not_logg
     }
     assert_eq!((listed["data"].as_array().unwrap().len(), &unlisted["data"]), (1, &json!([])));
     assert!(log.contains("callback confirmed"), "{log}");
-    for text in ["4711", "Ada", "Löw", "Enigma", "caseNumber"] {
+    for text in ["Hopper", "Ada", "Löw", "Enigma", "caseNumber"] {
         assert!(!log.contains(text), "{text} is in the log");
         assert!(!audit.contains(text), "{text} is in the audit log");
     }

@@ -4,7 +4,9 @@ use std::process::Stdio;
 
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::support::{Cxone, Database, Service, World, create_key, eventually, http_client, payload_from, serve};
+use crate::support::{
+    BINARY, Cxone, Database, Service, World, create_key_with, eventually, http_client, payload_from, serve,
+};
 
 const SETTINGS: [(&str, &str); 1] = [("AUDIT_SIGNING_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")];
 
@@ -28,7 +30,7 @@ async fn the_role_of_the_service_does_all_its_work_and_cannot_change_the_audit_l
     let (database, cxone) = (Database::create().await, Cxone::start().await);
     let url = url_of_service(&database).await;
     let service = Service::at(&url, &cxone, &SETTINGS).await;
-    let key = create_key(&database, &["callbacks:write", "callbacks:read", "audit:read"]).await;
+    let key = create_key_with(BINARY.as_ref(), &url, &["callbacks:write", "callbacks:read", "audit:read"]).await;
     let world = World { database, cxone, service, key, http: http_client() };
     assert_eq!(world.ask(&payload_from(1)).await.0, 201);
     eventually("a sealed log", async || {

@@ -42,7 +42,13 @@ async fn a_compliance_hold_reason_implies_a_compliance_hold() {
 #[tokio::test]
 async fn the_same_pause_from_the_same_api_key_extends_its_hold() {
     let mut world = World::of_campaigns(&[]).await;
-    let until = |end: &str| pause_with(json!({"scheduledResumeTime": end}));
+    // One regulatory window for all of them, also where the minute changes meanwhile.
+    let same = pause();
+    let until = |end: &str| {
+        let mut pause = same.clone();
+        pause["scheduledResumeTime"] = json!(end);
+        pause
+    };
     let [earlier, end, later] = [20, 30, 40].map(minutes_from_now);
 
     let (_, first) = world.command("pause", &until(&end)).await;

@@ -91,12 +91,21 @@ fn new_campaign(world: &World) -> String {
 
 /// The id of a resource for which the request of this path succeeds.
 async fn new_resource(world: &World, receiver: &Receiver, path: &str) -> String {
+    if path == "/v1/callbacks/{id}/placement" {
+        let id = world.accept(&payload_with(json!({"campaignId": new_campaign(world)}))).await;
+        world.callback_when(&id, |callback| !callback["dispatchTime"].is_null()).await;
+        return id;
+    }
     if path.starts_with("/v1/callbacks/{id}") {
         return waiting_callback(world).await;
     }
     if path.starts_with("/v1/audit/{id}") {
         // The first entry of a log that is sealed.
         return text(&world.get("/v1/audit?action=audit.keys_changed").await["data"][0], "id");
+    }
+    if path.starts_with("/v1/keys/{id}") {
+        let key = json!({"name": "new", "scopes": ["callbacks:read"]});
+        return text(&world.answer("/v1/keys", &key, &[]).await.body, "id");
     }
     assert!(path.starts_with("/v1/webhooks/"), "which resource has the id in {path}?");
     let hook = world.hook_at(receiver).await;
@@ -109,7 +118,7 @@ async fn new_resource(world: &World, receiver: &Receiver, path: &str) -> String 
     text(&deliveries[0], "id")
 }
 
-/// A callback that is not sent to CXone, because its campaign has no forecast yet: it can be cancelled.
+/// A callback that is not sent to CXone, because its campaign has no forecast yet: it can be cancelled and rescheduled.
 async fn waiting_callback(world: &World) -> String {
     let campaign = new_campaign(world);
     world.cxone.fault(json!({"route": "forecast", "kind": "status", "status": 503})).await;

@@ -5,15 +5,21 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Cxone, DIALING, Durability, ENCRYPTION_KEY, Loss, Postgres, Proxy, Receiver, Service, World, create_key,
-    eventually, pause, payload, payload_from, payload_with,
+    Answer, Cxone, DIALING, Durability, ENCRYPTION_KEY, Loss, PgBouncer, Postgres, Proxy, Receiver, Service, World,
+    create_key, eventually, pause, payload, payload_from, payload_with,
 };
 
 impl World {
     /// On a separate Postgres server.
     async fn on(postgres: &Postgres) -> Self {
+        Self::through(&postgres.url(), postgres).await
+    }
+
+    /// On a separate Postgres server, with this URL for what a pooler can carry.
+    async fn through(database_url: &str, postgres: &Postgres) -> Self {
         let (database, cxone) = (postgres.database(), Cxone::start().await);
-        let service = Service::start(&database, &cxone, &[("ENCRYPTION_KEY", ENCRYPTION_KEY)]).await;
+        let settings = [("ENCRYPTION_KEY", ENCRYPTION_KEY), ("DATABASE_DIRECT_URL", &database.url)];
+        let service = Service::at(database_url, &cxone, &settings).await;
         let scopes = ["callbacks:write", "callbacks:read", "audit:read", "webhooks:write", "webhooks:read"];
         let key = create_key(&database, &scopes).await;
         Self { database, cxone, service, key, http: crate::support::http_client() }
@@ -75,6 +81,25 @@ async fn while_postgres_is_down_or_frozen_requests_get_503_and_work_continues_af
         postgres.run().await;
         world.works_again(&accepted).await;
     }
+    world.service.kill().await;
+}
+
+#[tokio::test]
+async fn behind_a_pooler_too_requests_get_503_and_work_continues_afterwards() {
+    let mut postgres = Postgres::start(Durability::Fast).await;
+    let Some(pooler) = PgBouncer::start(&postgres.database()).await else { return };
+    let world = World::through(&pooler.url, &postgres).await;
+    let accepted = world.accept(&payload_from(300)).await;
+    postgres.freeze().await;
+    world.refuses_everything("frozen").await;
+    postgres.thaw().await;
+    world.works_again(&accepted).await;
+
+    let accepted = world.accept(&payload_from(301)).await;
+    postgres.kill().await;
+    world.refuses_everything("down").await;
+    postgres.run().await;
+    world.works_again(&accepted).await;
     world.service.kill().await;
 }
 

@@ -38,6 +38,7 @@ async fn an_invalid_setting_is_named_and_its_value_is_never_shown() {
         (&["keys", "revoke", "hush-hush"], &[database], "<ID>"),
         (&["demo"], &[], "DATABASE_URL"),
         (&["demo"], &[database, ("LISTEN_ADDR", "hush-hush")], "LISTEN_ADDR"),
+        (&["demo", "--api", "hush-hush"], &[database], "--api"),
         (&["simulator", "--listen", "hush-hush"], &[], "SIMULATOR_LISTEN (--listen)"),
         (&["simulator"], &[("SIMULATOR_LISTEN", "hush-hush")], "SIMULATOR_LISTEN (--listen)"),
     ] {
@@ -199,8 +200,11 @@ fn exported_key(said: &str) -> &str {
 
 /// The blocks of README and docs/ that send requests, with their files.
 fn documented_curls() -> Vec<(&'static str, &'static str)> {
-    let files =
-        [("README.md", include_str!("../../README.md")), ("docs/webhooks.md", include_str!("../../docs/webhooks.md"))];
+    let files = [
+        ("README.md", include_str!("../../README.md")),
+        ("docs/campaigns.md", include_str!("../../docs/campaigns.md")),
+        ("docs/webhooks.md", include_str!("../../docs/webhooks.md")),
+    ];
     let blocks = files.into_iter().flat_map(|(file, text)| {
         text.split("```sh\n").skip(1).filter_map(move |rest| Some((file, rest.split_once("```")?.0)))
     });
@@ -246,6 +250,27 @@ async fn the_demo_shows_its_callbacks_and_a_pause_and_its_curl_lines_work_when_p
     let entries = answers[2]["data"].as_array().unwrap();
     assert!(entries.iter().any(|entry| entry["callbackId"] == answers[0]["id"]));
     assert_eq!(entries[0]["id"], answers[1]["auditId"]);
+    assert!(status.success(), "{status}");
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn the_demo_of_the_api_of_nice_shows_a_callback_that_is_called_and_reached() {
+    let database = Database::create().await;
+    let settings = [("DATABASE_URL", database.url.as_str()), ("LISTEN_ADDR", "127.0.0.1:0")];
+    let mut demo = program(&["demo", "--api", "nice"], &settings);
+    let mut child = demo.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = String::new();
+    while !said.contains("Everything runs.") {
+        let line = lines.next_line().await.unwrap().unwrap_or_else(|| panic!("it has ended: {said}"));
+        said.extend([line.as_str(), "\n"]);
+    }
+    let status = ended_by("-INT", child).await;
+
+    assert!(said.contains("90000000") && said.contains("SMS"), "{said}");
+    assert!(said.contains("called") && said.contains("reached at") && said.contains("120 s with an agent"), "{said}");
+    assert!(said.contains("CXone: PAUSED → ACTIVE") && said.contains("campaign.resumed, signed"), "{said}");
     assert!(status.success(), "{status}");
     database.drop().await;
 }

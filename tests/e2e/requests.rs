@@ -13,6 +13,7 @@ async fn each_route_needs_its_own_scope_and_an_expired_key_has_none() {
         (Method::POST, "/v1/callbacks".to_owned(), "callbacks:write"),
         (Method::POST, "/v1/callbacks/batch".into(), "callbacks:write"),
         (Method::POST, format!("{path}/cancel"), "callbacks:write"),
+        (Method::POST, format!("{path}/reschedule"), "callbacks:write"),
         (Method::GET, path.into(), "callbacks:read"),
         (Method::GET, "/v1/callbacks".into(), "callbacks:read"),
         (Method::GET, "/v1/audit".into(), "audit:read"),

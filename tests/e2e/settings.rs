@@ -11,7 +11,7 @@ const SETTINGS: &str = "/v1/campaigns/a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8/setti
 fn settings_with(members: Value) -> Value {
     let mut settings = json!({
         "maxAgents": null, "carrierLimit": null, "regulatoryWindow": null, "enforceRegulatoryWindow": false, "answerRate": null,
-        "businessHours": null, "averageHandleTimeSeconds": null, "smsFrom": null,
+        "businessHours": null, "averageHandleTimeSeconds": null, "smsFrom": null, "smsChannelId": null, "checkDoNotCall": false, "nice": null,
     });
     settings.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     settings

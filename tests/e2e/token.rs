@@ -134,7 +134,7 @@ async fn token_requests_of_three_seconds(world: &World) -> u64 {
 }
 
 async fn endure(case: &str, mut fault: Value, code: &str) {
-    let world = World::with(&[("CXONE_TIMEOUT_MS", "1500")]).await;
+    let world = World::with(&[("CXONE_TIMEOUT_MS", "3000")]).await;
     fault["route"] = json!("token");
     world.cxone.fault(fault).await;
 

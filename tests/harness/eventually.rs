@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// The default time limit: far longer than anything takes unless something is broken.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// The default time limit: far longer than anything takes on a busy machine, unless something is broken.
+pub const PATIENCE: Duration = Duration::from_secs(90);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Polls until `check` succeeds. Panics with its last error after [`PATIENCE`].

@@ -29,18 +29,14 @@ pub struct Postgres {
     directory: PathBuf,
     programs: PathBuf,
     /// The user and group to run as: Postgres refuses to run as root.
-    user: Option<(u32, u32)>,
+    user: Option<User>,
     server: Option<Child>,
 }
 
 impl Postgres {
     /// Initializes and starts a server with an empty database `ringback`; this takes a second or two.
     pub async fn start(durability: Durability) -> Self {
-        // The path of a socket is limited to about 100 bytes. /tmp is often kept in memory.
-        let base = if durability == Durability::Synced { "/var/tmp" } else { "/tmp" };
-        let directory = PathBuf::from(format!("{base}/rb-{}", &Uuid::now_v7().simple().to_string()[16..]));
-        fs::create_dir(&directory).unwrap();
-        let mut postgres = Self { directory, programs: programs(), user: server_user(), server: None };
+        let mut postgres = Self::prepare(durability);
         postgres.initialize(durability).await;
         postgres.run().await;
         let host = format!("--host={}", postgres.directory.display());
@@ -73,6 +69,53 @@ impl Postgres {
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
+    }
+
+    /// Makes this a standby of another server, in place of whatever its directory has, and starts it.
+    pub async fn follow(&mut self, primary: &Self) {
+        let _ = fs::remove_dir_all(self.data());
+        let (host, data) =
+            (format!("--host={}", primary.directory.display()), format!("--pgdata={}", self.data().display()));
+        // Nothing here survives a crash of the machine anyway.
+        let options =
+            ["--username=ringback", "--no-password", "--checkpoint=fast", "--write-recovery-conf", "--no-sync"];
+        self.run_program("pg_basebackup", &[&[host.as_str(), &data][..], &options].concat()).await;
+        self.configure(&format!("unix_socket_directories = '{}'", self.directory.display()));
+        self.run().await;
+    }
+
+    /// Makes a standby the primary, and returns when it accepts writes.
+    pub async fn promote(&self) {
+        self.run_program("pg_ctl", &["promote", &format!("--pgdata={}", self.data().display())]).await;
+    }
+
+    /// Appends lines to the settings; the last line of a setting counts. They take effect at the next start or `reload`.
+    pub fn configure(&self, lines: &str) {
+        let mut settings = fs::File::options().append(true).open(self.data().join("postgresql.conf")).unwrap();
+        writeln!(settings, "{lines}").unwrap();
+    }
+
+    pub async fn reload(&self) {
+        signal("HUP", &[self.main()]).await;
+    }
+
+    /// A server without a database yet: `follow` gives it one.
+    pub fn prepare(durability: Durability) -> Self {
+        // The path of a socket is limited to about 100 bytes. /tmp is often kept in memory.
+        let base = if durability == Durability::Synced { "/var/tmp" } else { "/tmp" };
+        let directory = PathBuf::from(format!("{base}/rb-{}", &Uuid::now_v7().simple().to_string()[16..]));
+        fs::create_dir(&directory).unwrap();
+        let postgres = Self { directory, programs: programs(), user: server_user(), server: None };
+        fs::set_permissions(&postgres.directory, fs::Permissions::from_mode(0o700)).unwrap();
+        if let Some(user) = postgres.user {
+            chown(&postgres.directory, Some(user.id), Some(user.group)).unwrap();
+        }
+        postgres
+    }
+
+    /// The socket on which it accepts connections.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join(".s.PGSQL.5432")
     }
 
     /// Stops the server with a fast shutdown, which closes all connections.
@@ -123,18 +166,13 @@ impl Postgres {
     }
 
     async fn initialize(&self, durability: Durability) {
-        fs::set_permissions(&self.directory, fs::Permissions::from_mode(0o700)).unwrap();
-        if let Some((user, group)) = self.user {
-            chown(&self.directory, Some(user), Some(group)).unwrap();
-        }
         let pgdata = format!("--pgdata={}", self.data().display());
         let options = ["--username=ringback", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"];
         self.run_program("initdb", &[&[pgdata.as_str()][..], &options].concat()).await;
-        let mut settings = fs::File::options().append(true).open(self.data().join("postgresql.conf")).unwrap();
-        writeln!(settings, "listen_addresses = ''\nunix_socket_directories = '{}'", self.directory.display()).unwrap();
-        writeln!(settings, "port = 5432\nmax_connections = 300\nshared_buffers = 128MB").unwrap();
+        self.configure(&format!("listen_addresses = ''\nunix_socket_directories = '{}'", self.directory.display()));
+        self.configure("port = 5432\nmax_connections = 300\nshared_buffers = 128MB");
         if durability == Durability::Fast {
-            writeln!(settings, "fsync = off").unwrap();
+            self.configure("fsync = off");
         }
     }
 
@@ -160,8 +198,8 @@ impl Postgres {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
         command.current_dir(&self.directory).env_clear().env("LC_ALL", "C").env("TZ", "UTC").stdin(Stdio::null());
-        if let Some((user, group)) = self.user {
-            command.uid(user).gid(group);
+        if let Some(user) = self.user {
+            command.uid(user.id).gid(user.group);
         }
         command
     }
@@ -199,8 +237,16 @@ fn programs() -> PathBuf {
     candidates.into_iter().find(has_programs).expect("the programs of a Postgres server are installed")
 }
 
+/// A user of this machine.
+#[derive(Clone, Copy)]
+pub struct User {
+    pub name: &'static str,
+    pub id: u32,
+    pub group: u32,
+}
+
 /// The user that runs the server if this process is root's.
-fn server_user() -> Option<(u32, u32)> {
+pub fn server_user() -> Option<User> {
     let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     if !is_root {
         return None;
@@ -209,6 +255,6 @@ fn server_user() -> Option<(u32, u32)> {
     ["postgres", "nobody"].into_iter().find_map(|name| {
         let line = users.lines().find(|line| line.starts_with(&format!("{name}:")))?;
         let mut fields = line.split(':').skip(2);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+        Some(User { name, id: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()? })
     })
 }

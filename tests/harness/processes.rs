@@ -26,8 +26,13 @@ pub fn is_running(process: u32) -> bool {
 
 /// The resident memory of a process, in KiB.
 pub fn resident_kib(process: u32) -> u64 {
+    memory_kib(process, "VmRSS:")
+}
+
+/// A line of /proc/PID/status, such as `RssAnon:`, in KiB.
+pub fn memory_kib(process: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line VmRSS");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a line of this name");
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 

@@ -5,10 +5,10 @@ use std::process::{ExitStatus, Stdio};
 
 use ringback::simulator;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use super::{Control, Database, PATIENCE, processes};
+use super::{Control, Database, PATIENCE, processes, wire};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_ringback");
 
@@ -17,28 +17,37 @@ pub fn binary() -> PathBuf {
     std::env::var_os("RINGBACK_BINARY").map_or_else(|| BINARY.into(), PathBuf::from)
 }
 
-/// A running program whose stderr is kept. Killed when it is dropped.
+/// A running program whose output is kept. Killed when it is dropped.
 pub struct Process {
     child: Child,
+    /// What it printed on stderr until it was ready.
+    before: String,
+    stdout: tokio::task::JoinHandle<String>,
     log: tokio::task::JoinHandle<String>,
 }
 
 impl Process {
     /// Starts a program, and waits for the first line on stderr in which `find` finds something.
     pub async fn start(mut command: Command, find: impl Fn(&str) -> Option<String>) -> (Self, String) {
-        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut output = child.stdout.take().unwrap();
+        // A full pipe would block the program.
+        let stdout = tokio::spawn(async move {
+            let mut printed = String::new();
+            let _ = output.read_to_string(&mut printed).await;
+            printed
+        });
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut before = String::new();
         let found = loop {
             let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("no output").unwrap();
             let line = line.unwrap_or_else(|| panic!("it ended before it was ready: {before}"));
+            before.push_str(&line);
+            before.push('\n');
             if let Some(found) = find(&line) {
                 break found;
             }
-            before.push_str(&line);
-            before.push('\n');
         };
-        // A full pipe would block the program.
         let log = tokio::spawn(async move {
             let mut log = String::new();
             while let Ok(Some(line)) = lines.next_line().await {
@@ -47,7 +56,7 @@ impl Process {
             }
             log
         });
-        (Self { child, log }, found)
+        (Self { child, before, stdout, log }, found)
     }
 
     pub fn id(&self) -> u32 {
@@ -75,6 +84,9 @@ impl Service {
             (line["message"] == "ready").then(|| line["listen_addr"].as_str().map(str::to_owned))?
         })
         .await;
+        if wire::is_nice() {
+            wire::map_skills(database_url, cxone).await;
+        }
         Self { base_url: format!("http://{address}"), process }
     }
 
@@ -97,6 +109,13 @@ impl Service {
         self.signal("TERM").await;
         tokio::time::timeout(PATIENCE, self.process.child.wait()).await.expect("it does not end").unwrap();
         self.process.log.await.unwrap()
+    }
+
+    /// Ends it with SIGTERM, and returns all that it printed since it started.
+    pub async fn printed_at_end(mut self) -> String {
+        self.signal("TERM").await;
+        tokio::time::timeout(PATIENCE, self.process.child.wait()).await.expect("it does not end").unwrap();
+        self.process.before + &self.process.log.await.unwrap() + &self.process.stdout.await.unwrap()
     }
 
     /// Ends it with SIGTERM. Panics if it has not ended after [`PATIENCE`].
@@ -125,6 +144,7 @@ pub fn serve_with(binary: &Path, database_url: &str, cxone_url: &str, settings: 
         .env("CXONE_REQUESTS_PER_MINUTE", "1000000")
         .env("LOG_FORMAT", "json")
         .env("RUST_LOG", "info")
+        .envs(if wire::is_nice() { wire::nice_settings(cxone_url) } else { Vec::new() })
         .envs(settings.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

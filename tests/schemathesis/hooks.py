@@ -84,6 +84,9 @@ def before_call(context, case, kwargs):
             case.query["cursor"] = AT_AN_ENTRY
         else:
             case.query["cursor"] = AT_A_SEQUENCE_NUMBER if case.path.endswith("/deliveries") else AT_A_TIME
+    if case.path in ("/v1/callback-slots", "/v1/reports/promises"):
+        days = timedelta(days=1 + choice % 14)
+        case.query |= {"campaignId": CALLBACK_CAMPAIGN, "from": text_of(NOW), "to": text_of(NOW + days)}
     make_headers_true(case.method, case.headers)
     if isinstance(case.body, dict):
         make_consistent(case, case.body, choice)
@@ -112,11 +115,14 @@ def make_headers_true(method, headers):
 
 
 def make_consistent(case, body, choice):
+    if body.get("expiresAt"):
+        body["expiresAt"] = text_of(NOW + timedelta(days=1 + choice % 1000))
     for callback in [body, *(body.get("callbacks") or [])]:
         if "requestedStart" in callback:
             start = NOW + timedelta(minutes=5 + choice % (80 * 24 * 60))
             callback["requestedStart"] = text_of(start)
-            callback["campaignId"] = CALLBACK_CAMPAIGN
+            if "campaignId" in callback:
+                callback["campaignId"] = CALLBACK_CAMPAIGN
             callback["requestedEnd"] = text_of(start + timedelta(minutes=60 + choice % 181))
     for event in body.get("events") or []:
         if isinstance(event, dict) and event.get("timestamp"):

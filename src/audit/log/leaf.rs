@@ -6,7 +6,7 @@ use serde_json::{Number, Value};
 use tlog_tiles::tlog::{Hash, record_hash};
 use uuid::Uuid;
 
-use crate::audit::{Action, Entry, Outcome};
+use crate::audit::{Entry, Outcome, RecordedAction};
 
 /// The largest integer that every reader of JSON reads exactly.
 const LARGEST_INTEGER: u64 = (1 << 53) - 1;
@@ -40,7 +40,7 @@ fn has_simple_numbers(value: &Value) -> bool {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Leaf<'a> {
-    action: Action,
+    action: &'a RecordedAction,
     actor: LeafActor<'a>,
     answer_rate: Option<Number>,
     call_volume_after: Option<i64>,
@@ -69,7 +69,7 @@ struct LeafActor<'a> {
 impl<'a> Leaf<'a> {
     fn of(entry: &'a Entry) -> Self {
         Self {
-            action: entry.action,
+            action: &entry.action,
             actor: LeafActor { id: &entry.actor.id, name: &entry.actor.name, r#type: entry.actor.r#type },
             answer_rate: None,
             call_volume_after: entry.call_volume_after,
@@ -113,7 +113,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::audit::Actor;
+    use crate::audit::{Action, Actor};
 
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![

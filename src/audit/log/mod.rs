@@ -17,6 +17,7 @@ mod tests;
 mod tiles;
 mod tree;
 mod verify;
+mod waiting;
 
 pub use api::{AuditLog, routes};
 pub use files::CheckpointFiles;

@@ -116,6 +116,18 @@ async fn a_log_without_changes_is_valid(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn entries_of_newer_versions_are_sealed(pool: PgPool) {
+    let log = Log::with_entries(&pool, 2).await;
+    let mut newer = entry(2).into_json();
+    newer["action"] = json!("key.moved");
+    sqlx::query("select audit_record($1)").bind(newer).execute(&pool).await.unwrap();
+    log.seal().await;
+    let verification = log.verify().await;
+    assert!(verification.valid, "{verification:?}");
+    assert_eq!(verification.sealed, 3);
+}
+
+#[sqlx::test]
 async fn each_changed_entry_is_found(pool: PgPool) {
     let log = Log::with_entries(&pool, ENTRIES).await;
     for seq in PLACES {

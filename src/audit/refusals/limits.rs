@@ -16,7 +16,7 @@ struct Rate {
 
 /// Of all senders without a valid API key together: at most 60 in any minute.
 const ANONYMOUS: Rate = Rate { at_once: 20, interval: Duration::from_millis(1500) };
-/// Of one API key: at most 6,000 in any minute.
+/// Of one API key, or one subject of the identity provider: at most 6,000 in any minute.
 const API_KEY: Rate = Rate { at_once: 3000, interval: Duration::from_millis(20) };
 
 /// A sender of refused requests.
@@ -32,7 +32,7 @@ struct Sender {
 /// The senders of the last seconds.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    /// By the id of the actor. Never more than there are valid API keys.
+    /// By the id of the actor. Never more than there are valid API keys, and subjects with a valid token.
     senders: HashMap<String, Sender>,
 }
 
@@ -91,10 +91,17 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::http::Caller;
+    use crate::http::{Caller, Credential};
+    use crate::types::AllowedCampaigns;
 
     fn key() -> Actor {
-        Actor::caller(&Caller { key_id: Uuid::nil(), name: "ivr".into(), scopes: [].into() })
+        Actor::caller(&Caller {
+            credential: Credential::ApiKey,
+            key_id: Uuid::nil(),
+            name: "ivr".into(),
+            scopes: [].into(),
+            campaigns: AllowedCampaigns::all(),
+        })
     }
 
     #[test]

@@ -8,10 +8,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
 
-use super::request::{CallbackRequest, ParseContext};
+use super::request::CallbackRequest;
+use super::window::ParseContext;
 use crate::callbacks::intake::Callbacks;
 use crate::http::validation::{Member, Unknown, valid};
-use crate::http::{Authorized, JsonBody, Problem, RefusedItems, required};
+use crate::http::{AuthorizedForCampaigns, JsonBody, Problem, RefusedItems, required};
 use crate::types::Fault;
 
 /// The `instance` of the problems of items.
@@ -56,7 +57,8 @@ struct BatchResult {
 /// Request several callbacks
 ///
 /// Each is accepted or refused by itself. All accepted ones are stored before the response is sent. An item with the
-/// `externalId` of an open callback of the same API key creates none: its result is the id of that callback.
+/// `externalId` of an open callback of the same API key creates none: its result is the id of that callback. For the rate of an
+/// API key, a batch is one request.
 #[utoipa::path(post, path = "/v1/callbacks/batch", operation_id = "postCallbacks", tag = "Callbacks",
     security(("key" = ["callbacks:write"])),
     request_body(content = Batch, example = json!({"callbacks": [
@@ -70,15 +72,20 @@ struct BatchResult {
     responses((status = 200, body = BatchResults), (status = 422, description = "The batch is invalid")))]
 pub(super) async fn create_batch(
     State(callbacks): State<Arc<Callbacks>>,
-    Authorized(context, _): Authorized<required::CallbacksWrite>,
+    AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CallbacksWrite>,
     JsonBody(batch): JsonBody<Batch>,
 ) -> Result<(Extension<RefusedItems>, Json<BatchResults>), Problem> {
     valid(batch.validate())?;
     let items: Vec<_> = batch.callbacks.into_value().unwrap_or_default().into_iter().map(parse_item).collect();
     let campaigns = items.iter().flatten().filter_map(CallbackRequest::campaign_id);
     let rules = callbacks.rules.rules_of_each(campaigns).await?;
-    let rules = ParseContext { region: &callbacks.region, now: context.clock.now(), rules: &rules };
-    let new = items.into_iter().map(|item| item?.parse(&rules)).collect();
+    let (region, now) = (&callbacks.region, context.clock.now());
+    let parse = |item: CallbackRequest| {
+        item.campaign_id().map_or(Ok(()), |campaign| context.require_campaign(campaign))?;
+        let rules = item.campaign_id().and_then(|campaign| rules.get(campaign)).map(Arc::as_ref);
+        item.parse(&ParseContext { region, now, rules })
+    };
+    let new = items.into_iter().map(|item| parse(item?)).collect();
     let results = callbacks.accept_batch(new, &context).await?;
     let mut refused = RefusedItems::default();
     results.iter().filter_map(|result| result.as_ref().err()).for_each(|problem| refused.add(problem));

@@ -7,11 +7,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
-use super::request::{CallbackRequest, ParseContext};
+use super::request::CallbackRequest;
 use super::view::CallbackView;
+use super::window::ParseContext;
 use crate::callbacks::intake::Callbacks;
 use crate::callbacks::model::{Callback, Failure, FailureCode, Status};
-use crate::http::{Authorized, JsonBody, Problem, ProblemKind, preferred_wait, required};
+use crate::http::{AuthorizedForCampaigns, JsonBody, Problem, ProblemKind, preferred_wait, required};
 
 /// The `Retry-After` of a 202, in seconds.
 const RETRY_AFTER: u32 = 2;
@@ -46,10 +47,13 @@ const RETRY_AFTER: u32 = 2;
             `outside-regulatory-window`, with `earliestStart`")))]
 pub(super) async fn create(
     State(callbacks): State<Arc<Callbacks>>,
-    Authorized(context, _): Authorized<required::CallbacksWrite>,
+    AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CallbacksWrite>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<CallbackRequest>,
 ) -> Result<Response, Problem> {
+    if let Some(campaign) = request.campaign_id() {
+        context.require_campaign(campaign)?;
+    }
     let preferred = preferred_wait(&headers);
     let wait = preferred.unwrap_or(callbacks.default_wait);
     // A repeated request gets the callback that the first one has stored, even if it would no longer be valid.
@@ -61,8 +65,9 @@ pub(super) async fn create(
         return response(callback, preferred);
     }
     let rules = callbacks.rules.rules_of_each(request.campaign_id()).await?;
-    let rules = ParseContext { region: &callbacks.region, now: context.clock.now(), rules: &rules };
-    let new = request.parse(&rules)?;
+    // There is one campaign at most.
+    let rules = rules.values().next().map(Arc::as_ref);
+    let new = request.parse(&ParseContext { region: &callbacks.region, now: context.clock.now(), rules })?;
     let callback = callbacks.accept(new, &context, wait).await?;
     response(callback, preferred)
 }
@@ -96,8 +101,11 @@ fn response(callback: Callback, preferred: Option<Duration>) -> Result<Response,
 fn failed(callback: Callback) -> Problem {
     let refused = || Failure::new(FailureCode::CxoneRejected, "CXone refused");
     let failure = callback.failure.unwrap_or_else(refused);
-    let is_forecast = failure.code == FailureCode::NoForecast;
-    let kind = if is_forecast { ProblemKind::NoForecast } else { ProblemKind::CxoneRejected };
+    let kind = match failure.code {
+        FailureCode::NoForecast => ProblemKind::NoForecast,
+        FailureCode::OnDoNotCallList => ProblemKind::OnDoNotCallList,
+        _ => ProblemKind::CxoneRejected,
+    };
     // As `callback.failed`: the callback had been accepted.
     Problem::new(kind, failure.detail).with("callbackId", callback.id).recorded()
 }

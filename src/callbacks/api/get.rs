@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::view::CallbackView;
 use crate::callbacks::intake::Callbacks;
-use crate::http::{Authorized, PathParam, Problem, required};
+use crate::http::{AuthorizedForCampaigns, PathParam, Problem, required};
 
 /// Get a callback
 #[utoipa::path(get, path = "/v1/callbacks/{id}", operation_id = "getCallback", tag = "Callbacks",
@@ -15,9 +15,10 @@ use crate::http::{Authorized, PathParam, Problem, required};
     responses((status = 200, body = CallbackView), (status = 404)))]
 pub(super) async fn get(
     State(callbacks): State<Arc<Callbacks>>,
-    _: Authorized<required::CallbacksRead>,
+    AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CallbacksRead>,
     PathParam(id): PathParam<Uuid>,
 ) -> Result<Json<CallbackView>, Problem> {
-    let found = callbacks.store.find(id).await?;
-    found.map(|callback| Json(callback.into())).ok_or_else(|| Problem::not_found("callback"))
+    let callback = callbacks.store.find(id).await?.ok_or_else(|| Problem::not_found("callback"))?;
+    context.require_campaign(&callback.campaign_id)?;
+    Ok(Json(callback.into()))
 }

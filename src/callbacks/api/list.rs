@@ -9,7 +9,7 @@ use crate::callbacks::intake::Callbacks;
 use crate::callbacks::model::Status;
 use crate::callbacks::store::Filter;
 use crate::db::Page;
-use crate::http::{Authorized, Problem, Query, required};
+use crate::http::{AuthorizedForCampaigns, Problem, Query, required};
 use crate::types::{CampaignId, ExternalId, Fault, PhoneNumber, parse_instant};
 
 /// List callbacks
@@ -28,12 +28,13 @@ use crate::types::{CampaignId, ExternalId, Fault, PhoneNumber, parse_instant};
     responses((status = 200, body = Page<CallbackView>), (status = 422)))]
 pub(super) async fn list(
     State(callbacks): State<Arc<Callbacks>>,
-    _: Authorized<required::CallbacksRead>,
+    AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CallbacksRead>,
     mut query: Query,
 ) -> Result<Json<Page<CallbackView>>, Problem> {
     let filter = Filter {
         status: query.take("status", parse_status),
         campaign_id: query.take("campaignId", CampaignId::parse),
+        campaigns: context.caller.campaigns.clone(),
         phone_number: query.take("phoneNumber", |text| PhoneNumber::parse(text, &callbacks.region)),
         external_id: query.take("externalId", ExternalId::parse),
         from: query.take("from", parse_instant),
@@ -41,6 +42,9 @@ pub(super) async fn list(
     };
     let page = query.page();
     query.finish()?;
+    if let Some(campaign) = &filter.campaign_id {
+        context.require_campaign(campaign)?;
+    }
     let page = callbacks.store.page(&filter, &page).await?;
     Ok(Json(page.map(CallbackView::from)))
 }

@@ -1,24 +1,18 @@
 //! The request for one callback, and its rules.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use validator::{Validate, ValidateArgs as _, ValidationError};
+use validator::{Validate, ValidationError};
 
 use super::metadata::MetadataRequest;
+use super::window::{
+    ParseContext, RequestsWindow, in_the_future, inside_business_hours, instant, one_to_four_hours, within_90_days,
+};
 use crate::callbacks::model::NewCallback;
-use crate::campaigns::{PlacementRefusal, PlacementRules};
-use crate::http::validation::{Member, Unknown, fault_at, valid};
-use crate::http::{Problem, ProblemKind};
-use crate::types::{CampaignId, ExternalId, Fault, Language, PhoneNumber, Region, TimeWindow, TimeZone, parse_instant};
-
-/// A window must end at least this long after the request, so that there is time to call.
-const MIN_LEAD: SignedDuration = SignedDuration::from_secs(60);
-/// How far ahead a window may start. No forecast reaches further.
-const MAX_LEAD: SignedDuration = SignedDuration::from_hours(90 * 24);
+use crate::http::Problem;
+use crate::http::validation::{Member, Unknown};
+use crate::types::{CampaignId, ExternalId, Language, PhoneNumber, TimeWindow, TimeZone};
 
 /// A callback request
 #[derive(Debug, Deserialize, ToSchema, Validate)]
@@ -76,18 +70,13 @@ pub(super) struct CallbackRequest {
     unknown: Unknown,
 }
 
-/// What the rules of a request depend on.
-pub(super) struct ParseContext<'a> {
-    /// The region of national phone numbers.
-    pub region: &'a Region,
-    pub now: Timestamp,
-    /// The rules of the requested campaigns.
-    pub rules: &'a HashMap<CampaignId, Arc<PlacementRules>>,
-}
+impl RequestsWindow for CallbackRequest {
+    fn start(&self) -> Option<Timestamp> {
+        self.requested_start.parsed().copied()
+    }
 
-impl ParseContext<'_> {
-    fn rules_of(&self, request: &CallbackRequest) -> Option<&PlacementRules> {
-        self.rules.get(request.campaign_id.parsed()?).map(Arc::as_ref)
+    fn end(&self) -> Option<Timestamp> {
+        self.requested_end.parsed().copied()
     }
 }
 
@@ -103,27 +92,14 @@ impl CallbackRequest {
     /// # Errors
     /// A 422 with every fault, or if the holds and the regulatory window of the campaign leave no time to call.
     pub fn parse(self, context: &ParseContext<'_>) -> Result<NewCallback, Problem> {
-        valid(self.validate_with_args(context))?;
-        let refusal = self
-            .window()
-            .zip(context.rules_of(&self))
-            .and_then(|(window, rules)| rules.restrictions.refusal(&window, context.now));
-        if let Some(refusal) = refusal {
-            return Err(refused(refusal));
-        }
-        self.into_new_callback().ok_or_else(|| Problem::invalid(Vec::new()))
-    }
-
-    /// The window, if both ends are valid.
-    fn window(&self) -> Option<TimeWindow> {
-        let (start, end) = (self.requested_start.parsed()?, self.requested_end.parsed()?);
-        TimeWindow::parse(*start, *end).ok()
+        let window = self.valid_window(context)?;
+        self.into_new_callback(window).ok_or_else(|| Problem::invalid(Vec::new()))
     }
 
     /// None if the request is not valid.
-    fn into_new_callback(self) -> Option<NewCallback> {
+    fn into_new_callback(self, window: TimeWindow) -> Option<NewCallback> {
         Some(NewCallback {
-            window: self.window()?,
+            window,
             phone_number: self.phone_number.into_parsed()?,
             campaign_id: self.campaign_id.into_parsed()?,
             language: self.language.into_parsed()?,
@@ -136,28 +112,6 @@ impl CallbackRequest {
 
 fn phone_number(member: &Member<String, PhoneNumber>, context: &ParseContext<'_>) -> Result<(), ValidationError> {
     member.parse(|text| PhoneNumber::parse(text, context.region))
-}
-
-fn instant(member: &Member<String, Timestamp>) -> Result<(), ValidationError> {
-    member.parse(|text| parse_instant(text))
-}
-
-fn within_90_days(member: &Member<String, Timestamp>, context: &ParseContext<'_>) -> Result<(), ValidationError> {
-    match member.parsed() {
-        Some(start) if *start > context.now + MAX_LEAD => {
-            Err(Fault::new("too-far-ahead", "must be within the next 90 days").into())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn in_the_future(member: &Member<String, Timestamp>, context: &ParseContext<'_>) -> Result<(), ValidationError> {
-    match member.parsed() {
-        Some(end) if *end < context.now + MIN_LEAD => {
-            Err(Fault::new("window-in-the-past", "must be at least a minute in the future").into())
-        }
-        _ => Ok(()),
-    }
 }
 
 fn campaign_id(member: &Member<String, CampaignId>) -> Result<(), ValidationError> {
@@ -179,49 +133,14 @@ fn external_id(member: &Member<String, ExternalId>) -> Result<(), ValidationErro
     member.parse(|text| ExternalId::parse(text))
 }
 
-fn one_to_four_hours(request: &CallbackRequest) -> Result<(), ValidationError> {
-    match (request.requested_start.parsed(), request.requested_end.parsed()) {
-        (Some(start), Some(end)) => {
-            TimeWindow::parse(*start, *end).map(drop).map_err(|fault| fault_at("requestedEnd", fault))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn inside_business_hours(request: &CallbackRequest, context: &ParseContext<'_>) -> Result<(), ValidationError> {
-    let hours = context.rules_of(request).and_then(|rules| rules.settings.business_hours.as_ref());
-    match (request.window(), hours) {
-        (Some(window), Some(hours)) if !hours.contain(&window) => {
-            let zone = hours.zone.name();
-            let detail = format!("the window must lie inside the campaign's business hours ({zone})");
-            Err(fault_at("requestedStart", Fault::new("outside-business-hours", detail)))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn refused(refusal: PlacementRefusal) -> Problem {
-    let (kind, detail, earliest_start) = match refusal {
-        PlacementRefusal::CampaignHeld { earliest_start } => (
-            ProblemKind::CampaignHeld,
-            "a compliance hold of the campaign leaves no time to call in the requested window",
-            earliest_start,
-        ),
-        PlacementRefusal::OutsideRegulatoryWindow { earliest_start } => (
-            ProblemKind::OutsideRegulatoryWindow,
-            "the regulatory window of the campaign leaves no time to call in the requested window",
-            earliest_start,
-        ),
-    };
-    Problem::unprocessable(kind, detail).with("earliestStart", earliest_start)
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::campaigns::CampaignSettings;
+    use crate::campaigns::{CampaignSettings, PlacementRules};
+    use crate::types::Region;
 
     fn now() -> Timestamp {
         "2026-11-20T14:00:00Z".parse().unwrap()
@@ -248,10 +167,9 @@ mod tests {
     /// `pointer code` of each fault.
     fn faults(payload: &Value) -> Vec<String> {
         let request: CallbackRequest = serde_json::from_value(payload.clone()).unwrap();
-        let rules =
-            HashMap::from([(CampaignId::parse("weekdays").unwrap(), Arc::new(PlacementRules::new(weekdays(), [])))]);
-        let region = Region::parse("US").unwrap();
-        match request.parse(&ParseContext { region: &region, now: now(), rules: &rules }) {
+        let (region, weekdays) = (Region::parse("US").unwrap(), PlacementRules::new(weekdays(), []));
+        let rules = request.campaign_id().filter(|campaign| campaign.as_str() == "weekdays").map(|_| &weekdays);
+        match request.parse(&ParseContext { region: &region, now: now(), rules }) {
             Ok(_) => Vec::new(),
             Err(problem) => problem.body(None, None)["errors"]
                 .as_array()

@@ -1,16 +1,16 @@
-//! The contact of an attempt. A contact can be sent again under its id, so that no callback ever has two.
+//! The contact of an attempt. CXone is asked for the contact of one callback as often as necessary, so that it has exactly one.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::place::Placement;
 use super::{AttemptError, Attempts, CallbackGateway, CallbackRepository};
-use crate::callbacks::model::{Callback, Failure, FailureCode, START_PASSED_AFTER};
+use crate::callbacks::model::{Callback, Contact, Failure, FailureCode, PossibleContact, START_PASSED_AFTER};
 use crate::campaigns::PlacementRules;
 use crate::cxone::{Class, ContactAnswer, CxoneError, NewContact, RequestContext};
 use crate::placement::NOTICE;
 
 /// A contact is sent at least this long before its start, which must be in the future when it arrives.
-const SEND_BEFORE: SignedDuration = SignedDuration::from_secs(5);
+pub(super) const SEND_BEFORE: SignedDuration = SignedDuration::from_secs(5);
 /// How often one attempt places a callback whose start passed before CXone had the contact.
 const MAX_PLACEMENTS: usize = 3;
 /// The notice of the second and later placements: the attempt was too slow for the shorter one.
@@ -28,9 +28,13 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
     ) -> Result<(), AttemptError> {
         callback.extend_lease(self.lease_end());
         self.save(callback).await?;
-        match self.send_contact(callback, class, start, None).await {
-            Ok(answer) => match self.confirmed_start(callback, class, answer, start).await {
-                Ok(Some(start)) => self.scheduled(callback, class, rules, start).await,
+        match self.send_contact(callback, class, start, None, true).await {
+            Ok(ContactAnswer::Absent) => {
+                callback.restore_placement(PossibleContact::NONE);
+                Box::pin(self.schedule(callback, class)).await
+            }
+            Ok(answer) => match self.confirmed_contact(callback, class, answer, start).await {
+                Ok(Some(contact)) => self.scheduled(callback, class, rules, contact).await,
                 Ok(None) => self.start_unknown(callback).await,
                 Err(error) => self.not_scheduled(callback, callback.possible_contact(), &error).await,
             },
@@ -59,16 +63,19 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
                     return self.without_placement(callback, failure, may_change).await;
                 }
             };
-            match self.send_contact(callback, class, start, Some(start - SEND_BEFORE)).await {
-                Ok(ContactAnswer::Created) => return self.scheduled(callback, class, rules, start).await,
+            match self.send_contact(callback, class, start, Some(start - SEND_BEFORE), before.exists()).await {
+                Ok(ContactAnswer::Created { contact: id }) => {
+                    return self.scheduled(callback, class, rules, Contact { id, start }).await;
+                }
                 // This start was not sent before, so the contact that exists has an earlier one.
-                Ok(ContactAnswer::Exists { at }) => {
+                Ok(ContactAnswer::Exists { contact: id, at, .. }) => {
                     let start = at.filter(|at| callback.window.contains(*at)).or(before.only_start());
                     return match start {
-                        Some(start) => self.scheduled(callback, class, rules, start).await,
+                        Some(start) => self.scheduled(callback, class, rules, Contact { id, start }).await,
                         None => self.start_unknown(callback).await,
                     };
                 }
+                Ok(ContactAnswer::Absent) => last_error = CxoneError::NotSentInTime,
                 Err(error) if start_may_have_passed(&error, start, self.clock.now()) => last_error = error,
                 Err(error) => return self.not_scheduled(callback, before, &error).await,
             }
@@ -78,29 +85,37 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         self.not_scheduled(callback, before, &last_error).await
     }
 
-    /// The start with which CXone has the contact; none if it cannot be known.
+    /// The contact that CXone has; none if its start cannot be known.
     ///
     /// If the contact was sent with two starts, the second one is right provided that CXone looks up an existing contact
     /// before it checks the start: its refusal of the first start then meant that there was no contact. Sending the first
     /// start again, which has passed, shows whether CXone does so.
-    async fn confirmed_start(
+    async fn confirmed_contact(
         &self,
         callback: &Callback,
         class: Class,
         answer: ContactAnswer,
         sent: Timestamp,
-    ) -> Result<Option<Timestamp>, CxoneError> {
-        match (answer, callback.earlier_dispatch_time) {
-            (ContactAnswer::Exists { at: Some(at) }, _) if callback.window.contains(at) => Ok(Some(at)),
-            (ContactAnswer::Exists { .. }, Some(earlier)) => {
-                match self.send_contact(callback, class, earlier, None).await {
-                    Ok(ContactAnswer::Exists { .. }) => Ok(Some(sent)),
-                    Ok(ContactAnswer::Created) => Ok(Some(earlier)),
-                    Err(error) if refuses_start(&error) => Ok(None),
-                    Err(error) => Err(error),
-                }
-            }
-            (ContactAnswer::Exists { .. }, None) | (ContactAnswer::Created, _) => Ok(Some(sent)),
+    ) -> Result<Option<Contact>, CxoneError> {
+        let (id, at) = match answer {
+            ContactAnswer::Created { contact: id } => return Ok(Some(Contact { id, start: sent })),
+            ContactAnswer::Exists { contact, at, .. } => (contact, at),
+            ContactAnswer::Absent => return Ok(None),
+        };
+        if let Some(start) = at.filter(|at| callback.window.contains(*at)) {
+            return Ok(Some(Contact { id, start }));
+        }
+        let Some(earlier) = callback.earlier_dispatch_time else { return Ok(Some(Contact { id, start: sent })) };
+        if earlier == sent {
+            // The database was restored from a backup (docs/after-restore.sql): CXone may have it with any start.
+            return Ok(None);
+        }
+        match self.send_contact(callback, class, earlier, None, true).await {
+            Ok(ContactAnswer::Exists { .. }) => Ok(Some(Contact { id, start: sent })),
+            Ok(ContactAnswer::Created { .. }) => Ok(Some(Contact { id, start: earlier })),
+            Ok(ContactAnswer::Absent) => Ok(None),
+            Err(error) if refuses_start(&error) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -117,9 +132,11 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         class: Class,
         start: Timestamp,
         send_by: Option<Timestamp>,
+        may_exist: bool,
     ) -> Result<ContactAnswer, CxoneError> {
         let contact = NewContact {
-            contact_id: callback.id,
+            callback_id: callback.id,
+            may_exist,
             campaign_id: &callback.campaign_id,
             phone_number: &callback.phone_number,
             at: start,
@@ -127,7 +144,22 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
             window: callback.window,
             send_by,
         };
-        self.gateway.create_contact(&contact, RequestContext { class, trace: &callback.trace }).await
+        let answer = self.gateway.create_contact(&contact, RequestContext { class, trace: &callback.trace }).await?;
+        if let ContactAnswer::Exists { deleted, .. } = &answer {
+            self.record_deleted(callback, deleted).await;
+        }
+        Ok(answer)
+    }
+
+    /// Records contacts that were deleted in CXone, because the callback has another one. A failure is logged: the callback goes
+    /// on.
+    async fn record_deleted(&self, callback: &Callback, deleted: &[i64]) {
+        for number in deleted {
+            let entry = callback.contact_deleted_entry(self.clock.now(), *number, "duplicate");
+            if let Err(error) = self.repository.record(entry).await {
+                tracing::error!(contact = number, error = %error, "the deletion of a contact could not be recorded");
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One attempt on a callback: forecast, placement, contact, SMS. Each step is committed before the next one starts, so
 //! that after a crash the next attempt continues where this one ended.
 
+mod change;
 mod confirmation;
 mod contact;
 #[cfg(test)]
@@ -13,11 +14,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::model::{Callback, Status};
+use super::model::{Callback, Failure, FailureCode, Status};
 use super::outcome::Waiters;
 use crate::audit::{Action, Outcome};
 use crate::clock::Clock;
-use crate::cxone::{Class, Endpoint};
+use crate::cxone::{Class, Endpoint, RequestContext};
 use crate::placement::NOTICE;
 use crate::types::{PhoneNumber, TimeZone};
 
@@ -46,6 +47,8 @@ pub struct AttemptSettings {
     pub without_forecast: WithoutForecast,
     /// The verified sender of SMS for campaigns that have none of their own.
     pub sms_from: PhoneNumber,
+    /// The channel of SMS for campaigns that have none of their own, where CXone sends by channels.
+    pub sms_channel: Option<String>,
     /// The zone of times in SMS for callbacks without one.
     pub default_zone: TimeZone,
 }
@@ -81,20 +84,44 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
     pub async fn attempt(&self, callback: &mut Callback, class: Class) -> Result<(), AttemptError> {
         match callback.status {
             Status::Accepted => self.schedule(callback, class).await,
-            Status::Scheduled => self.resume_confirmation(callback, class).await,
+            Status::Scheduled => match callback.change.as_deref().cloned() {
+                Some(change) => Box::pin(self.change(callback, change, class)).await,
+                None => self.resume_confirmation(callback, class).await,
+            },
             Status::Failed | Status::Expired | Status::Cancelled => Ok(()),
         }
     }
 
+    /// Schedules a callback from the start, unless CXone may have its contact.
     async fn schedule(&self, callback: &mut Callback, class: Class) -> Result<(), AttemptError> {
         if callback.window_has_passed(self.clock.now(), NOTICE) {
-            callback.expire();
-            return self.conclude(callback, Action::CallbackExpired, Outcome::Failed, Status::Accepted).await;
+            return self.expired(callback).await;
         }
         let rules = self.repository.rules(&callback.campaign_id).await?;
+        if rules.settings.check_do_not_call && callback.dispatch_time.is_none() {
+            let context = RequestContext { class, trace: &callback.trace };
+            match self.gateway.is_on_do_not_call_list(&callback.phone_number, context).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    let detail = "a do-not-call list of CXone has the phone number";
+                    callback.fail(Failure::new(FailureCode::OnDoNotCallList, detail));
+                    return self.conclude(callback, Action::CallbackFailed, Outcome::Failed, Status::Accepted).await;
+                }
+                Err(error) => {
+                    let before = callback.possible_contact();
+                    return self.not_scheduled(callback, before, &error).await;
+                }
+            }
+        }
         match callback.dispatch_time {
             Some(start) => self.send_again(callback, class, &rules, start).await,
             None => self.place_and_send(callback, class, &rules).await,
         }
+    }
+
+    /// The window ends too soon to call.
+    async fn expired(&self, callback: &mut Callback) -> Result<(), AttemptError> {
+        callback.expire();
+        self.conclude(callback, Action::CallbackExpired, Outcome::Failed, Status::Accepted).await
     }
 }

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::{AttemptError, Attempts, CallbackGateway, CallbackRepository, FOR_CONTACTS};
 use crate::audit::{Action, Entry, Outcome};
-use crate::callbacks::model::{Callback, Failure, PossibleContact, SkipReason, Status};
+use crate::callbacks::model::{CallOutcome, Callback, Contact, Failure, PossibleContact, SkipReason, Status};
 use crate::callbacks::retry::{Verdict, backoff, verdict};
 use crate::campaigns::PlacementRules;
 use crate::cxone::{Class, CxoneError};
@@ -19,11 +17,12 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         callback: &mut Callback,
         class: Class,
         rules: &PlacementRules,
-        start: Timestamp,
+        contact: Contact,
     ) -> Result<(), AttemptError> {
-        let skip = callback.phone_number.is_certainly_fixed_line().then_some(SkipReason::Landline);
+        let skip = self.skip_reason(callback, rules);
         callback.extend_lease(self.lease_end());
-        callback.schedule(start, skip, self.clock.now());
+        callback.schedule(contact, skip, self.clock.now());
+        callback.outcome = self.gateway.reports_outcomes().then_some(CallOutcome::PENDING);
         self.record(callback, Action::CallbackScheduled, Outcome::Succeeded, Status::Accepted).await?;
         metrics::counter!("ringback_callbacks_total", "status" => "scheduled").increment(1);
         if skip.is_some() {
@@ -31,6 +30,13 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         }
         self.waiters.notify(callback);
         self.send_confirmation(callback, class, rules).await
+    }
+
+    /// Why no SMS is sent, if none is.
+    pub(super) fn skip_reason(&self, callback: &Callback, rules: &PlacementRules) -> Option<SkipReason> {
+        let is_landline = callback.phone_number.is_certainly_fixed_line();
+        let no_channel = || self.sms_sender(rules).is_none().then_some(SkipReason::NoChannel);
+        is_landline.then_some(SkipReason::Landline).or_else(no_channel)
     }
 
     /// CXone did not create the contact, or did not answer: the callback fails or is deferred. `before` is what was
@@ -104,7 +110,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         let now = self.clock.now();
         callback.updated_at = now;
         let entry = callback.entry(self.clock.new_id(), now, action, outcome, previous).with_event(&callback.event());
-        self.store(callback, Some(entry)).await
+        self.store(callback, Some(entry.traced(&callback.trace))).await
     }
 
     /// Stores the callback without an audit entry.

@@ -6,10 +6,9 @@ use super::{AttemptError, Attempts, CallbackGateway, CallbackRepository, Without
 use crate::audit::{Action, Outcome};
 use crate::callbacks::model::{Callback, Failure, FailureCode, Status};
 use crate::callbacks::retry::backoff;
-use crate::campaigns::PlacementRules;
-use crate::cxone::{Class, ForecastHour, RequestContext};
-use crate::placement::{HourLoad, best_time, earliest_time, hours_of};
-use crate::types::Interval;
+use crate::campaigns::{HoldScope, PlacementRules};
+use crate::cxone::{Class, RequestContext};
+use crate::placement::{Inputs, NOTICE, hours_of};
 
 /// The result of a placement.
 pub(super) enum Placement {
@@ -24,6 +23,19 @@ pub(super) enum Placement {
 }
 
 impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
+    /// The holds that keep this callback from being placed. Where contacts are moved out of holds, none is placed where it would
+    /// be moved again at once.
+    fn hold_scope(&self, callback: &Callback) -> HoldScope {
+        if !self.gateway.can_change_contacts() {
+            return HoldScope::Compliance;
+        }
+        match callback.change.as_deref() {
+            Some(change) if change.is_requested() => HoldScope::Near,
+            None if callback.moves == 0 => HoldScope::Near,
+            Some(_) | None => HoldScope::All,
+        }
+    }
+
     /// Chooses a dispatch time at least `notice` from now, and commits it.
     pub(super) async fn place(
         &self,
@@ -32,15 +44,20 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         rules: &PlacementRules,
         notice: SignedDuration,
     ) -> Result<Placement, AttemptError> {
-        let parts = rules.restrictions.open_parts(&callback.window, self.clock.now());
+        let window = callback.window_to_place();
+        let scope = self.hold_scope(callback);
+        let parts = rules.restrictions.open_parts(scope, &window, self.clock.now());
         if parts.is_empty() {
             let detail = "the campaign is held, or outside its regulatory window, until the requested window ends";
             let failure = Failure::new(FailureCode::CampaignHeld, detail);
             return Ok(Placement::Nowhere { failure, may_change: true });
         }
         let context = RequestContext { class, trace: &callback.trace };
-        let forecast = match self.gateway.forecast(&callback.campaign_id, &callback.window, context).await {
+        let forecast = match self.gateway.forecast(&callback.campaign_id, &window, context).await {
             Ok(forecast) => forecast,
+            Err(error) if callback.change.is_some() => {
+                return self.change_failed(callback, false, &error).await.map(|()| Placement::Settled);
+            }
             Err(error) => {
                 let before = callback.possible_contact();
                 return self.not_scheduled(callback, before, &error).await.map(|()| Placement::Settled);
@@ -49,13 +66,14 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         let earliest = self.clock.now() + notice;
         callback.extend_lease(self.lease_end());
         callback.updated_at = self.clock.now();
-        if let Some(start) = self.place_by_forecast(callback, rules, &forecast, &parts, earliest).await? {
+        let handle_seconds = rules.settings.handle_time().as_secs_f64();
+        let inputs = Inputs::by_forecast(&forecast, handle_seconds, &parts, earliest);
+        if let Some(start) = self.place_by(callback, inputs).await? {
             return Ok(Placement::At(start));
         }
         if self.settings.without_forecast == WithoutForecast::WindowStart {
-            let hours = hours_of(&callback.window);
-            let choose = |placed: &[u32]| earliest_time(&hours, placed, &parts, earliest);
-            if let Some(start) = self.place_in(callback, &hours, choose).await? {
+            let inputs = Inputs::without_forecast(&hours_of(&window), &parts, earliest);
+            if let Some(start) = self.place_by(callback, inputs).await? {
                 return Ok(Placement::At(start));
             }
         }
@@ -63,39 +81,18 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         Ok(Placement::Nowhere { failure: Failure::new(FailureCode::NoForecast, detail), may_change: false })
     }
 
-    async fn place_by_forecast(
-        &self,
-        callback: &mut Callback,
-        rules: &PlacementRules,
-        forecast: &[ForecastHour],
-        parts: &[Interval],
-        earliest: Timestamp,
-    ) -> Result<Option<Timestamp>, AttemptError> {
-        let hours: Vec<Timestamp> = forecast.iter().map(|hour| hour.hour).collect();
-        let handle_time = rules.settings.handle_time();
-        let choose = |placed: &[u32]| {
-            let loads: Vec<_> =
-                forecast.iter().zip(placed).map(|(&forecast, &placed)| HourLoad { forecast, placed }).collect();
-            best_time(&loads, handle_time, parts, earliest)
-        };
-        self.place_in(callback, &hours, choose).await
-    }
-
-    async fn place_in(
-        &self,
-        callback: &mut Callback,
-        hours: &[Timestamp],
-        choose: impl FnOnce(&[u32]) -> Option<Timestamp> + Send,
-    ) -> Result<Option<Timestamp>, AttemptError> {
+    async fn place_by(&self, callback: &mut Callback, inputs: Inputs) -> Result<Option<Timestamp>, AttemptError> {
+        let hours: Vec<Timestamp> = inputs.hours.iter().map(|candidate| candidate.hour).collect();
         let mut chosen = None;
-        let has_claim = self.repository.place(callback, hours, |placed| {
-            chosen = choose(placed);
-            chosen
+        let has_claim = self.repository.place(callback, &hours, |plan, places| {
+            let decision = inputs.with_places(plan, places).decide();
+            chosen = decision.as_ref().map(|decision| decision.choice.dispatch_time);
+            decision
         });
         if has_claim.await? { Ok(chosen) } else { Err(AttemptError::ClaimLost) }
     }
 
-    /// The callback fails, unless CXone may have its contact, or a hold may be lifted.
+    /// The callback fails, unless CXone may have its contact, a hold may be lifted, or the window has passed meanwhile.
     pub(super) async fn without_placement(
         &self,
         callback: &mut Callback,
@@ -105,6 +102,9 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         if may_change || callback.may_have_contact() {
             let wait = backoff(callback.attempts, &self.clock);
             return self.defer(callback, failure, wait).await;
+        }
+        if callback.window_has_passed(self.clock.now(), NOTICE) {
+            return self.expired(callback).await;
         }
         callback.fail(failure);
         self.conclude(callback, Action::CallbackFailed, Outcome::Failed, Status::Accepted).await

@@ -12,7 +12,6 @@ use icu_datetime::{
 use icu_locale::{Locale, locale};
 use jiff::{Timestamp, Zoned};
 use jiff_icu::{ConvertFrom, ConvertTryFrom};
-use uuid::Uuid;
 
 use super::gsm7::{SEGMENT, in_gsm7, septets};
 use crate::types::{Language, TimeZone};
@@ -35,7 +34,7 @@ fluent_templates::static_loader! {
 ///
 /// The text fits one segment of GSM-7: characters outside the alphabet are replaced by their closest form. If it does not
 /// fit, the text is in plain English.
-pub fn confirmation_text(language: &Language, zone: &TimeZone, at: Timestamp, reference: Uuid) -> String {
+pub fn confirmation_text(language: &Language, zone: &TimeZone, at: Timestamp, reference: &str) -> String {
     let at = at.to_zoned(zone.tz().clone());
     let locale = translated_locale(language);
     let text = localized(&locale, &at, reference).and_then(in_one_segment);
@@ -54,7 +53,7 @@ fn has_translation(locale: &Locale) -> bool {
     TEXTS.locales().any(|translation| translation.language.as_str() == locale.id.language.as_str())
 }
 
-fn localized(locale: &Locale, at: &Zoned, reference: Uuid) -> Option<String> {
+fn localized(locale: &Locale, at: &Zoned, reference: &str) -> Option<String> {
     let text = locale.id.language.as_str().parse().ok()?;
     let arguments = HashMap::from([
         (Cow::Borrowed("time"), FluentValue::from(local_time(locale, at)?)),
@@ -90,7 +89,7 @@ fn preferences(locale: &Locale) -> DateTimeFormatterPreferences {
 }
 
 /// The text without ICU and Fluent, in case one of them fails or the text needs more than one segment.
-fn plain_english(at: &Zoned, reference: Uuid) -> String {
+fn plain_english(at: &Zoned, reference: &str) -> String {
     let time = at.strftime("%b %-d, %Y, %-I:%M %p %Z");
     format!("Your callback is confirmed for {time}. Reference: {reference}")
 }

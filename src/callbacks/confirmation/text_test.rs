@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const REFERENCE: Uuid = Uuid::from_u128(0x0195_d4c8_7b5e_7c3a_9f00_1234_5678_9abc);
+const REFERENCE: &str = ID;
 const ID: &str = "0195d4c8-7b5e-7c3a-9f00-123456789abc";
 /// 20 November 2026 at 10:30 in New York, in winter.
 const WINTER: &str = "2026-11-20T15:30:00Z";

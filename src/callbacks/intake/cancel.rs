@@ -22,7 +22,8 @@ impl Callbacks {
             new_state: Some(Status::Cancelled.as_ref().into()),
             ..callback.entry(entry_id, now, Action::CallbackCancelled, Outcome::Succeeded, Status::Accepted)
         };
-        let cancelled = self.store.cancel(callback.id, now, entry.with_event(event)).await?;
+        let cancelled =
+            self.store.cancel(callback.id, now, entry.with_event(event).traced(&context.traceparent)).await?;
         if let Some(cancelled) = &cancelled {
             metrics::counter!("ringback_callbacks_total", "status" => "cancelled").increment(1);
             self.waiters.notify(cancelled);

@@ -2,7 +2,9 @@
 
 mod batch;
 mod cancel;
+mod change;
 mod erase;
+mod reschedule;
 mod wait;
 mod writer;
 
@@ -19,6 +21,7 @@ use uuid::Uuid;
 
 use super::model::{Callback, Confirmation, NewCallback, Status};
 use super::outcome::Waiters;
+use super::slots::Slots;
 use super::store::{CallbackStore, Inserted};
 use super::worker::Worker;
 use crate::audit::{Action, Actor, Entry, NumberHasher};
@@ -26,7 +29,7 @@ use crate::campaigns::RulesCache;
 use crate::clock::Clock;
 use crate::cxone::Class;
 use crate::http::{Problem, ProblemKind, RequestContext};
-use crate::types::Region;
+use crate::types::{Region, TimeZone};
 
 /// What the routes of callbacks work with.
 #[derive(Clone)]
@@ -36,8 +39,11 @@ pub struct Callbacks {
     pub rules: RulesCache,
     pub worker: Arc<Worker>,
     pub waiters: Waiters,
+    pub slots: Arc<Slots>,
     pub clock: Clock,
     pub region: Region,
+    /// The time zone of local days in reports.
+    pub days_zone: TimeZone,
     /// What hashes phone numbers for the audit log.
     pub numbers: NumberHasher,
     /// How long a POST waits for the outcome unless `Prefer` says otherwise.
@@ -105,6 +111,10 @@ fn accepted(new: NewCallback, id: Uuid, context: &RequestContext, attempts: i32,
         skip_reason: None,
         confirmation_started_at: None,
         sms_session_id: None,
+        outcome: None,
+        skill: None,
+        change: None,
+        moves: 0,
         at_risk: false,
         failure: None,
         attempts,

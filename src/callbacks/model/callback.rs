@@ -1,9 +1,12 @@
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::status::{Confirmation, Failure, SkipReason, Status};
+use super::call_outcome::CallOutcome;
+use super::change::Change;
+use super::status::{Confirmation, Failure, SkipReason, Status, TimezoneSource};
+use crate::cxone::ContactId;
 use crate::trace::Traceparent;
-use crate::types::{CampaignId, ExternalId, Language, Metadata, PhoneNumber, TimeWindow, TimeZone};
+use crate::types::{CampaignId, ExternalId, Language, Metadata, PhoneNumber, TimeWindow, TimeZone, zone_of_number};
 
 /// A callback request that has passed validation.
 #[derive(Clone, Debug)]
@@ -40,8 +43,8 @@ pub struct Callback {
     pub dispatch_time: Option<Timestamp>,
     /// The first such start, if there were several: it passed before CXone answered, and CXone then refused it.
     pub earlier_dispatch_time: Option<Timestamp>,
-    /// CXone's contact, once CXone has confirmed it. It has the callback's own id.
-    pub contact_id: Option<Uuid>,
+    /// CXone's contact, once CXone has confirmed it.
+    pub contact_id: Option<ContactId>,
     pub confirmation: Confirmation,
     /// Set if and only if the confirmation is skipped.
     pub skip_reason: Option<SkipReason>,
@@ -49,6 +52,14 @@ pub struct Callback {
     pub confirmation_started_at: Option<Timestamp>,
     /// CXone's messaging session of the SMS.
     pub sms_session_id: Option<String>,
+    /// What became of the call. None where CXone does not report it, or has no contact yet.
+    pub outcome: Option<CallOutcome>,
+    /// The skill of CXone that makes the call, once it is known.
+    pub skill: Option<i64>,
+    /// What CXone is to do with the contact.
+    pub change: Option<Box<Change>>,
+    /// How often its time has changed since CXone first had the contact.
+    pub moves: i32,
     /// A hold of the campaign covers the dispatch time.
     pub at_risk: bool,
     /// Why it failed, or the failure of the last attempt.
@@ -73,6 +84,9 @@ pub struct PossibleContact {
 }
 
 impl PossibleContact {
+    /// CXone certainly has no contact.
+    pub const NONE: Self = Self { dispatch_time: None, earlier_dispatch_time: None };
+
     /// Whether there is such a start.
     pub fn exists(self) -> bool {
         self.dispatch_time.is_some()
@@ -93,6 +107,11 @@ impl Callback {
     /// Whether CXone has the contact, or may have it.
     pub fn is_known_to_cxone(&self) -> bool {
         self.contact_id.is_some() || self.dispatch_time.is_some()
+    }
+
+    /// Whether it has neither ended nor been cancelled.
+    pub fn is_open(&self) -> bool {
+        matches!(self.status, Status::Accepted | Status::Scheduled)
     }
 
     /// Whether it is open, and CXone certainly does not have the contact.
@@ -116,6 +135,17 @@ impl Callback {
         match self.status {
             Status::Accepted | Status::Expired => self.earlier_dispatch_time.or(self.dispatch_time),
             Status::Scheduled | Status::Failed | Status::Cancelled => self.dispatch_time,
+        }
+    }
+
+    /// The time zone of its texts, and where it comes from. None for that of the service.
+    pub fn text_zone(&self) -> (Option<TimeZone>, TimezoneSource) {
+        if let Some(zone) = &self.timezone {
+            return (Some(zone.clone()), TimezoneSource::Request);
+        }
+        match zone_of_number(&self.phone_number) {
+            Some(zone) => (Some(zone), TimezoneSource::PhoneNumber),
+            None => (None, TimezoneSource::Default),
         }
     }
 

@@ -47,6 +47,20 @@ pub enum Confirmation {
 pub enum SkipReason {
     /// The number is certainly a fixed line.
     Landline,
+    /// CXone sends text messages by channels, and none is set.
+    NoChannel,
+}
+
+/// Where the time zone of a callback's texts comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimezoneSource {
+    /// The request names it.
+    Request,
+    /// It is certain for the phone number.
+    PhoneNumber,
+    /// It is that of the service.
+    Default,
 }
 
 /// Why a callback, or its confirmation, has failed or has not succeeded yet.
@@ -83,6 +97,10 @@ pub enum FailureCode {
     NoForecast,
     /// The window has ended.
     WindowPassed,
+    /// A do-not-call list of CXone has the number.
+    OnDoNotCallList,
+    /// CXone has called already.
+    AlreadyCalled,
     /// CXone has the contact, for one of several dispatch times.
     CxoneTimeUnknown,
     /// An attempt ended while it was sending the SMS.
@@ -130,6 +148,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::callbacks::model::call_outcome::CallStatus;
 
     /// The text in the database, in the API and in logs is the same.
     fn assert_same_text<T: AsRef<str> + Serialize + std::str::FromStr + PartialEq + std::fmt::Debug + Copy>(all: &[T]) {
@@ -146,6 +165,7 @@ mod tests {
         assert_same_text(Confirmation::VARIANTS);
         assert_same_text(SkipReason::VARIANTS);
         assert_same_text(FailureCode::VARIANTS);
+        assert_same_text(CallStatus::VARIANTS);
     }
 
     #[test]
@@ -155,7 +175,7 @@ mod tests {
             CxoneError::RateLimited { retry_after },
             CxoneError::OverBudget { retry_after },
             CxoneError::Unauthorized { reason: reason() },
-            CxoneError::Forbidden { scope: "s", reason: reason() },
+            CxoneError::Forbidden { permission: "s", reason: reason() },
             CxoneError::NotFound { reason: reason() },
             CxoneError::Rejected { status: 400, reason: reason() },
             CxoneError::ContactRefused { status: 422, reason: reason() },

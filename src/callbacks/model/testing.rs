@@ -3,9 +3,15 @@
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::{Callback, Confirmation, Status};
+use super::{Callback, Confirmation, Contact, Status};
+use crate::cxone::ContactId;
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow};
+
+/// CXone's contact for a callback, under the callback's own id.
+pub fn contact(callback: &Callback, start: Timestamp) -> Contact {
+    Contact { id: ContactId::Own(callback.id), start }
+}
 
 /// Callback number `n`, accepted and due `now`, to be called in the two hours from `start`. Each number has its own id and
 /// phone number.
@@ -31,6 +37,10 @@ pub fn accepted(n: u16, start: Timestamp, now: Timestamp) -> Callback {
         skip_reason: None,
         confirmation_started_at: None,
         sms_session_id: None,
+        outcome: None,
+        skill: None,
+        change: None,
+        moves: 0,
         at_risk: false,
         failure: None,
         attempts: 0,

@@ -4,9 +4,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::callback::{Callback, PossibleContact};
 use super::status::{Confirmation, Failure, FailureCode, SkipReason, Status};
+use crate::cxone::ContactId;
+use crate::types::TimeWindow;
 
 /// How long after a start CXone must agree that it has passed: clocks may differ.
 pub const START_PASSED_AFTER: SignedDuration = SignedDuration::from_secs(5);
+
+/// A contact that CXone has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contact {
+    pub id: ContactId,
+    pub start: Timestamp,
+}
 
 impl Callback {
     /// An attempt starts or continues, with a lease until `lease_end`.
@@ -14,9 +23,25 @@ impl Callback {
         self.due_at = Some(lease_end);
     }
 
-    /// The callback is placed at `start`. From here on CXone may have the contact.
+    /// Another window was requested. A running attempt has lost its claim, and the next one is due.
+    pub fn reschedule(&mut self, window: TimeWindow, now: Timestamp) {
+        self.window = window;
+        self.failure = None;
+        self.at_risk = false;
+        self.attempts += 1;
+        self.due_at = Some(now);
+        self.updated_at = now;
+    }
+
+    /// The callback is placed at `start`. From here on CXone may have the contact. One with a change keeps its time until CXone
+    /// has moved the contact.
     pub fn place(&mut self, start: Timestamp) {
-        self.earlier_dispatch_time = self.earlier_dispatch_time.or(self.dispatch_time);
+        if let Some(change) = &mut self.change {
+            change.dispatch_time = Some(start);
+            return;
+        }
+        self.earlier_dispatch_time =
+            self.earlier_dispatch_time.or(self.dispatch_time.filter(|earlier| *earlier != start));
         self.dispatch_time = Some(start);
     }
 
@@ -27,13 +52,13 @@ impl Callback {
         self.earlier_dispatch_time = before.earlier_dispatch_time;
     }
 
-    /// CXone has the contact, with this start. Either the SMS counts as started, because it is sent next, or it is
+    /// CXone has the contact. Either the SMS counts as started, because it is sent next, or it is
     /// skipped and nothing is left to do.
-    pub fn schedule(&mut self, start: Timestamp, skip: Option<SkipReason>, now: Timestamp) {
+    pub fn schedule(&mut self, contact: Contact, skip: Option<SkipReason>, now: Timestamp) {
         self.status = Status::Scheduled;
-        self.dispatch_time = Some(start);
+        self.dispatch_time = Some(contact.start);
         self.earlier_dispatch_time = None;
-        self.contact_id = Some(self.id);
+        self.contact_id = Some(contact.id);
         self.failure = None;
         if skip.is_some() {
             self.confirmation = Confirmation::Skipped;

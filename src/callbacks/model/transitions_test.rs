@@ -2,6 +2,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::*;
+use crate::callbacks::model::testing::contact;
+use crate::cxone::ContactId;
 use crate::placement::NOTICE;
 
 fn at(time: &str) -> Timestamp {
@@ -21,7 +23,7 @@ fn placed(start: &str) -> Callback {
 
 fn scheduled(start: &str) -> Callback {
     let mut callback = placed(start);
-    callback.schedule(at(start), None, at("14:00:01"));
+    callback.schedule(contact(&callback, at(start)), None, at("14:00:01"));
     callback
 }
 
@@ -61,10 +63,10 @@ fn a_scheduled_callback_has_its_contact_and_starts_its_sms() {
     let mut callback = placed("15:00:00");
     callback.place(at("16:00:00"));
     callback.failure = Some(failure());
-    callback.schedule(at("15:00:00"), None, at("14:00:01"));
+    callback.schedule(contact(&callback, at("15:00:00")), None, at("14:00:01"));
     assert_eq!(callback.status, Status::Scheduled);
     assert_eq!((callback.dispatch_time, callback.earlier_dispatch_time), (Some(at("15:00:00")), None));
-    assert_eq!(callback.contact_id, Some(callback.id));
+    assert_eq!(callback.contact_id, Some(ContactId::Own(callback.id)));
     assert_eq!(callback.failure, None);
     assert_eq!(callback.confirmation, Confirmation::Pending);
     assert_eq!(callback.confirmation_started_at, Some(at("14:00:01")));
@@ -74,7 +76,7 @@ fn a_scheduled_callback_has_its_contact_and_starts_its_sms() {
 #[test]
 fn a_skipped_sms_leaves_nothing_to_do() {
     let mut callback = placed("15:00:00");
-    callback.schedule(at("15:00:00"), Some(SkipReason::Landline), at("14:00:01"));
+    callback.schedule(contact(&callback, at("15:00:00")), Some(SkipReason::Landline), at("14:00:01"));
     assert_eq!((callback.status, callback.confirmation), (Status::Scheduled, Confirmation::Skipped));
     assert_eq!((callback.skip_reason, callback.confirmation_started_at), (Some(SkipReason::Landline), None));
     assert_eq!(callback.due_at, None);

@@ -45,7 +45,8 @@ impl CallbackStore {
              scheduled as (
                  select id, requested_end from callbacks
                  where status = 'scheduled' and due_at <= $1
-                   and ($5 or confirmation_started_at is not null or dispatch_time <= $1)
+                   and case when change is not null then $4
+                       else $5 or confirmation_started_at is not null or dispatch_time <= $1 end
                  order by requested_end limit $3 for update skip locked
              )
              update callbacks set due_at = $2, attempts = attempts + 1

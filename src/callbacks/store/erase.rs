@@ -80,6 +80,7 @@ impl CallbackStore {
              erased as (
                  update callbacks set erased_at = $3, updated_at = $3, phone_number = null, phone_number_hash = $2,
                      external_id = null, metadata = null, request_id = '', traceparent = null, at_risk = false,
+                     disposition = null, recheck_at = null,
                      failure_detail = case when failure_code is not null then 'erased' end
                  from locked where callbacks.id = locked.id
                  returning callbacks.id

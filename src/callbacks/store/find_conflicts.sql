@@ -15,6 +15,8 @@ cross join lateral (
     select id, false from callbacks
     where substr(phone_number, 2)::bigint = substr(r.phone_number, 2)::bigint and campaign_id = r.campaign_id
       and status in ('accepted', 'scheduled')
-      and tstzrange(requested_start, requested_end) && tstzrange(r.requested_start, r.requested_end)
+      and tstzmultirange(tstzrange(requested_start, requested_end),
+          tstzrange(coalesce(change_start, requested_start), coalesce(change_end, requested_end)))
+          && tstzrange(r.requested_start, r.requested_end)
     limit 1
 ) as found

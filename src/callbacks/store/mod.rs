@@ -1,14 +1,24 @@
 //! Callbacks in Postgres. Every statement that changes a callback writes its audit entry too.
 
 mod at_risk;
+mod changes;
 mod claim;
+mod demand;
 mod erase;
 mod insert;
+mod kept;
+mod outcome_poll;
+mod outcomes;
+mod placing;
+mod plans;
 mod progress;
 mod purge;
+mod report;
+mod reschedule;
 mod row;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,17 +32,27 @@ use super::model::{Callback, Status};
 use crate::audit::Entry;
 use crate::campaigns::SettingsStore;
 use crate::db::{CreatedPosition, Db, Page, PageRequest};
-use crate::types::{CampaignId, ExternalId, PhoneNumber};
+use crate::types::{AllowedCampaigns, CampaignId, ExternalId, PhoneNumber};
 use row::Row;
 
+pub use changes::Requested;
 pub use claim::Claimable;
 pub use insert::Inserted;
+pub use kept::KeptPlaces;
+pub use outcome_poll::OutcomePoll;
+pub use outcomes::{Marked, Settlement};
+pub use placing::Placed;
+pub use plans::{DuePlan, NewPlan};
+pub use report::{PlacedHour, PromiseCounts};
+pub use reschedule::Rescheduled;
 
 /// The filter of a list. A part that is absent matches every callback.
 #[derive(Debug, Default)]
 pub struct Filter {
     pub status: Option<Status>,
     pub campaign_id: Option<CampaignId>,
+    /// Only callbacks of these campaigns.
+    pub campaigns: AllowedCampaigns,
     pub phone_number: Option<PhoneNumber>,
     pub external_id: Option<ExternalId>,
     /// Accepted at this time or later.
@@ -85,6 +105,7 @@ impl CallbackStore {
         page: &PageRequest<CreatedPosition<Uuid>>,
     ) -> Result<Page<Callback>, sqlx::Error> {
         let mut transaction = self.pool.begin_planned().await?;
+        let campaigns = filter.campaigns.texts();
         let rows = sqlx::query_as!(
             Row,
             "select * from callbacks
@@ -95,6 +116,7 @@ impl CallbackStore {
                and ($5::timestamptz is null or created_at >= $5)
                and ($6::timestamptz is null or created_at < $6)
                and ($7::timestamptz is null or (created_at, id) < ($7, $8))
+               and ($10::text[] is null or campaign_id = any($10))
              order by created_at desc, id desc
              limit $9",
             filter.status.map(<&str>::from),
@@ -105,7 +127,8 @@ impl CallbackStore {
             filter.to.map(|at| at.to_sqlx()) as _,
             page.after.as_ref().map(|after| after.created_at.to_sqlx()) as _,
             page.after.as_ref().map(|after| after.id),
-            page.limit + 1
+            page.limit + 1,
+            campaigns.as_deref()
         )
         .fetch_all(&mut transaction)
         .await?;

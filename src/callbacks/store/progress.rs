@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::PgExecutor;
 use tokio::time::Instant;
 
 use super::CallbackStore;
-use crate::audit::Entry;
+use super::changes::save_change;
+use crate::audit::{self, Entry};
 use crate::callbacks::attempt::CallbackRepository;
 use crate::callbacks::model::Callback;
 use crate::campaigns::PlacementRules;
+use crate::cxone::ContactId;
 use crate::db::is_transient;
+use crate::placement::{Decision, HourPlaces, PlanVersion};
 use crate::types::CampaignId;
 
 /// How long a save is retried while Postgres is unavailable.
@@ -30,46 +33,37 @@ impl CallbackRepository for CallbackStore {
         &self,
         callback: &mut Callback,
         hours: &[Timestamp],
-        choose: impl FnOnce(&[u32]) -> Option<Timestamp> + Send,
+        choose: impl FnOnce(Option<PlanVersion>, &[HourPlaces]) -> Option<Decision> + Send,
     ) -> Result<bool, sqlx::Error> {
-        let _placing = self.placing.lock().await;
-        let mut transaction = self.pool.begin_planned().await?;
-        sqlx::query!(
-            "select pg_advisory_xact_lock(hashtextextended('dispatch ' || $1, 0))",
-            callback.campaign_id.as_str()
-        )
-        .execute(&mut transaction)
-        .await?;
-        let counts = sqlx::query_scalar!(
-            r#"select (
-                   select count(*) from callbacks
-                   where campaign_id = $1 and id <> $2 and status in ('accepted', 'scheduled')
-                     and dispatch_time >= hours.hour and dispatch_time < hours.hour + interval '1 hour'
-               ) as "placed!"
-               from jsonb_array_elements_text($3) with ordinality as listed(text, place)
-               cross join lateral (select listed.text::timestamptz as hour) as hours
-               order by listed.place"#,
-            callback.campaign_id.as_str(),
-            callback.id,
-            json!(hours)
-        )
-        .fetch_all(&mut transaction)
-        .await?;
-        let counts: Vec<u32> = counts.into_iter().map(|count| u32::try_from(count).unwrap_or(u32::MAX)).collect();
-        let Some(start) = choose(&counts) else { return Ok(true) };
-        callback.place(start);
-        let has_claim = save(&mut transaction, callback, None).await?;
-        transaction.commit().await?;
-        Ok(has_claim)
+        self.place_in_turn(callback, hours, choose).await
     }
 
-    /// Retried while Postgres is unavailable, because CXone has carried out what is to be stored.
+    async fn record(&self, entry: Entry) -> Result<(), sqlx::Error> {
+        audit::record(&self.pool, entry).await
+    }
+
     async fn save(&self, callback: &Callback, entry: Option<Entry>) -> Result<bool, sqlx::Error> {
         let entry = entry.map(Entry::into_json);
+        self.save_with(callback, || save(&self.pool, callback, entry.clone())).await
+    }
+
+    async fn save_change(&self, callback: &Callback, entry: Option<Entry>) -> Result<bool, sqlx::Error> {
+        let entry = entry.map(Entry::into_json);
+        self.save_with(callback, || save_change(&self.pool, callback, entry.clone())).await
+    }
+}
+
+impl CallbackStore {
+    /// Retried while Postgres is unavailable, because CXone has carried out what is to be stored.
+    async fn save_with<F: Future<Output = Result<bool, sqlx::Error>> + Send>(
+        &self,
+        callback: &Callback,
+        save: impl Fn() -> F + Send + Sync,
+    ) -> Result<bool, sqlx::Error> {
         let deadline = Instant::now() + SAVE_WITHIN;
         let mut answer_lost = false;
         loop {
-            let error = match save(&self.pool, callback, entry.clone()).await {
+            let error = match save().await {
                 Ok(false) if answer_lost => return self.is_saved(callback).await,
                 Ok(saved) => return Ok(saved),
                 Err(error) => error,
@@ -81,9 +75,7 @@ impl CallbackRepository for CallbackStore {
             tokio::time::sleep(SAVE_RETRY_PAUSE).await;
         }
     }
-}
 
-impl CallbackStore {
     /// Whether a save whose answer was lost was committed.
     async fn is_saved(&self, callback: &Callback) -> Result<bool, sqlx::Error> {
         let stored = self.find(callback.id).await?;
@@ -94,12 +86,25 @@ impl CallbackStore {
     }
 }
 
-async fn save(executor: impl PgExecutor<'_>, callback: &Callback, entry: Option<Value>) -> Result<bool, sqlx::Error> {
+pub(super) async fn save(
+    executor: impl PgExecutor<'_>,
+    callback: &Callback,
+    entry: Option<Value>,
+) -> Result<bool, sqlx::Error> {
     let at = |at: Option<Timestamp>| at.map(|at| at.to_sqlx());
     let saved = sqlx::query_scalar!(
         "update callbacks set status = $3, dispatch_time = $4, earlier_dispatch_time = $5, contact_id = $6,
              confirmation = $7, confirmation_started_at = $8, sms_session_id = $9, failure_code = $10,
-             failure_detail = $11, due_at = $12, updated_at = $13, skip_reason = $15
+             failure_detail = $11, updated_at = $13, skip_reason = $15, contact_number = $16,
+             -- A change was requested while the SMS was sent.
+             due_at = case when change is not null and ($12::timestamptz is null or $8::timestamptz is null) then $13
+                 else $12 end,
+             outcome_status = coalesce(outcome_status, $17), recheck_at = case
+                 -- An earlier attempt may have created a contact too, which shows later.
+                 when status = 'accepted' and $17::text is not null and $2 > 1
+                 then least($13::timestamptz + interval '8 seconds', greatest($13::timestamptz, $4::timestamptz - interval '20 seconds'))
+                 else recheck_at
+             end
          where id = $1 and attempts = $2 and due_at is not null
          returning audit_record($14)",
         callback.id,
@@ -107,7 +112,8 @@ async fn save(executor: impl PgExecutor<'_>, callback: &Callback, entry: Option<
         callback.status.as_ref(),
         at(callback.dispatch_time) as _,
         at(callback.earlier_dispatch_time) as _,
-        callback.contact_id,
+        // The marker of a contact, whichever id CXone gave it.
+        callback.contact_id.map(|_| callback.id),
         callback.confirmation.as_ref(),
         at(callback.confirmation_started_at) as _,
         callback.sms_session_id,
@@ -116,7 +122,9 @@ async fn save(executor: impl PgExecutor<'_>, callback: &Callback, entry: Option<
         at(callback.due_at) as _,
         callback.updated_at.to_sqlx() as _,
         entry,
-        callback.skip_reason.as_ref().map(AsRef::as_ref)
+        callback.skip_reason.as_ref().map(AsRef::as_ref),
+        callback.contact_id.and_then(ContactId::number),
+        callback.outcome.as_ref().map(|outcome| outcome.status.as_ref())
     );
     Ok(saved.fetch_optional(executor).await?.is_some())
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::guard_state::{BucketUpdate, GuardState, SharedCounts};
 use super::window::Window;
-use crate::campaigns::model::{AnswerRateGuard, Counts};
+use crate::campaigns::model::{AnswerRateGuard, AnswerRateSource, Counts};
 use crate::types::CampaignId;
 
 /// The maximum number of campaigns that one replica monitors. Each takes a few kilobytes.
@@ -81,6 +81,10 @@ impl CampaignCounter {
 
     fn record(&mut self, samples: &[DialerSample], now: Timestamp) {
         self.last_event = now;
+        // The same calls are read from CXone.
+        if self.state.guard.is_some_and(|guard| guard.source == AnswerRateSource::Cxone) {
+            return;
+        }
         for sample in samples.iter().filter(|sample| sample.at >= self.state.counted_from) {
             self.unshared.record(sample.at, now, sample.counts);
         }
@@ -121,7 +125,7 @@ impl CampaignCounter {
     }
 }
 
-/// The counters of the campaigns for which this replica receives events.
+/// The counters of the campaigns for which this replica receives events, or reads intervals.
 #[derive(Default)]
 pub struct Counters {
     monitored: HashMap<CampaignId, CampaignCounter>,

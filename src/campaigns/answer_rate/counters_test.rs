@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::campaigns::answer_rate::window::Bucket;
+use crate::campaigns::model::AnswerRateSource;
 
 const FEW: Counts = Counts { attempts: 60, answers: 0 };
 const LOW: Counts = Counts { attempts: 100, answers: 0 };
@@ -18,7 +19,14 @@ fn id(name: &str) -> CampaignId {
 }
 
 fn guard() -> AnswerRateGuard {
-    AnswerRateGuard { enabled: true, window_ms: 60_000, min_answer_rate: 0.35, min_attempts: 100, pause_for_ms: 1_000 }
+    AnswerRateGuard {
+        enabled: true,
+        window_ms: 60_000,
+        min_answer_rate: 0.35,
+        min_attempts: 100,
+        pause_for_ms: 1_000,
+        source: AnswerRateSource::Events,
+    }
 }
 
 fn started_at(counted_from: Timestamp) -> GuardState {

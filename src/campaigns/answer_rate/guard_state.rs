@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::window::Bucket;
 use crate::campaigns::model::{AnswerRateGuard, DEFAULT_WINDOW};
 use crate::types::CampaignId;
+
+/// The maximum of a stored count. Far more than any dialer reaches, and the sum of two fits a bigint.
+pub const MAX_COUNT: i64 = 1 << 61;
 
 /// What the guard of a campaign depends on besides the counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -41,4 +45,36 @@ pub struct BucketUpdate {
     /// The state under which the events were counted.
     pub state: GuardState,
     pub bucket: Bucket,
+}
+
+/// The same, as it is stored.
+#[derive(Serialize)]
+pub struct BucketRow<'a> {
+    campaign_id: &'a CampaignId,
+    window_ms: i64,
+    counted_from: Timestamp,
+    starts_at: Timestamp,
+    counts_until: Timestamp,
+    attempts: i64,
+    answers: i64,
+}
+
+impl<'a> From<&'a BucketUpdate> for BucketRow<'a> {
+    fn from(update: &'a BucketUpdate) -> Self {
+        let bounded = |count: u64| i64::try_from(count).unwrap_or(MAX_COUNT).min(MAX_COUNT);
+        Self {
+            campaign_id: &update.campaign_id,
+            window_ms: window_ms(&update.state),
+            counted_from: update.state.counted_from,
+            starts_at: update.bucket.starts_at,
+            counts_until: update.bucket.counts_until,
+            attempts: bounded(update.bucket.counts.attempts),
+            answers: bounded(update.bucket.counts.answers),
+        }
+    }
+}
+
+/// The length of the window in milliseconds, as it is stored.
+pub fn window_ms(state: &GuardState) -> i64 {
+    i64::try_from(state.window().as_millis()).unwrap_or(i64::MAX)
 }

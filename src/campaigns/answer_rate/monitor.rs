@@ -83,6 +83,23 @@ impl AnswerRateMonitor {
         Ok(added)
     }
 
+    /// Monitors campaigns whose counts this replica has stored itself, as after an event.
+    ///
+    /// # Errors
+    /// If Postgres fails.
+    pub async fn watch(&self, ids: &[CampaignId]) -> Result<(), sqlx::Error> {
+        let now = self.clock.now();
+        let mut shared = self.store.shared_counts(ids, now).await?;
+        let mut counters = self.counters.lock();
+        for id in ids {
+            if counters.add_campaign(id, shared.remove(id).unwrap_or_default(), now).is_err() {
+                tracing::warn!(campaign.id = %id, "too many campaigns are monitored: a low answer rate does not pause this one");
+            }
+            counters.record(id, &[], now);
+        }
+        Ok(())
+    }
+
     /// The counts of the monitored campaigns in Prometheus's text format. Campaigns that are no longer monitored are left
     /// out.
     pub fn metrics(&self) -> String {

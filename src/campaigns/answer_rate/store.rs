@@ -5,18 +5,16 @@ use std::collections::hash_map::Entry;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use serde::{Deserialize as _, Serialize};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::guard_state::{BucketUpdate, GuardState, SharedCounts};
+use super::guard_state::{BucketRow, BucketUpdate, GuardState, MAX_COUNT, SharedCounts, window_ms};
 use super::window::Bucket;
 use crate::campaigns::model::{CampaignSettings, Counts};
 use crate::db::{Db, purge_in_steps};
 use crate::types::CampaignId;
 
-/// The maximum of a stored count. Far more than any dialer reaches, and the sum of two fits a bigint.
-const MAX_COUNT: i64 = 1 << 61;
 /// The number of buckets that one statement deletes.
 const PURGE_STEP: u64 = 5_000;
 
@@ -202,36 +200,6 @@ impl StoredRow {
             counts: Counts { attempts: self.attempts?.unsigned_abs(), answers: self.answers?.unsigned_abs() },
         })
     }
-}
-
-#[derive(Serialize)]
-struct BucketRow<'a> {
-    campaign_id: &'a CampaignId,
-    window_ms: i64,
-    counted_from: Timestamp,
-    starts_at: Timestamp,
-    counts_until: Timestamp,
-    attempts: i64,
-    answers: i64,
-}
-
-impl<'a> From<&'a BucketUpdate> for BucketRow<'a> {
-    fn from(update: &'a BucketUpdate) -> Self {
-        let bounded = |count: u64| i64::try_from(count).unwrap_or(MAX_COUNT).min(MAX_COUNT);
-        Self {
-            campaign_id: &update.campaign_id,
-            window_ms: window_ms(&update.state),
-            counted_from: update.state.counted_from,
-            starts_at: update.bucket.starts_at,
-            counts_until: update.bucket.counts_until,
-            attempts: bounded(update.bucket.counts.attempts),
-            answers: bounded(update.bucket.counts.answers),
-        }
-    }
-}
-
-fn window_ms(state: &GuardState) -> i64 {
-    i64::try_from(state.window().as_millis()).unwrap_or(i64::MAX)
 }
 
 fn texts(ids: &[CampaignId]) -> Vec<String> {

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use sqlx::PgPool;
 
 use super::*;
-use crate::campaigns::model::AnswerRateGuard;
+use crate::campaigns::model::{AnswerRateGuard, AnswerRateSource};
 
 const WINDOW_MS: u32 = 60_000;
 
@@ -17,7 +17,14 @@ fn id() -> CampaignId {
 }
 
 fn guard(window_ms: u32) -> AnswerRateGuard {
-    AnswerRateGuard { enabled: true, window_ms, min_answer_rate: 0.35, min_attempts: 100, pause_for_ms: 1_000 }
+    AnswerRateGuard {
+        enabled: true,
+        window_ms,
+        min_answer_rate: 0.35,
+        min_attempts: 100,
+        pause_for_ms: 1_000,
+        source: AnswerRateSource::Events,
+    }
 }
 
 fn started(counted_from: Timestamp) -> GuardState {

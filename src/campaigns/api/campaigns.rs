@@ -12,7 +12,7 @@ use super::views::CampaignView;
 use crate::campaigns::model::Campaign;
 use crate::cxone::CxoneError;
 use crate::db::Page;
-use crate::http::{Authorized, PathParam, Problem, ProblemKind, Query, RequestContext, required};
+use crate::http::{AuthorizedForCampaigns, PathParam, Problem, ProblemKind, Query, RequestContext, required};
 use crate::types::CampaignId;
 
 /// How long a request waits for CXone to show the state of a campaign.
@@ -28,10 +28,11 @@ const STATE_FRESH_FOR: SignedDuration = SignedDuration::from_secs(2);
     responses((status = 200, body = CampaignView), (status = 404), (status = 422)))]
 pub async fn get(
     State(campaigns): State<Campaigns>,
-    Authorized(context, _): Authorized<required::CampaignsRead>,
+    AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CampaignsRead>,
     PathParam(path): PathParam<String>,
 ) -> Result<Json<CampaignView>, Problem> {
     let id = CampaignId::parse(&path).map_err(|fault| Problem::fault("/campaignId", fault))?;
+    context.require_campaign(&id)?;
     let campaign = find(&campaigns, &id, &context).await?;
     Ok(Json(CampaignView::new(&campaign, context.clock.now())))
 }
@@ -45,13 +46,14 @@ pub async fn get(
     responses((status = 200, body = Page<CampaignView>), (status = 422)))]
 pub async fn list(
     State(campaigns): State<Campaigns>,
-    Authorized(context, _): Authorized<required::CampaignsRead>,
+    AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CampaignsRead>,
     mut query: Query,
 ) -> Result<Json<Page<CampaignView>>, Problem> {
     let page = query.page();
     query.finish()?;
     let now = context.clock.now();
-    Ok(Json(campaigns.store.page(&page).await?.map(|campaign| CampaignView::new(&campaign, now))))
+    let page = campaigns.store.page(&context.caller.campaigns, &page).await?;
+    Ok(Json(page.map(|campaign| CampaignView::new(&campaign, now))))
 }
 
 /// The campaign with its current state in CXone, or the last known one.

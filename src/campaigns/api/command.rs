@@ -47,8 +47,14 @@ pub struct CommandRules {
 
 impl Arrival {
     /// Reads what is known of the campaign of the path.
+    ///
+    /// # Errors
+    /// A 403 where the API key does not allow the campaign.
     pub async fn new(campaigns: &Campaigns, path: String, context: RequestContext) -> Result<Self, Problem> {
-        let id = parse_campaign_uuid(&path);
+        let id = parse_campaign(&path, campaigns.cxone.capabilities().numbered_campaigns);
+        if let Ok(id) = &id {
+            context.require_campaign(id)?;
+        }
         let known = match &id {
             Ok(id) => campaigns.store.command_context(id).await?,
             Err(_) => CommandContext::default(),
@@ -255,14 +261,15 @@ pub fn incomplete() -> Problem {
     Problem::new(ProblemKind::Internal, "a required member of a valid request has no value")
 }
 
-/// Parses the id of a campaign that can be paused: a UUID with hyphens.
+/// Parses the id of a campaign that can be paused: a UUID with hyphens, or its number where CXone numbers campaigns.
 ///
 /// # Errors
 /// `not-a-uuid` for anything else.
-pub fn parse_campaign_uuid(text: &str) -> Result<CampaignId, Fault> {
+pub fn parse_campaign(text: &str, may_be_number: bool) -> Result<CampaignId, Fault> {
+    let is_number = may_be_number && text.bytes().all(|byte| byte.is_ascii_digit());
     CampaignId::parse(text)
         .ok()
-        .filter(CampaignId::is_uuid)
+        .filter(|id| id.is_uuid() || is_number)
         .ok_or_else(|| Fault::new("not-a-uuid", "must be a UUID such as 0192f0c4-1111-7000-8000-000000000001"))
 }
 
@@ -297,11 +304,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_campaign_with_a_uuid_can_be_paused() {
-        assert_eq!(parse_campaign_uuid(&ID.to_uppercase()), parse_campaign_uuid(ID));
-        assert_eq!(parse_campaign_uuid(ID).unwrap().as_str(), ID);
-        for text in ["", "campaign", "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8", &ID.replace('-', "")] {
-            assert_eq!(parse_campaign_uuid(text).unwrap_err().code, "not-a-uuid", "{text}");
+    fn only_a_campaign_with_a_uuid_or_a_number_that_cxone_knows_can_be_paused() {
+        assert_eq!(parse_campaign(&ID.to_uppercase(), false), parse_campaign(ID, false));
+        assert_eq!(parse_campaign(ID, false).unwrap().as_str(), ID);
+        for text in ["", "campaign", "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8", &ID.replace('-', ""), "101"] {
+            assert_eq!(parse_campaign(text, false).unwrap_err().code, "not-a-uuid", "{text}");
         }
+        assert_eq!(parse_campaign("101", true).unwrap().as_str(), "101");
     }
 }

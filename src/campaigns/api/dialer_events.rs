@@ -22,7 +22,7 @@ use super::dialer_event_rules::{MAX_EVENTS, all_faults, count_in_range, instant}
 use crate::campaigns::answer_rate::{AnswerRateMonitor, DialerSample};
 use crate::campaigns::model::Counts;
 use crate::http::validation::whole_number;
-use crate::http::{Authorized, JsonBytes, PathParam, Problem, ProblemKind, required};
+use crate::http::{AuthorizedForCampaigns, JsonBytes, PathParam, Problem, ProblemKind, required};
 use crate::types::{CampaignId, Fault};
 
 /// The type of a dialer event
@@ -105,7 +105,7 @@ pub fn event_routes() -> OpenApiRouter<Arc<AnswerRateMonitor>> {
 ///
 /// Attempts and answers, from which the answer rate of the campaign is calculated. They are counted, not stored: a replica
 /// that crashes loses those of the last 250 ms. Events that are older than the window, and events of a campaign without
-/// `answerRate` settings, are accepted but not counted.
+/// `answerRate` settings or with the `source` `cxone`, are accepted but not counted.
 #[utoipa::path(post, path = "/v1/campaigns/{campaignId}/events", operation_id = "postCampaignEvents", tag = "Campaigns",
     security(("key" = ["events:write"])), params(("campaignId" = String, Path)),
     request_body(content = Events<'static>, example = json!({"events": [
@@ -113,11 +113,13 @@ pub fn event_routes() -> OpenApiRouter<Arc<AnswerRateMonitor>> {
     responses((status = 202, body = Accepted), (status = 422), (status = 503, description = "Too many campaigns at once")))]
 async fn post_events(
     State(monitor): State<Arc<AnswerRateMonitor>>,
-    Authorized(context, _): Authorized<required::EventsWrite>,
+    AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::EventsWrite>,
     PathParam(campaign): PathParam<String>,
     JsonBytes(body): JsonBytes,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let (id, samples) = match (CampaignId::parse(&campaign), samples(&body, context.arrived_at)) {
+    let id = CampaignId::parse(&campaign);
+    id.as_ref().map_or(Ok(()), |id| context.require_campaign(id))?;
+    let (id, samples) = match (id, samples(&body, context.arrived_at)) {
         (Ok(id), Some(samples)) => (id, samples),
         (id, _) => return Err(all_faults(&body, id.err(), context.arrived_at)),
     };

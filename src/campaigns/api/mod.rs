@@ -13,6 +13,7 @@ mod request_parts;
 mod resume;
 mod settings;
 mod settings_view;
+mod skills;
 mod state;
 mod views;
 

@@ -17,7 +17,7 @@ use crate::campaigns::model::{
 };
 use crate::campaigns::store::CommandContext;
 use crate::http::validation::{Member, Unknown, fault_at, typed};
-use crate::http::{Authorized, JsonBody, PathParam, Problem, RequestContext, required};
+use crate::http::{AuthorizedForCampaigns, JsonBody, PathParam, Problem, RequestContext, required};
 use crate::types::{Fault, parse_instant};
 
 /// Pause a campaign: places a hold
@@ -181,7 +181,7 @@ impl PauseRequest {
         (status = 409, description = "`campaign-not-running`; no hold is stored"), (status = 422)))]
 pub async fn pause(
     State(campaigns): State<Campaigns>,
-    Authorized(context, _): Authorized<required::CampaignsWrite>,
+    AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CampaignsWrite>,
     PathParam(path): PathParam<String>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<PauseRequest>,

@@ -5,14 +5,20 @@ use super::super::command::test_support::{ID, fault_codes, rules};
 use super::*;
 use crate::campaigns::model::CampaignSettings;
 use crate::clock::Clock;
-use crate::http::{Caller, ResourceId};
+use crate::http::{Caller, Credential, ResourceId};
 use crate::trace::Traceparent;
-use crate::types::{DailyWindow, TimeZone, parse_time_of_day};
+use crate::types::{AllowedCampaigns, DailyWindow, TimeZone, parse_time_of_day};
 
 fn context() -> RequestContext {
     let now: Timestamp = "2026-11-20T15:00:00Z".parse().unwrap();
     RequestContext {
-        caller: Caller { key_id: Uuid::nil(), name: "wfo".into(), scopes: [].into() },
+        caller: Caller {
+            credential: Credential::ApiKey,
+            key_id: Uuid::nil(),
+            name: "wfo".into(),
+            scopes: [].into(),
+            campaigns: AllowedCampaigns::all(),
+        },
         request_id: "r-1".into(),
         traceparent: Traceparent::root(Uuid::nil()),
         arrived_at: now,

@@ -14,7 +14,7 @@ use super::state::Campaigns;
 use crate::audit::Action;
 use crate::campaigns::model::{CommandKind, PauseReason};
 use crate::http::validation::{Member, Unknown, typed};
-use crate::http::{Authorized, OptionalJsonBody, PathParam, Problem, required};
+use crate::http::{AuthorizedForCampaigns, OptionalJsonBody, PathParam, Problem, required};
 use crate::types::Fault;
 
 /// Lift holds of a campaign, and start it if none is left
@@ -101,7 +101,7 @@ impl ResumeRequest {
         (status = 422)))]
 pub async fn resume(
     State(campaigns): State<Campaigns>,
-    Authorized(context, _): Authorized<required::CampaignsWrite>,
+    AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CampaignsWrite>,
     PathParam(path): PathParam<String>,
     headers: HeaderMap,
     OptionalJsonBody(request): OptionalJsonBody<ResumeRequest>,

@@ -10,15 +10,17 @@ use validator::{Validate, ValidateArgs as _, ValidationError};
 use super::business_hours::BusinessHoursRequest;
 use super::request_parts::{CarrierLimitRequest, RegulatoryWindowRequest, within_carrier_limit};
 use super::settings_view::SettingsView;
+use super::skills::{SkillMappingRequest, verify_at_cxone};
 use super::state::Campaigns;
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::campaigns::model::{
-    AnswerRateGuard, BusinessHoursView, CampaignSettings, CarrierLimit, RegulatoryWindowView,
+    AnswerRateGuard, AnswerRateSource, BusinessHoursView, CampaignSettings, CarrierLimit, RegulatoryWindowView,
 };
 use crate::campaigns::store::Saved;
 use crate::http::validation::{JsonType, Member, Unknown, fault_at, typed, valid};
 use crate::http::{
-    Authorized, JsonBody, PathParam, Preconditions, Problem, ProblemKind, not_modified, required, tagged,
+    AuthorizedForCampaigns, JsonBody, PathParam, Preconditions, Problem, ProblemKind, RequestContext, not_modified,
+    required, tagged,
 };
 use crate::types::{CampaignId, Fault, PhoneNumber, Region};
 
@@ -68,6 +70,19 @@ pub struct SettingsRequest {
     #[schema(value_type = Option<String>, example = "+18005551234")]
     #[validate(custom(function = "phone_number", use_context))]
     sms_from: Member<String, PhoneNumber>,
+    /// 1 to 100 printable characters.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, example = "sms_1")]
+    #[validate(custom(function = "channel"))]
+    sms_channel_id: Member<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>, example = false)]
+    #[validate(custom(function = "typed"))]
+    check_do_not_call: Member<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<SkillMappingRequest>)]
+    #[validate(nested)]
+    nice: Member<SkillMappingRequest>,
     #[serde(flatten)]
     #[schema(ignore)]
     #[validate(nested)]
@@ -104,6 +119,12 @@ struct AnswerRateRequest {
     #[schema(value_type = u32, required, minimum = 100, maximum = 86_400_000, example = 600_000)]
     #[validate(required, range(min = 100, max = DAY_MS))]
     pause_for_ms: Member<u32>,
+    /// Where attempts and answers come from; `events` by default. `cxone`: 409 `no-answer-rates` where the API of CXone in use
+    /// reports none. It reports calls by quarter hours and late: they count when they are read, minutes after they were made.
+    #[serde(default)]
+    #[schema(value_type = Option<AnswerRateSource>)]
+    #[validate(custom(function = "source"))]
+    source: Member<String>,
     #[serde(flatten)]
     #[schema(ignore)]
     #[validate(nested)]
@@ -123,8 +144,16 @@ impl AnswerRateRequest {
             min_answer_rate: *self.min_answer_rate.value()?,
             min_attempts: *self.min_attempts.value()?,
             pause_for_ms: *self.pause_for_ms.value()?,
+            source: self.source.value().and_then(|text| text.parse().ok()).unwrap_or_default(),
         })
     }
+}
+
+fn source(member: &Member<String>) -> Result<(), ValidationError> {
+    member.check(|text| match text.parse::<AnswerRateSource>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Fault::new("unknown-source", "must be events or cxone")),
+    })
 }
 
 fn agents_within_limit(request: &SettingsRequest) -> Result<(), ValidationError> {
@@ -144,6 +173,17 @@ fn phone_number(member: &Member<String, PhoneNumber>, region: &Region) -> Result
     member.parse(|text| PhoneNumber::parse(text, region))
 }
 
+fn channel(member: &Member<String>) -> Result<(), ValidationError> {
+    member.check(|text| {
+        let is_printable = (1..=100).contains(&text.chars().count()) && !text.contains(char::is_control);
+        if is_printable {
+            Ok(())
+        } else {
+            Err(Fault::new("invalid-channel", "must have 1 to 100 printable characters"))
+        }
+    })
+}
+
 impl SettingsRequest {
     /// The settings.
     ///
@@ -160,6 +200,9 @@ impl SettingsRequest {
             business_hours: self.business_hours.value().and_then(BusinessHoursRequest::hours),
             average_handle_time_seconds: self.average_handle_time_seconds.into_value(),
             sms_from: self.sms_from.into_parsed(),
+            sms_channel_id: self.sms_channel_id.into_value(),
+            check_do_not_call: self.check_do_not_call.into_value().unwrap_or_default(),
+            nice: self.nice.value().and_then(SkillMappingRequest::mapping),
         })
     }
 }
@@ -174,11 +217,12 @@ impl SettingsRequest {
         (status = 304, description = "The client has the current settings", headers(("ETag" = String))), (status = 422)))]
 pub async fn get_settings(
     State(campaigns): State<Campaigns>,
-    _: Authorized<required::CampaignsRead>,
+    AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CampaignsRead>,
     PathParam(campaign): PathParam<String>,
     preconditions: Preconditions,
 ) -> Result<Response, Problem> {
     let campaign = campaign_id(&campaign)?;
+    context.require_campaign(&campaign)?;
     let (settings, version) = campaigns.settings.with_version(&campaign).await?;
     if preconditions.is_known(version) {
         return Ok(not_modified(version));
@@ -188,7 +232,8 @@ pub async fn get_settings(
 
 /// Set the settings of a campaign
 ///
-/// Replaces all settings. With `If-Match`, only if the current settings still have that `ETag`.
+/// Replaces all settings. With `If-Match`, only if the current settings still have that `ETag`. A key that is restricted to campaigns
+/// cannot change `nice`: the skills of CXone may be those of another campaign.
 #[utoipa::path(put, path = "/v1/campaigns/{campaignId}/settings", operation_id = "putCampaignSettings",
     tag = "Campaigns", security(("key" = ["campaigns:write"])), 
     request_body(content = SettingsRequest, example = json!({
@@ -196,23 +241,27 @@ pub async fn get_settings(
         "regulatoryWindow": {"startTime": "09:00", "endTime": "21:00", "timezone": "America/New_York"},
         "enforceRegulatoryWindow": false,
         "answerRate": {"enabled": true, "windowMs": 300_000, "minAnswerRate": 0.35, "minAttempts": 100,
-            "pauseForMs": 600_000},
+            "pauseForMs": 600_000, "source": "events"},
         "businessHours": {"timezone": "America/New_York",
             "days": [{"day": "MONDAY", "startTime": "09:00", "endTime": "17:00"}]},
-        "averageHandleTimeSeconds": 300, "smsFrom": "+18005551234"})),
+        "averageHandleTimeSeconds": 300, "smsFrom": "+18005551234", "smsChannelId": "sms_1", "checkDoNotCall": false,
+        "nice": {"skillId": 4001, "campaignId": 101, "skillIds": [4001]}})),
     params(("campaignId" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the settings to replace"),
         ("If-None-Match" = Option<String>, Header, description = "`ETag`s of settings not to replace")),
     responses((status = 200, body = SettingsView, headers(("ETag" = String))),
-        (status = 412, description = "`settings-changed`"), (status = 422)))]
+        (status = 409, description = "`no-do-not-call-lists`, `no-answer-rates`"), (status = 412, description = "`settings-changed`"), (status = 422)))]
 pub async fn put_settings(
     State(campaigns): State<Campaigns>,
-    Authorized(context, _): Authorized<required::CampaignsWrite>,
+    AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CampaignsWrite>,
     PathParam(campaign): PathParam<String>,
     preconditions: Preconditions,
     JsonBody(request): JsonBody<SettingsRequest>,
 ) -> Result<Response, Problem> {
     let campaign = campaign_id(&campaign)?;
+    context.require_campaign(&campaign)?;
     let settings = request.parse(&campaigns.region)?;
+    campaigns.keep_skills(&campaign, &settings, &context).await?;
+    verify_at_cxone(&campaigns.cxone, &settings, &context).await?;
     let (id, now, actor) = (context.clock.new_id(), context.clock.now(), Actor::caller(&context.caller));
     let entry = Entry {
         campaign_id: Some(campaign.to_string()),
@@ -231,6 +280,20 @@ pub async fn put_settings(
 }
 
 impl Campaigns {
+    /// Refuses other skills of CXone to a key that is restricted to campaigns: they may be those of another campaign.
+    async fn keep_skills(
+        &self,
+        id: &CampaignId,
+        settings: &CampaignSettings,
+        context: &RequestContext,
+    ) -> Result<(), Problem> {
+        if !context.caller.campaigns.is_restricted() || self.settings.with_version(id).await?.0.nice == settings.nice {
+            return Ok(());
+        }
+        let detail = "an API key that is restricted to campaigns cannot change nice, the skills of CXone";
+        Err(Problem::new(ProblemKind::CampaignNotAllowed, detail))
+    }
+
     /// The version that a PUT replaces; any if it has no precondition.
     async fn replaced_version(&self, id: &CampaignId, preconditions: &Preconditions) -> Result<Option<i64>, Problem> {
         if !preconditions.any() {

@@ -20,7 +20,10 @@ fn settings_are_kept_as_they_are_shown() {
         "enforceRegulatoryWindow": true,
         "answerRate": {
             "enabled": true, "windowMs": 60000, "minAnswerRate": 0.35, "minAttempts": 100, "pauseForMs": 300_000,
+            "source": "cxone",
         },
+        "smsChannelId": "sms_1", "checkDoNotCall": true,
+        "nice": {"skillId": 4001, "campaignId": 101, "skillIds": [4001, 4002]},
     });
     let settings = parse(body.clone()).unwrap();
     assert_eq!(json!(SettingsView::from(&settings)), body);
@@ -60,11 +63,30 @@ fn every_fault_of_hours_and_limits_is_reported_at_its_pointer() {
 }
 
 #[test]
+fn every_fault_of_the_skills_is_reported_at_its_pointer() {
+    let body = json!({
+        "smsChannelId": "", "checkDoNotCall": "yes",
+        "nice": {"campaignId": 0, "skillIds": [1, "two"], "skill": 4001},
+    });
+    assert_eq!(
+        parse(body).unwrap_err(),
+        [
+            "/checkDoNotCall wrong-type",
+            "/nice/campaignId out-of-range",
+            "/nice/skill unknown-member",
+            "/nice/skillId required",
+            "/nice/skillIds/1 wrong-type",
+            "/smsChannelId invalid-channel",
+        ]
+    );
+}
+
+#[test]
 fn every_fault_of_the_guard_and_the_window_is_reported_at_its_pointer() {
     let limited = json!({
         "maxAgents": 31, "carrierLimit": {"maxConcurrentCalls": 1, "maxAgents": 30},
         "regulatoryWindow": {"startTime": "9:5", "endTime": "24:00", "timezone": "Mars"},
-        "answerRate": {"enabled": 1, "windowMs": 0, "minAnswerRate": 1.5, "minAttempts": 0, "floor": 1},
+        "answerRate": {"enabled": 1, "windowMs": 0, "minAnswerRate": 1.5, "minAttempts": 0, "floor": 1, "source": "dialer"},
     });
     assert_eq!(
         parse(limited).unwrap_err(),
@@ -74,6 +96,7 @@ fn every_fault_of_the_guard_and_the_window_is_reported_at_its_pointer() {
             "/answerRate/minAnswerRate out-of-range",
             "/answerRate/minAttempts out-of-range",
             "/answerRate/pauseForMs required",
+            "/answerRate/source unknown-source",
             "/answerRate/windowMs out-of-range",
             "/maxAgents over-carrier-limit",
             "/regulatoryWindow/endTime not-a-time-of-day",

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use crate::campaigns::model::{
     AnswerRateGuard, BusinessHoursView, CampaignSettings, CarrierLimit, RegulatoryWindowView,
 };
+use crate::cxone::SkillMapping;
 use crate::types::PhoneNumber;
 
 /// The settings of a campaign
@@ -36,6 +37,14 @@ pub struct SettingsView {
     /// The verified sender of text messages; null: `SMS_FROM`.
     #[schema(required, value_type = Option<String>, example = "+18005551234")]
     sms_from: Option<PhoneNumber>,
+    /// The channel of text messages, where CXone sends by channels; null: `SMS_CHANNEL_ID`.
+    #[schema(required, example = "sms_1")]
+    sms_channel_id: Option<String>,
+    /// Whether a number is looked up in CXone's do-not-call lists before it is called.
+    check_do_not_call: bool,
+    /// The skills of the campaign, for `CXONE_API=nice`.
+    #[schema(required)]
+    nice: Option<SkillMapping>,
 }
 
 impl From<&CampaignSettings> for SettingsView {
@@ -49,6 +58,9 @@ impl From<&CampaignSettings> for SettingsView {
             business_hours: settings.business_hours.as_ref().map(BusinessHoursView::from),
             average_handle_time_seconds: settings.average_handle_time_seconds,
             sms_from: settings.sms_from.clone(),
+            sms_channel_id: settings.sms_channel_id.clone(),
+            check_do_not_call: settings.check_do_not_call,
+            nice: settings.nice.clone(),
         }
     }
 }

@@ -82,7 +82,7 @@ impl From<&Campaign> for AnswerRateView {
     "settings": {"maxAgents": 25, "carrierLimit": {"maxConcurrentCalls": 100, "maxAgents": 30},
         "regulatoryWindow": {"startTime": "09:00", "endTime": "21:00", "timezone": "America/New_York"},
         "enforceRegulatoryWindow": false, "answerRate": null, "businessHours": null,
-        "averageHandleTimeSeconds": null, "smsFrom": null},
+        "averageHandleTimeSeconds": null, "smsFrom": null, "smsChannelId": null, "checkDoNotCall": false, "nice": null},
     "failure": null}))]
 pub struct CampaignView {
     #[schema(value_type = String)]

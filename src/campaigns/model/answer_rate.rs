@@ -40,6 +40,18 @@ impl Counts {
     }
 }
 
+/// Where the attempts and answers of a campaign come from
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, strum::EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum AnswerRateSource {
+    /// From `POST /v1/campaigns/{id}/events`.
+    #[default]
+    Events,
+    /// From CXone, which reports the calls of dialers by intervals.
+    Cxone,
+}
+
 /// The limit below which the answer rate pauses a campaign
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -58,6 +70,12 @@ pub struct AnswerRateGuard {
     /// How long the campaign is paused, in milliseconds.
     #[schema(minimum = 100, maximum = 86_400_000, example = 600_000)]
     pub pause_for_ms: u32,
+    /// `events`: attempts and answers are those that are posted as events. `cxone`: they are read from CXone, and events are
+    /// ignored. CXone reports calls by quarter hours and late, so that they count when they are read: minutes after they were
+    /// made.
+    #[serde(default)]
+    #[schema(required)]
+    pub source: AnswerRateSource,
 }
 
 impl AnswerRateGuard {
@@ -93,6 +111,7 @@ mod tests {
             min_answer_rate: 0.35,
             min_attempts: 100,
             pause_for_ms: 1_000,
+            source: AnswerRateSource::Events,
         }
     }
 

@@ -168,7 +168,7 @@ fn the_same_pause_again_moves_the_end_of_its_hold_only_later() {
         let changes = apply(&mut campaign, &command(CommandKind::Pause(Box::new(again)), false)).unwrap();
         assert_eq!(campaign.holds, [Hold { ends_at: after, revision: REVISION + 1, ..hold(CARRIER) }]);
         let expected: &[Action] = if before == after { &[] } else { &[Action::HoldExtended] };
-        assert_eq!(changes.entries.iter().map(|entry| entry.action).collect::<Vec<_>>(), expected);
+        assert_eq!(changes.entries.iter().map(|entry| entry.action.clone()).collect::<Vec<_>>(), expected);
     }
 }
 
@@ -204,8 +204,15 @@ fn the_answer_rate_pauses_a_campaign_only_once_and_not_for_counts_from_before_it
 fn a_campaign_that_is_not_running_refuses_every_command() {
     for state in [CampaignState::Inactive, CampaignState::Suspended] {
         for kind in [resume(None, None, true), CommandKind::Pause(Box::new(hold(CARRIER)))] {
-            let shown =
-                DialerCampaign { state, pause_reason: None, resume_at: None, max_agents: None, dialing_mode: None };
+            let shown = DialerCampaign {
+                state,
+                pause_reason: None,
+                resume_at: None,
+                max_agents: None,
+                dialing_mode: None,
+                is_partly_started: false,
+                keeps_reasons: true,
+            };
             let mut changes = Changes::default();
             let result = campaign(&[]).apply(&command(kind, true), Some(&shown), &mut changes, &clock());
             assert_eq!(result, Err(Refusal::NotRunning(state)));
@@ -226,6 +233,8 @@ fn the_end_of_the_last_hold_becomes_a_resume_only_of_a_pause_of_ringbacks_own() 
         resume_at: None,
         max_agents: None,
         dialing_mode: None,
+        is_partly_started: false,
+        keeps_reasons: true,
     };
     for is_own in [true, false] {
         let mut campaign = campaign(&[CARRIER]);

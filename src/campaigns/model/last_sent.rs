@@ -135,7 +135,7 @@ impl SentPause {
     }
 
     fn matches(&self, shown: &DialerCampaign) -> bool {
-        self.has_reason(shown) && self.may_match(shown)
+        (!shown.keeps_reasons || self.has_reason(shown)) && self.may_match(shown)
     }
 
     fn has_reason(&self, shown: &DialerCampaign) -> bool {

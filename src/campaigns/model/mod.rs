@@ -21,7 +21,7 @@ mod restrictions;
 mod schedule;
 mod settings;
 
-pub use answer_rate::{AnswerRateGuard, Counts, DEFAULT_WINDOW};
+pub use answer_rate::{AnswerRateGuard, AnswerRateSource, Counts, DEFAULT_WINDOW};
 pub use business_hours::{BusinessHours, BusinessHoursView, parse_weekday};
 pub use campaign::{Campaign, Timing};
 pub use changes::Changes;
@@ -31,5 +31,5 @@ pub use observe::NotApplied;
 pub use plan::Request;
 pub use regulatory_window::{RegulatoryWindowView, first_open};
 pub use report::{Failure, Report, Status};
-pub use restrictions::{PlacementRefusal, PlacementRules};
+pub use restrictions::{HoldScope, PlacementRefusal, PlacementRules};
 pub use settings::{CampaignSettings, CarrierLimit};

@@ -27,6 +27,7 @@ impl Campaign {
         let before = self.seen.replace((shown.state, now));
         self.last_sent.uncertain.retain(|request| now < request.until);
         match shown.state {
+            CampaignState::Active if shown.is_partly_started && self.is_starting() => {}
             CampaignState::Active => self.observe_active(before, shown, changes, clock),
             CampaignState::Paused => self.observe_paused(before, shown, changes, clock),
             CampaignState::Inactive | CampaignState::Suspended => {
@@ -37,6 +38,11 @@ impl Campaign {
                 }
             }
         }
+    }
+
+    /// Whether a start was sent that CXone has not confirmed.
+    pub(super) fn is_starting(&self) -> bool {
+        self.last_sent.change.as_ref().is_some_and(|change| change.state == CampaignState::Active)
     }
 
     fn observe_active(

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::campaign::{Campaign, Timing};
+use super::campaign::{Campaign, Resume, Timing};
 use super::changes::Changes;
 use super::hold::{PauseReason, Trigger};
 use super::last_sent::{Cause, PendingChange, SentPause};
@@ -71,6 +71,14 @@ impl Campaign {
                 self.extension_request(shown, timing, clock)
             }
             (DesiredState::Active, CampaignState::Paused) => self.start_request(shown, timing, clock),
+            (DesiredState::Active, CampaignState::Active) if shown.is_partly_started => {
+                self.start_request(shown, timing, clock)
+            }
+            // The rest is started when the window opens.
+            (DesiredState::Any, CampaignState::Active) if shown.is_partly_started && self.resume.is_some() => {
+                self.cancel_pending_start();
+                None
+            }
             (DesiredState::Active | DesiredState::Any, CampaignState::Active) => {
                 (self.last_sent.change, self.last_sent.pause, self.resume) = (None, None, None);
                 self.agents_request(shown, timing, clock)
@@ -88,6 +96,18 @@ impl Campaign {
             self.failure.take_if(|_| rejections == 0);
         }
         request
+    }
+
+    /// The resume, where it is not the one that was known when CXone was asked.
+    pub fn resume_since(&self, known: Option<&Resume>) -> Option<Resume> {
+        self.resume.as_ref().filter(|resume| !resume.is_scheduled && Some(*resume) != known).cloned()
+    }
+
+    /// What CXone showed before a resume was accepted does not fulfil it.
+    pub fn keep_resume(&mut self, newer: Option<Resume>, clock: &Clock) {
+        if self.resume.is_none() && !self.is_held(clock.now()) {
+            self.resume = newer;
+        }
     }
 
     fn cancel_pending_start(&mut self) {
@@ -238,6 +258,8 @@ fn pause_target(pause: &SentPause, shown: &DialerCampaign) -> DialerCampaign {
         resume_at: pause.until,
         max_agents: pause.agents,
         dialing_mode: shown.dialing_mode.clone(),
+        is_partly_started: false,
+        keeps_reasons: true,
     }
 }
 
@@ -248,5 +270,7 @@ fn start_target(max_agents: Option<u32>, shown: &DialerCampaign) -> DialerCampai
         resume_at: None,
         max_agents,
         dialing_mode: shown.dialing_mode.clone(),
+        is_partly_started: false,
+        keeps_reasons: true,
     }
 }

@@ -49,6 +49,8 @@ fn a_pause_that_is_sent_later_has_the_counts_from_when_it_was_requested() {
         resume_at: None,
         max_agents: Some(10),
         dialing_mode: None,
+        is_partly_started: false,
+        keeps_reasons: true,
     };
 
     let request = campaign.plan(&shown, &TIMING, &mut Changes::default(), &clock).unwrap();

@@ -1,17 +1,33 @@
 //! When callbacks of a campaign may be placed: not during compliance holds, and only in the regulatory window if it is
 //! enforced. Pure.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::hold::Hold;
 use super::settings::CampaignSettings;
 use crate::types::{DailyWindow, Interval, TimeWindow};
 
+/// How far ahead a hold that may be lifted at any time keeps callbacks from being placed.
+const NEAR: SignedDuration = SignedDuration::from_mins(20);
+
+/// The holds that keep callbacks from being placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldScope {
+    /// Compliance holds only.
+    Compliance,
+    /// Compliance holds, and the next 20 minutes of every other hold.
+    Near,
+    /// All holds, until they end.
+    All,
+}
+
 /// What restricts when a campaign may call.
 #[derive(Clone, Debug, Default)]
 pub struct Restrictions {
-    /// Those that are not lifted. Other holds (a throttle, too few agents) do not restrict callbacks.
+    /// Those that are not lifted.
     compliance_holds: Vec<Hold>,
+    /// Other holds (a throttle, too few agents). They restrict callbacks only where the scope says so.
+    other_holds: Vec<Hold>,
     /// That of the settings. It moves the ends of holds even if it is not enforced.
     window: Option<DailyWindow>,
     is_enforced: bool,
@@ -50,18 +66,33 @@ impl PlacementRules {
 impl Restrictions {
     /// From a campaign's settings and its holds that are not lifted.
     pub fn new(settings: &CampaignSettings, holds: impl IntoIterator<Item = Hold>) -> Self {
+        let (compliance_holds, other_holds) = holds.into_iter().partition(|hold| hold.compliance);
         Self {
-            compliance_holds: holds.into_iter().filter(|hold| hold.compliance).collect(),
+            compliance_holds,
+            other_holds,
             window: settings.regulatory_window.clone(),
             is_enforced: settings.enforce_regulatory_window,
         }
     }
 
-    /// The parts of the window in which a callback may be placed: after the last compliance hold that is in force has
-    /// ended, and inside the regulatory window if it is enforced. In order, separate, none empty.
-    pub fn open_parts(&self, window: &TimeWindow, now: Timestamp) -> Vec<Interval> {
-        let start = self.held_until(now).map_or(window.start(), |until| until.max(window.start()));
-        self.open_between(start, window.end())
+    /// The parts of the window in which a callback may be placed: after the last hold of this scope that is in force has ended,
+    /// and inside the regulatory window if it is enforced. In order, separate, none empty.
+    pub fn open_parts(&self, scope: HoldScope, window: &TimeWindow, now: Timestamp) -> Vec<Interval> {
+        let start = self.held_until_under(scope, now).map_or(window.start(), |until| until.max(window.start()));
+        if start < window.end() { self.open_between(start, window.end()) } else { Vec::new() }
+    }
+
+    /// When the last hold of this scope ends that is in force.
+    fn held_until_under(&self, scope: HoldScope, now: Timestamp) -> Option<Timestamp> {
+        let window = self.window.as_ref();
+        let in_force = self.other_holds.iter().filter(|hold| hold.is_in_force(now, window));
+        let ends = in_force.map(|hold| hold.end(now, window).unwrap_or(Timestamp::MAX));
+        let others = match scope {
+            HoldScope::Compliance => None,
+            HoldScope::Near => ends.map(|end| end.min(now + NEAR)).max(),
+            HoldScope::All => ends.max(),
+        };
+        self.held_until(now).max(others)
     }
 
     /// Why a callback cannot be placed in the rest of the window; none if it can.
@@ -180,7 +211,7 @@ mod tests {
     fn without_restrictions_the_whole_window_is_open() {
         let restrictions = Restrictions::default();
         let wanted = window("15:00:00", "18:00:00");
-        assert_eq!(restrictions.open_parts(&wanted, at(NOW)), [part("15:00:00", "18:00:00")]);
+        assert_eq!(restrictions.open_parts(HoldScope::Compliance, &wanted, at(NOW)), [part("15:00:00", "18:00:00")]);
         assert_eq!(restrictions.refusal(&wanted, at(NOW)), None);
     }
 
@@ -188,14 +219,34 @@ mod tests {
     fn a_callback_is_placed_after_the_last_compliance_hold() {
         let restrictions = held(vec![held_until("16:30:00"), held_until("15:30:00")]);
         let wanted = window("15:00:00", "18:00:00");
-        assert_eq!(restrictions.open_parts(&wanted, at(NOW)), [part("16:30:00", "18:00:00")]);
+        assert_eq!(restrictions.open_parts(HoldScope::Compliance, &wanted, at(NOW)), [part("16:30:00", "18:00:00")]);
         assert_eq!(restrictions.refusal(&wanted, at(NOW)), None);
         let inside = window("15:00:00", "16:30:00");
-        assert_eq!(restrictions.open_parts(&inside, at(NOW)), []);
+        assert_eq!(restrictions.open_parts(HoldScope::Compliance, &inside, at(NOW)), []);
         let earliest_start = at("16:30:00");
         assert_eq!(restrictions.refusal(&inside, at(NOW)), Some(PlacementRefusal::CampaignHeld { earliest_start }));
         // It has ended, though nobody has lifted it yet.
-        assert_eq!(restrictions.open_parts(&wanted, at("16:40:00")), [part("15:00:00", "18:00:00")]);
+        assert_eq!(
+            restrictions.open_parts(HoldScope::Compliance, &wanted, at("16:40:00")),
+            [part("15:00:00", "18:00:00")]
+        );
+    }
+
+    #[test]
+    fn other_holds_count_where_the_scope_says_so() {
+        let other = |ends_at| Hold { compliance: false, ends_at, ..hold(at("10:00:00"), at("12:00:00")) };
+        let wanted = window("12:00:00", "15:00:00");
+        for (ends_at, near, all) in [
+            (Some("13:00:00"), "12:20:00", vec![part("13:00:00", "15:00:00")]),
+            (Some("12:05:00"), "12:05:00", vec![part("12:05:00", "15:00:00")]),
+            (None, "12:20:00", vec![]),
+        ] {
+            let held = held(vec![other(ends_at.map(at))]);
+            let open = |scope| held.open_parts(scope, &wanted, at(NOW));
+            assert_eq!(open(HoldScope::Compliance), [part("12:00:00", "15:00:00")]);
+            assert_eq!(open(HoldScope::Near), [part(near, "15:00:00")]);
+            assert_eq!(open(HoldScope::All), all);
+        }
     }
 
     #[test]
@@ -203,7 +254,7 @@ mod tests {
         let throttle = Hold { compliance: false, reason: PauseReason::CarrierThrottle, ..held_until("17:00:00") };
         let restrictions = held(vec![throttle]);
         let wanted = window("15:00:00", "16:00:00");
-        assert_eq!(restrictions.open_parts(&wanted, at(NOW)), [part("15:00:00", "16:00:00")]);
+        assert_eq!(restrictions.open_parts(HoldScope::Compliance, &wanted, at(NOW)), [part("15:00:00", "16:00:00")]);
         assert_eq!(restrictions.refusal(&wanted, at(NOW)), None);
     }
 
@@ -211,24 +262,27 @@ mod tests {
     fn the_end_of_a_hold_moves_to_the_opening_of_the_window() {
         let own = Hold { regulatory_window: Some(daily("17:00", "21:00", "UTC")), ..held_until("16:00:00") };
         let wanted = window("15:00:00", "18:00:00");
-        assert_eq!(held(vec![own]).open_parts(&wanted, at(NOW)), [part("17:00:00", "18:00:00")]);
+        assert_eq!(held(vec![own]).open_parts(HoldScope::Compliance, &wanted, at(NOW)), [part("17:00:00", "18:00:00")]);
         // That of the settings moves it too, also where it is not enforced.
         let settings =
             CampaignSettings { enforce_regulatory_window: false, ..enforced(daily("17:00", "21:00", "UTC")) };
         let moved = Restrictions::new(&settings, [held_until("16:00:00")]);
-        assert_eq!(moved.open_parts(&wanted, at(NOW)), [part("17:00:00", "18:00:00")]);
-        assert_eq!(Restrictions::new(&settings, []).open_parts(&wanted, at(NOW)), [part("15:00:00", "18:00:00")]);
+        assert_eq!(moved.open_parts(HoldScope::Compliance, &wanted, at(NOW)), [part("17:00:00", "18:00:00")]);
+        assert_eq!(
+            Restrictions::new(&settings, []).open_parts(HoldScope::Compliance, &wanted, at(NOW)),
+            [part("15:00:00", "18:00:00")]
+        );
     }
 
     #[test]
     fn a_callback_is_placed_inside_an_enforced_window() {
         let restrictions = Restrictions::new(&enforced(daily("16:00", "17:00", "UTC")), []);
         let wanted = window("15:00:00", "18:00:00");
-        assert_eq!(restrictions.open_parts(&wanted, at(NOW)), [part("16:00:00", "17:00:00")]);
+        assert_eq!(restrictions.open_parts(HoldScope::Compliance, &wanted, at(NOW)), [part("16:00:00", "17:00:00")]);
         assert_eq!(restrictions.refusal(&wanted, at(NOW)), None);
         let earliest_start = at("16:00:00") + SignedDuration::from_hours(24);
         let late = window("17:00:00", "20:00:00");
-        assert_eq!(restrictions.open_parts(&late, at(NOW)), []);
+        assert_eq!(restrictions.open_parts(HoldScope::Compliance, &late, at(NOW)), []);
         assert_eq!(
             restrictions.refusal(&late, at(NOW)),
             Some(PlacementRefusal::OutsideRegulatoryWindow { earliest_start })
@@ -243,7 +297,7 @@ mod tests {
     #[test]
     fn a_window_that_closes_and_opens_again_leaves_two_parts() {
         let restrictions = Restrictions::new(&enforced(daily("16:30", "15:30", "UTC")), []);
-        let parts = restrictions.open_parts(&window("15:00:00", "18:00:00"), at(NOW));
+        let parts = restrictions.open_parts(HoldScope::Compliance, &window("15:00:00", "18:00:00"), at(NOW));
         assert_eq!(parts, [part("15:00:00", "15:30:00"), part("16:30:00", "18:00:00")]);
     }
 
@@ -254,7 +308,7 @@ mod tests {
         let [start, end]: [Timestamp; 2] =
             ["2026-03-08T06:00:00Z", "2026-03-08T09:00:00Z"].map(|text| text.parse().unwrap());
         let wanted = TimeWindow::parse(start, end).unwrap();
-        assert_eq!(restrictions.open_parts(&wanted, start), [Interval { start, end }]);
+        assert_eq!(restrictions.open_parts(HoldScope::Compliance, &wanted, start), [Interval { start, end }]);
     }
 
     #[test]
@@ -322,7 +376,7 @@ mod tests {
         /// Each minute of the window is in a part exactly where the rule allows it.
         #[test]
         fn the_parts_are_what_the_rule_allows((restrictions, wanted, now) in cases()) {
-            let parts = restrictions.open_parts(&wanted, now);
+            let parts = restrictions.open_parts(HoldScope::Compliance, &wanted, now);
             prop_assert!(parts.iter().all(|part| part.start < part.end));
             prop_assert!(parts.iter().all(|part| wanted.start() <= part.start && part.end <= wanted.end()));
             prop_assert!(parts.windows(2).all(|pair| pair[0].end < pair[1].start));
@@ -338,7 +392,7 @@ mod tests {
         #[test]
         fn a_refusal_says_when_it_would_be_possible((restrictions, wanted, now) in cases()) {
             let now = now.min(wanted.end() - SignedDuration::from_mins(1));
-            let mut parts = restrictions.open_parts(&wanted, now);
+            let mut parts = restrictions.open_parts(HoldScope::Compliance, &wanted, now);
             parts.retain(|part| now < part.end);
             let refusal = restrictions.refusal(&wanted, now);
             prop_assert_eq!(refusal.is_some(), parts.is_empty());

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::answer_rate::AnswerRateGuard;
 use super::business_hours::BusinessHours;
 use super::regulatory_window;
+use crate::cxone::SkillMapping;
 use crate::types::{DailyWindow, PhoneNumber};
 
 /// How long a call takes where operations have not said: five minutes.
@@ -48,6 +49,12 @@ pub struct CampaignSettings {
     pub average_handle_time_seconds: Option<u32>,
     /// The verified sender of its texts; the service's own where absent.
     pub sms_from: Option<PhoneNumber>,
+    /// The channel of its texts, where CXone sends by channels; the service's own where absent.
+    pub sms_channel_id: Option<String>,
+    /// Whether a number is looked up in CXone's do-not-call lists before it is called.
+    pub check_do_not_call: bool,
+    /// Its skills, where CXone has skills.
+    pub nice: Option<SkillMapping>,
 }
 
 impl CampaignSettings {

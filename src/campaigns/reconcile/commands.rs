@@ -30,6 +30,7 @@ impl<R: CampaignRepository, G: CampaignGateway> Reconciler<R, G> {
             return Ok(report);
         }
         let mut campaign = self.repository.load(id).await?;
+        let known = campaign.resume.clone();
         // A command that is refused whatever CXone shows costs no request.
         campaign.clone().apply(command, None, &mut Changes::default(), &self.clock).map_err(AttemptError::Refused)?;
         let shown = match self.gateway.read(id, Some(read_timeout), Urgency::Due, &command.trace).await {
@@ -41,8 +42,10 @@ impl<R: CampaignRepository, G: CampaignGateway> Reconciler<R, G> {
         };
         let (previous, timing) = (Some(shown.state), self.gateway.timing());
         let apply = |campaign: &mut Campaign, changes: &mut Changes| {
+            let newer = campaign.resume_since(known.as_ref());
             campaign.apply(command, Some(&shown), changes, &self.clock)?;
             let request = campaign.plan(&shown, &timing, changes, &self.clock);
+            campaign.keep_resume(newer, &self.clock);
             // The new end of a pause is sent by the next attempt, after the answer to the command.
             let request = request.filter(|request| !request.is_adjustment);
             let report = if request.is_some() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
 use uuid::Uuid;
 
 use super::error::AttemptError;
@@ -12,7 +13,7 @@ use crate::campaigns::store::CampaignStore;
 use crate::clock::Clock;
 use crate::db::release_in_background;
 use crate::jobs::{Next, Queue};
-use crate::trace::Traceparent;
+use crate::trace::{Span, Traceparent};
 use crate::types::CampaignId;
 
 /// The lease of a campaign.
@@ -74,7 +75,11 @@ impl Queue for CampaignQueue {
     }
 
     async fn work(&self, job: CampaignLease) -> Result<(), sqlx::Error> {
-        match self.reconciler.converge(&job.campaign_id, job.id, &Traceparent::root(job.id)).await {
+        let span = Span::internal(None, "campaign", || {
+            vec![KeyValue::new("ringback.campaign.id", job.campaign_id.to_string())]
+        });
+        let trace = span.traceparent().unwrap_or_else(|| Traceparent::root(job.id));
+        match self.reconciler.converge(&job.campaign_id, job.id, &trace).await {
             Ok(report) => log_report(&report),
             Err(AttemptError::LeaseLost) => tracing::info!("another replica has the campaign now"),
             Err(AttemptError::Refused(_) | AttemptError::AlreadyExecuted(_)) => {}

@@ -123,6 +123,7 @@ impl<R: CampaignRepository, G: CampaignGateway> Reconciler<R, G> {
         unapplied: Option<Unapplied>,
         retries: u32,
     ) -> Result<Round, AttemptError> {
+        let known = campaign.resume.clone();
         let shown = match self.gateway.read(work.id, None, urgency, work.trace).await {
             Ok(shown) => shown,
             // A check waits for its share of the quota. That is no failure.
@@ -139,7 +140,9 @@ impl<R: CampaignRepository, G: CampaignGateway> Reconciler<R, G> {
                 campaign.record_not_applied(*request, reason);
             }
             let resume = campaign.resume.clone();
+            let newer = campaign.resume_since(known.as_ref());
             let request = campaign.plan(&shown, &timing, changes, &self.clock);
+            campaign.keep_resume(newer, &self.clock);
             campaign.record_resume_unchanged(resume, changes, &self.clock);
             if request.is_some() {
                 campaign.due_at = Some(self.clock.now());

@@ -101,7 +101,7 @@ impl CampaignWorker {
         let work = async move {
             let lease = CampaignLease { campaign_id: task_id, id: worker.clock().new_id() };
             let work = worker.execute_in_turn(&task_command, &lease, deadline, &saved_sender);
-            let result = worker.jobs.tasks().until_cancelled(work).await;
+            let result = Box::pin(worker.jobs.tasks().until_cancelled(work)).await;
             let may_hold_lease = result.as_ref().is_none_or(|result| matches!(result, Err(AttemptError::Database(_))));
             if let Some(result) = result {
                 let _ = sender.send(result);

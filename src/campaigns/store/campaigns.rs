@@ -13,7 +13,7 @@ use crate::campaigns::model::Counts;
 use crate::campaigns::model::{Campaign, Failure};
 use crate::cxone::CampaignState;
 use crate::db::{CreatedPosition, Db, Page, PageRequest};
-use crate::types::CampaignId;
+use crate::types::{AllowedCampaigns, CampaignId};
 
 /// The tables `campaigns`, `campaign_holds` and `campaign_commands`.
 #[derive(Clone, Debug)]
@@ -105,11 +105,16 @@ impl CampaignStore {
         row.fetch_optional(&self.pool).await?.map(Campaign::try_from).transpose()
     }
 
-    /// One page of all campaigns, newest first.
+    /// One page of these campaigns, newest first.
     ///
     /// # Errors
     /// If Postgres fails.
-    pub async fn page(&self, page: &PageRequest<CreatedPosition<CampaignId>>) -> Result<Page<Campaign>, sqlx::Error> {
+    pub async fn page(
+        &self,
+        campaigns: &AllowedCampaigns,
+        page: &PageRequest<CreatedPosition<CampaignId>>,
+    ) -> Result<Page<Campaign>, sqlx::Error> {
+        let campaigns = campaigns.texts();
         let mut transaction = self.pool.begin_planned().await?;
         let rows = sqlx::query_as!(
             Row,
@@ -118,12 +123,14 @@ impl CampaignStore {
                    leased_by, counted_from, created_at as "created_at!", settings, holds as "holds!",
                    attempts as "attempts!", answers as "answers!"
                from campaign_details
-               where $1::timestamptz is null or (created_at, campaign_id) < ($1, $2)
+               where ($1::timestamptz is null or (created_at, campaign_id) < ($1, $2))
+                 and ($4::text[] is null or campaign_id = any($4))
                order by created_at desc, campaign_id desc
                limit $3"#,
             page.after.as_ref().map(|after| after.created_at.to_sqlx()) as _,
             page.after.as_ref().map(|after| after.id.as_str()),
-            page.limit + 1
+            page.limit + 1,
+            campaigns.as_deref()
         )
         .fetch_all(&mut transaction)
         .await?;

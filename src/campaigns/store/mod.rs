@@ -11,6 +11,7 @@ mod settings;
 mod settings_test;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use campaigns::CampaignStore;
 pub use commands::CommandContext;

@@ -3,16 +3,18 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 
 use super::campaigns::{CampaignStore, decode};
 use crate::campaigns::model::CampaignSettings;
-use crate::campaigns::model::Hold;
+use crate::campaigns::model::{Hold, Trigger};
 
 /// The interval at which the callbacks of a campaign are compared with its holds while it has any.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long before its time a callback is moved out of a hold that may be lifted at any time.
+const CLEAR_AHEAD: SignedDuration = SignedDuration::from_mins(15);
 /// The campaigns of one claim.
 const CLAIM_SIZE: i64 = 100;
 
@@ -37,6 +39,9 @@ pub struct RiskClaim {
 #[derive(Debug)]
 pub struct HeldPeriods {
     pub periods: Vec<HeldPeriod>,
+    /// The periods in which CXone must have no contacts: the whole of a compliance hold and of a closed regulatory window, and
+    /// the next 15 minutes of any other hold, which may be lifted at any time.
+    pub to_clear: Vec<HeldPeriod>,
     /// The campaigns that have a hold that is not lifted, in force or not.
     with_holds: HashSet<String>,
 }
@@ -79,13 +84,17 @@ impl CampaignStore {
         )
         .fetch_all(&self.pool)
         .await?;
-        let mut held = HeldPeriods { periods: Vec::new(), with_holds: HashSet::new() };
+        let mut held = HeldPeriods { periods: Vec::new(), to_clear: Vec::new(), with_holds: HashSet::new() };
         for row in rows {
             let (hold, settings): (Hold, Option<CampaignSettings>) =
                 (decode(row.hold)?, row.settings.map(decode).transpose()?);
             let window = settings.and_then(|settings| settings.regulatory_window);
             if hold.is_in_force(now, window.as_ref()) {
                 let (from, until) = (hold.placed_at, hold.end(now, window.as_ref()));
+                let is_certain = hold.compliance || hold.triggered_by == Trigger::RegulatoryWindow;
+                let soon = now + CLEAR_AHEAD;
+                let clear_until = if is_certain { until } else { Some(until.map_or(soon, |until| until.min(soon))) };
+                held.to_clear.push(HeldPeriod { campaign_id: row.campaign_id.clone(), from, until: clear_until });
                 held.periods.push(HeldPeriod { campaign_id: row.campaign_id.clone(), from, until });
             }
             held.with_holds.insert(row.campaign_id);

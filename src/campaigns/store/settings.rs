@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde::de::DeserializeOwned;
@@ -9,6 +10,7 @@ use serde_json::json;
 
 use crate::audit::Entry;
 use crate::campaigns::model::{CampaignSettings, Hold, PlacementRules};
+use crate::cxone::{SkillMapping, SkillMappings};
 use crate::db::{Db, Topic};
 use crate::types::CampaignId;
 
@@ -40,7 +42,7 @@ impl SettingsStore {
         Ok(self.placement_rules_of_each(&[campaign]).await?.remove(campaign.as_str()).unwrap_or_default())
     }
 
-    /// The same for several campaigns, by id. Campaigns without settings and compliance holds are left out.
+    /// The same for several campaigns, by id. Campaigns without settings and holds are left out.
     ///
     /// # Errors
     /// If Postgres returns an error.
@@ -55,7 +57,7 @@ impl SettingsStore {
                left join campaign_settings as s using (campaign_id)
                cross join lateral (
                    select jsonb_agg(to_jsonb(h)) as holds from campaign_holds as h
-                   where h.campaign_id = named.campaign_id and h.lifted_at is null and h.compliance
+                   where h.campaign_id = named.campaign_id and h.lifted_at is null
                ) as left_over
                where s.settings is not null or left_over.holds is not null"#,
             &ids
@@ -126,6 +128,12 @@ impl SettingsStore {
         .await?;
         self.pool.changes().publish(Topic::PlacementRules);
         Ok(saved.map_or(Saved::Stale, |row| Saved::As(row.version)))
+    }
+}
+
+impl SkillMappings for SettingsStore {
+    fn skills_of<'a>(&'a self, id: &'a CampaignId) -> BoxFuture<'a, Result<Option<SkillMapping>, sqlx::Error>> {
+        Box::pin(async { Ok(self.with_version(id).await?.0.nice) })
     }
 }
 

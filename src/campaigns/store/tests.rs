@@ -219,6 +219,8 @@ async fn what_is_saved_is_loaded_again(pool: PgPool) {
         resume_at: None,
         max_agents: Some(10),
         dialing_mode: None,
+        is_partly_started: false,
+        keeps_reasons: true,
     };
     let mut changes = Changes::default();
     assert!(campaign.plan(&shown, &TIMING, &mut changes, &clock()).is_some());
@@ -226,9 +228,8 @@ async fn what_is_saved_is_loaded_again(pool: PgPool) {
     campaign.failures = 3;
     campaign.schedule(&TIMING, &clock());
     assert!(store.save(&campaign, changes, None, false).await.unwrap());
-    let loaded = store.load(&id()).await.unwrap();
     let expected = Campaign { revision: campaign.revision + 1, ..campaign };
-    assert_eq!(loaded, expected);
+    assert_eq!(store.load(&id()).await.unwrap(), expected);
 }
 
 #[sqlx::test]
@@ -330,7 +331,7 @@ async fn pages_continue_after_the_last_campaign_newest_first(pool: PgPool) {
     .unwrap();
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
-        let page = store.page(&PageRequest { limit: 2, after }).await.unwrap();
+        let page = store.page(&crate::types::AllowedCampaigns::all(), &PageRequest { limit: 2, after }).await.unwrap();
         let Some(last) = page.data.last() else { break };
         after = Some(CreatedPosition { created_at: last.created_at, id: last.id.clone() });
         ids.extend(page.data.iter().map(|campaign| campaign.id.to_string()));

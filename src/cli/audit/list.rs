@@ -1,7 +1,6 @@
 //! `ringback audit list`
 
 use std::borrow::Cow;
-use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -9,9 +8,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::audit::{AuditStore, EXPORT_STEP, Entry, Filter, Format, Outcome, parse_filter_text, parse_outcome};
+use crate::cli::table::{self, printable, written};
 use crate::config::{DatabaseArgs, Given, SettingErrors, choice, number, parsed};
 use crate::db;
-use crate::types::{CampaignId, parse_instant, parse_uuid};
+use crate::types::{AllowedCampaigns, CampaignId, parse_instant, parse_uuid};
 
 #[derive(clap::Args)]
 pub struct List {
@@ -44,6 +44,9 @@ pub struct List {
     /// How they are printed
     #[arg(long, default_value = "table", value_parser = choice::<Form>())]
     format: Given<Form>,
+    /// An entry in each line, as JSON: the same as --format ndjson
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -82,9 +85,10 @@ impl List {
         let from = errors.take(self.from.transpose());
         let to = errors.take(self.to.transpose());
         let limit = errors.take(self.limit.transpose());
-        let form = errors.take(self.format)?;
+        let form = if self.json { Form::Ndjson } else { errors.take(self.format)? };
         let filter = Filter {
             campaign_id: campaign_id?,
+            campaigns: AllowedCampaigns::all(),
             callback_id: callback_id?,
             action: action?,
             actor: actor?,
@@ -99,8 +103,7 @@ impl List {
 
 /// Prints step by step. A reader that has seen enough, such as `head`, ends it.
 async fn print(store: &AuditStore, filter: &Filter, limit: i64, form: Form) -> anyhow::Result<()> {
-    let width = terminal_size::terminal_size().filter(|_| io::stdout().is_terminal());
-    let width = width.map(|(width, _)| usize::from(width.0));
+    let width = table::terminal_width();
     let head = match form {
         Form::Table => Vec::new(),
         Form::Csv => Format::Csv.head()?,
@@ -126,38 +129,10 @@ async fn print(store: &AuditStore, filter: &Filter, limit: i64, form: Form) -> a
     Ok(())
 }
 
-/// Whether anyone reads on.
-fn written(text: &[u8]) -> io::Result<bool> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text).and_then(|()| stdout.flush()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// A row for each entry. The last column is shortened to the width of the terminal; elsewhere it is whole.
+/// A row for each entry.
 fn table(entries: &[Entry], width: Option<usize>) -> String {
-    if entries.is_empty() {
-        return String::new();
-    }
-    let head = ["TIME", "ACTION", "OUTCOME", "ACTOR", "CAMPAIGN", "CALLBACK", "DETAIL"].map(Cow::Borrowed);
-    let rows: Vec<_> = std::iter::once(head).chain(entries.iter().map(row)).collect();
-    let mut widths = [0; 7];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
-            line.extend([&format!("{cell:width$}"), "  "]);
-        }
-        text.extend([&shortened(line.trim_end(), width), "\n"]);
-    }
-    text
+    let head = ["TIME", "ACTION", "OUTCOME", "ACTOR", "CAMPAIGN", "CALLBACK", "DETAIL"];
+    if entries.is_empty() { String::new() } else { table::render(head, entries.iter().map(row).collect(), width) }
 }
 
 fn row(entry: &Entry) -> [Cow<'_, str>; 7] {
@@ -173,19 +148,4 @@ fn row(entry: &Entry) -> [Cow<'_, str>; 7] {
         entry.callback_id.map_or("-".into(), |id| id.to_string().into()),
         if has_detail { printable(&detail.to_string()).into_owned().into() } else { "-".into() },
     ]
-}
-
-/// A terminal interprets control characters.
-fn printable(text: &str) -> Cow<'_, str> {
-    if text.contains(char::is_control) { text.replace(char::is_control, "\u{fffd}").into() } else { text.into() }
-}
-
-fn shortened(line: &str, width: Option<usize>) -> Cow<'_, str> {
-    match width {
-        Some(width) if width > 0 && line.chars().count() > width => {
-            let kept: String = line.chars().take(width - 1).collect();
-            format!("{kept}…").into()
-        }
-        _ => line.into(),
-    }
 }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
@@ -11,24 +10,26 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{BOLD, CAMPAIGN, DIALED_CAMPAIGN, DIM, GREEN};
+use super::api::Api;
+use super::steps::{campaign_step, steps};
+use super::{BOLD, CAMPAIGN, DIALED_CAMPAIGN, DIM, GREEN, RED};
 use crate::clock::Clock;
 
 /// How long the campaign is paused.
 const HOLD: Duration = Duration::from_secs(3);
 /// How often the progress of a callback is read.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Nothing in the demo takes this long unless something is broken.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
-
-const RED: Style = AnsiColor::Red.on_default();
+/// Nothing in the demo takes this long unless something is broken, also on a busy machine …
+const GIVE_UP_AFTER: Duration = Duration::from_secs(90);
+/// … or its time is still to come.
+const GIVE_UP_CALL_AFTER: Duration = Duration::from_secs(150);
 
 /// What an IVR in the demo sends, and what people see of it.
-struct Sample {
-    phone_number: &'static str,
-    language: &'static str,
-    timezone: &'static str,
-    caller: &'static str,
+pub struct Sample {
+    pub phone_number: &'static str,
+    pub language: &'static str,
+    pub timezone: &'static str,
+    pub caller: &'static str,
 }
 
 const SAMPLES: [Sample; 4] = [
@@ -46,6 +47,7 @@ const SAMPLES: [Sample; 4] = [
 /// The IVR of the demo.
 pub struct Ivr {
     pub http: Client,
+    pub simulator: SocketAddr,
     pub base_url: String,
     pub key: String,
     /// What arrived at the demo's receiver.
@@ -54,25 +56,37 @@ pub struct Ivr {
 
 impl Ivr {
     /// Sends the samples and shows what becomes of them.
-    pub async fn show(&mut self, clock: &Clock) -> anyhow::Result<()> {
+    pub async fn show(&mut self, api: Api, clock: &Clock) -> anyhow::Result<()> {
+        if api == Api::Nice {
+            self.map_skills().await?;
+        }
         for sample in &SAMPLES {
-            let posted_at = std::time::Instant::now();
-            anstream::println!("{BOLD}POST{BOLD:#} /v1/callbacks   {}, {}", sample.phone_number, sample.caller);
-            let answer = self.post(&sample.payload(clock.now()), "respond-async").await?;
-            let status = answer.status();
-            let body: Value = answer.json().await?;
-            if status == StatusCode::CONFLICT {
-                anstream::println!("  {DIM}409  this number still has an open callback from an earlier demo{DIM:#}\n");
-                continue;
-            }
-            let id = body["id"].as_str().with_context(|| format!("answered {status}: {body}"))?.to_owned();
-            tokio::time::timeout(GIVE_UP_AFTER, self.follow(&id, posted_at))
-                .await
-                .with_context(|| format!("callback {id} was not confirmed within {GIVE_UP_AFTER:?}"))??;
+            self.show_callback(sample, &sample.in_an_hour(clock.now()), Until::Confirmed).await?;
+        }
+        if api == Api::Nice {
+            self.show_call(clock).await?;
         }
         self.show_bad_input(clock).await?;
         let campaign = self.show_campaign(clock);
         tokio::time::timeout(GIVE_UP_AFTER, campaign).await.context("the campaign was not resumed")?
+    }
+
+    /// Posts a callback, and shows what becomes of it.
+    pub async fn show_callback(&self, sample: &Sample, payload: &Value, until: Until) -> anyhow::Result<()> {
+        let posted_at = std::time::Instant::now();
+        anstream::println!("{BOLD}POST{BOLD:#} /v1/callbacks   {}, {}", sample.phone_number, sample.caller);
+        let answer = self.post(payload, "respond-async").await?;
+        let status = answer.status();
+        let body: Value = answer.json().await?;
+        if status == StatusCode::CONFLICT {
+            anstream::println!("  {DIM}409  this number still has an open callback from an earlier demo{DIM:#}\n");
+            return Ok(());
+        }
+        let id = body["id"].as_str().with_context(|| format!("answered {status}: {body}"))?.to_owned();
+        let longest = until.at_most();
+        tokio::time::timeout(longest, self.follow(&id, posted_at, until))
+            .await
+            .with_context(|| format!("callback {id} was not {} within {longest:?}", until.name()))?
     }
 
     /// Pauses the dialed campaign for a moment, and shows that it is resumed on schedule.
@@ -111,7 +125,8 @@ impl Ivr {
                     delivered += 1;
                 }
             }
-            if delivered == 2 {
+            let is_resumed = entries.iter().any(|entry| entry["action"] == "campaign.resumed");
+            if delivered == 2 && is_resumed {
                 anstream::println!();
                 return Ok(());
             }
@@ -119,8 +134,8 @@ impl Ivr {
         }
     }
 
-    /// Prints the audit entries of a callback, until it has reached its final state.
-    async fn follow(&self, id: &str, posted_at: std::time::Instant) -> anyhow::Result<()> {
+    /// Prints the audit entries of a callback, until it has got that far.
+    async fn follow(&self, id: &str, posted_at: std::time::Instant, until: Until) -> anyhow::Result<()> {
         let mut seen = 0;
         loop {
             let log: Value = self.get(&format!("/v1/audit?callbackId={id}")).await?.json().await?;
@@ -131,7 +146,7 @@ impl Ivr {
             }
             seen = entries.len();
             let callback: Value = self.get(&format!("/v1/callbacks/{id}")).await?.json().await?;
-            if callback["nextAttemptAt"].is_null() && callback["updatedAt"] == newest(&log) {
+            if until.is_reached_by(&callback) && callback["updatedAt"] == newest(&log) {
                 anstream::println!();
                 return Ok(());
             }
@@ -158,8 +173,8 @@ impl Ivr {
     }
 
     /// Prints the addresses, the key, and commands to try.
-    pub fn show_commands(&self, simulator: SocketAddr, clock: &Clock) {
-        let (base, key) = (&self.base_url, &self.key);
+    pub fn show_commands(&self, clock: &Clock) {
+        let (base, key, simulator) = (&self.base_url, &self.key, self.simulator);
         let now = clock.now();
         let (start, end) = (whole_minute(now, 60), whole_minute(now, 120));
         anstream::println!("{GREEN}Everything runs.{GREEN:#} Ctrl-C stops all of it.\n");
@@ -194,12 +209,45 @@ impl Ivr {
 
 impl Sample {
     /// A window from one to two hours from now.
-    fn payload(&self, now: Timestamp) -> Value {
+    fn in_an_hour(&self, now: Timestamp) -> Value {
+        self.payload(whole_minute(now, 60), whole_minute(now, 120))
+    }
+
+    pub fn payload(&self, start: Timestamp, end: Timestamp) -> Value {
         json!({
-            "phoneNumber": self.phone_number, "requestedStart": whole_minute(now, 60),
-            "requestedEnd": whole_minute(now, 120), "campaignId": CAMPAIGN, "language": self.language,
-            "timezone": self.timezone,
+            "phoneNumber": self.phone_number, "requestedStart": start, "requestedEnd": end, "campaignId": CAMPAIGN,
+            "language": self.language, "timezone": self.timezone,
         })
+    }
+}
+
+/// How far a callback is followed.
+#[derive(Clone, Copy)]
+pub enum Until {
+    /// CXone has it, and its SMS was sent.
+    Confirmed,
+    /// CXone has called it.
+    Called,
+}
+
+impl Until {
+    fn is_reached_by(self, callback: &Value) -> bool {
+        let is_called = || callback["outcome"]["status"] != "pending";
+        callback["nextAttemptAt"].is_null() && (matches!(self, Self::Confirmed) || is_called())
+    }
+
+    fn at_most(self) -> Duration {
+        match self {
+            Self::Confirmed => GIVE_UP_AFTER,
+            Self::Called => GIVE_UP_CALL_AFTER,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Called => "called",
+        }
     }
 }
 
@@ -215,40 +263,6 @@ fn all_day(now: Timestamp) -> Value {
     json!({ "startTime": time(-1), "endTime": time(-2), "timezone": "UTC" })
 }
 
-/// The step of an entry of a campaign.
-fn campaign_step(entry: &Value) -> (String, Style, String) {
-    let (domain, name) = entry["action"].as_str().unwrap_or("").split_once('.').unwrap_or_default();
-    let (previous, new) = (entry["previousState"].as_str(), entry["newState"].as_str());
-    let by = entry["actor"]["name"].as_str().unwrap_or("");
-    match (domain, previous.zip(new)) {
-        ("hold", _) => (name.to_owned(), BOLD, format!("the hold, by {by}")),
-        (_, Some((previous, new))) => (name.to_owned(), GREEN, format!("CXone: {previous} → {new}, by {by}")),
-        _ => (name.to_owned(), RED, entry["outcome"].as_str().unwrap_or("").to_owned()),
-    }
-}
-
 fn newest(log: &Value) -> Value {
     log["data"][0]["timestamp"].clone()
-}
-
-/// The steps of an entry: the name of each, its colour, and what there is to say about it.
-fn steps(entry: &Value) -> Vec<(&str, Style, String)> {
-    let name = entry["action"].as_str().unwrap_or("").trim_start_matches("callback.");
-    let detail = |name: &str| entry["detail"][name].as_str().unwrap_or("");
-    match name {
-        "accepted" => vec![(name, BOLD, format!("stored for {}", detail("phoneNumber")))],
-        "scheduled" => {
-            let hour = "in the hour of the forecast with the most free agents";
-            let mut steps = vec![
-                ("placed", BOLD, format!("{}, {hour}", detail("dispatchTime"))),
-                ("contact", BOLD, format!("{} in CXone", detail("contactId"))),
-            ];
-            if !detail("confirmationSkipped").is_empty() {
-                steps.push(("no SMS", DIM, "the number is a landline".to_owned()));
-            }
-            steps
-        }
-        "confirmed" => vec![("SMS", GREEN, format!("sent, session {}", detail("smsSessionId")))],
-        _ => vec![(name, RED, entry["detail"]["failure"]["detail"].as_str().unwrap_or("").to_owned())],
-    }
 }

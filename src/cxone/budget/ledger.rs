@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumTable, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
+use super::reduction::{Reduction, quota_at};
 use super::spent::Spent;
 use crate::cxone::endpoint::Endpoint;
 
@@ -56,6 +57,9 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every class.
+    pub const ALL: [Self; 5] = [Self::Control, Self::Waiting, Self::Background, Self::Routine, Self::ClientRead];
+
     /// Its name in metrics.
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -92,6 +96,8 @@ pub struct Ledger {
     client_reads: Spent,
     /// Until when no request is sent to an endpoint, in milliseconds of the epoch, as all times below.
     back_offs: BTreeMap<Endpoint, i64>,
+    /// Where CXone publishes no quota.
+    reduction: Option<Reduction>,
     waiting_refused_at: i64,
     background_granted_at: i64,
     control_granted_at: i64,
@@ -103,6 +109,7 @@ impl Ledger {
     /// Takes `count` requests to an endpoint from the quota.
     pub fn take(&mut self, class: Class, endpoint: Endpoint, count: u32, quota: u32, now: Timestamp) -> Decision {
         let now_ms = now.as_millisecond();
+        let quota = quota_at(self.reduction, quota, now_ms);
         let wait = self.wait_for(class, &[endpoint], count, quota, now_ms);
         if wait > 0 {
             if class == Class::Waiting {
@@ -133,6 +140,7 @@ impl Ledger {
     /// Whether background work that needs `count` requests to these endpoints may start.
     pub fn may_start(&self, endpoints: &[Endpoint], count: u32, quota: u32, now: Timestamp) -> Decision {
         let now_ms = now.as_millisecond();
+        let quota = quota_at(self.reduction, quota, now_ms);
         let wait = self.wait_for(Class::Background, endpoints, count, quota, now_ms);
         if u64::from(self.used(now)) + u64::from(count) <= u64::from(quota) * UNPACED_PERCENT / 100 {
             return not_for(wait);
@@ -149,6 +157,11 @@ impl Ledger {
     pub fn back_off(&mut self, endpoint: Endpoint, until_ms: i64) {
         let kept = self.back_offs.entry(endpoint).or_default();
         *kept = until_ms.max(*kept);
+    }
+
+    /// CXone, which publishes no quota, refused requests at this rate.
+    pub fn reduce(&mut self, quota: u32, now: Timestamp) {
+        self.reduction = Some(Reduction::after_refusal(self.reduction, quota, now.as_millisecond()));
     }
 
     /// The milliseconds for which an endpoint is backed off; zero or less where it is not.

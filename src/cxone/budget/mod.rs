@@ -4,6 +4,7 @@
 mod batches;
 mod ledger;
 mod own_changes;
+mod reduction;
 mod spent;
 mod store;
 
@@ -50,9 +51,10 @@ struct Shared {
 }
 
 impl Budget {
-    /// A budget of `quota` requests in any minute.
-    pub fn new(pool: PgPool, quota: u32, replica: Uuid) -> Self {
-        let shared = Shared { ledger: LedgerStore::new(pool, replica), batches: Batches::default() };
+    /// A budget of `quota` requests in any minute. Where CXone publishes no quota, refusals reduce it.
+    pub fn new(pool: PgPool, quota: u32, is_published: bool, replica: Uuid) -> Self {
+        let reduced = (!is_published).then_some(quota);
+        let shared = Shared { ledger: LedgerStore::new(pool, reduced, replica), batches: Batches::default() };
         Self {
             quota,
             shared: tokio::sync::Mutex::new(shared),
@@ -115,12 +117,16 @@ impl Budget {
 
     /// The requests that are taken at a time. A class with a share takes batches of its share.
     fn batch_size(&self, class: Class) -> u32 {
-        let quota = match class {
+        (self.quota_of(class) / UNBATCHED_PER_MINUTE).max(1)
+    }
+
+    /// The requests in any minute that a class may use.
+    fn quota_of(&self, class: Class) -> u32 {
+        match class {
             Class::Control | Class::Waiting | Class::Background => self.quota,
             Class::Routine => routine_share(self.quota),
             Class::ClientRead => client_read_share(self.quota),
-        };
-        (quota / UNBATCHED_PER_MINUTE).max(1)
+        }
     }
 
     /// Whether background work that needs `count` requests to these endpoints may start.
@@ -137,6 +143,9 @@ impl Budget {
         let (decision, used) = decided.map_err(|error| unreadable(&error))?;
         metrics::gauge!("ringback_cxone_budget_used").set(used);
         metrics::gauge!("ringback_cxone_budget_quota").set(self.quota);
+        for class in Class::ALL {
+            metrics::gauge!("ringback_cxone_budget_class_quota", "class" => class.as_str()).set(self.quota_of(class));
+        }
         match decision {
             Decision::Granted => self.set_refused(Class::Background, endpoints, None),
             Decision::NotFor(wait) => self.set_refused(Class::Background, endpoints, Some(wait)),

@@ -30,6 +30,8 @@ pub struct LedgerStore {
     pool: PgPool,
     seen: Option<Seen>,
     own_changes: OwnChanges,
+    /// The quota that a back-off reduces.
+    reduced_quota: Option<u32>,
     /// Back-offs that are not in the ledger yet.
     new_back_offs: Vec<(Endpoint, Instant)>,
 }
@@ -72,8 +74,8 @@ impl LedgerError {
 }
 
 impl LedgerStore {
-    pub fn new(pool: PgPool, replica: Uuid) -> Self {
-        Self { pool, seen: None, own_changes: OwnChanges::new(replica), new_back_offs: Vec::new() }
+    pub fn new(pool: PgPool, reduced_quota: Option<u32>, replica: Uuid) -> Self {
+        Self { pool, seen: None, own_changes: OwnChanges::new(replica), reduced_quota, new_back_offs: Vec::new() }
     }
 
     /// The ledger as it was last seen, and the time by Postgres's clock.
@@ -112,6 +114,9 @@ impl LedgerStore {
             for (endpoint, until) in &self.new_back_offs {
                 let left = until.saturating_duration_since(asked_at);
                 ledger.back_off(*endpoint, milliseconds_after(now, left));
+                if let Some(quota) = self.reduced_quota {
+                    ledger.reduce(quota, now);
+                }
             }
             let Changed { result, granted } = change(&mut ledger, now);
             if ledger == seen.ledger {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use strum::VariantArray as _;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
-use utoipa::openapi::schema::{AdditionalProperties, SchemaType};
+use utoipa::openapi::schema::{AdditionalProperties, Array, ArrayItems, SchemaType};
 use utoipa::openapi::{
     KnownFormat, Object, ObjectBuilder, OpenApi, RefOr, Required, Schema, SchemaFormat, Type, request_body::RequestBody,
 };
 
 use super::operations;
+use crate::http::scope::Scope;
 
 /// The form of a text. A `format` is a name that only people and tests understand, where no pattern says what is valid.
 struct Form {
@@ -29,7 +31,7 @@ const fn pattern(names: &'static [&'static str], pattern: &'static str) -> Form 
 
 const WITHOUT_NUL: &str = r"^[^\x00]*$";
 
-const FORMS: [Form; 11] = [
+const FORMS: [Form; 13] = [
     format(&["phoneNumber", "smsFrom"], "phone-number"),
     format(&["timezone"], "time-zone"),
     format(&["language"], "language-tag"),
@@ -40,6 +42,13 @@ const FORMS: [Form; 11] = [
     pattern(&["day"], "^(MONDAY|TUESDAY|WEDNESDAY|THURSDAY|FRIDAY|SATURDAY|SUNDAY)$"),
     pattern(&["Idempotency-Key"], r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#),
     Form { names: &["externalId"], format: None, pattern: Some(r"^[^\x00-\x1f\x7f-\x9f]*$"), length: Some((1, 128)) },
+    pattern(&["rate"], "^(1000000|[1-9][0-9]{0,5})/(s|min|h)$"),
+    Form {
+        names: &["name"],
+        format: None,
+        pattern: Some(r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"),
+        length: Some((1, 100)),
+    },
     Form { names: &["action", "actor"], format: None, pattern: Some(WITHOUT_NUL), length: Some((1, 200)) },
 ];
 
@@ -117,6 +126,9 @@ fn limit_members(object: &mut Object) {
         object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
     }
     for (name, member) in &mut object.properties {
+        if let RefOr::T(Schema::Array(array)) = member {
+            limit_items(name, array);
+        }
         let RefOr::T(Schema::Object(member)) = member else { continue };
         limit_text(name, member);
         limit_number(member);
@@ -128,6 +140,16 @@ fn limit_members(object: &mut Object) {
             }
             _ => {}
         }
+    }
+}
+
+fn limit_items(name: &str, array: &mut Array) {
+    let ArrayItems::RefOrSchema(items) = &mut array.items else { return };
+    let RefOr::T(Schema::Object(item)) = &mut **items else { return };
+    match name {
+        "campaigns" => limit_text("campaignId", item),
+        "scopes" => item.enum_values = Some(Scope::VARIANTS.iter().map(|scope| scope.as_str().into()).collect()),
+        _ => {}
     }
 }
 

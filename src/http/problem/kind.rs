@@ -14,9 +14,9 @@ pub enum ProblemKind {
     )]
     MalformedJson,
     #[strum(
-        message = "A valid API key is required",
+        message = "A valid API key or token is required",
         detailed_message = "Send `Authorization: Bearer <key>` with a key that is neither revoked nor expired. `ringback keys \
-            create` makes one."
+            create` makes one. Where the service accepts tokens of an identity provider, send one that has not expired."
     )]
     Unauthorized,
     #[strum(
@@ -24,6 +24,23 @@ pub enum ProblemKind {
         detailed_message = "Use a key that has the scope that the detail names. `ringback keys create --scope` grants it."
     )]
     Forbidden,
+    #[strum(
+        message = "The API key does not allow this campaign",
+        detailed_message = "The key is restricted to campaigns. Use a key that has the campaign, or that has no restriction: \
+            routes that are not about a campaign need one."
+    )]
+    CampaignNotAllowed,
+    #[strum(
+        message = "The API key cannot give what it does not have",
+        detailed_message = "A key creates, rotates and revokes only keys with no more scopes, campaigns, requests and time than \
+            itself."
+    )]
+    KeyNotAllowed,
+    #[strum(
+        message = "The API key was rotated before",
+        detailed_message = "`replacedBy` is the key that replaces it. Rotate that one."
+    )]
+    KeyAlreadyRotated,
     #[strum(message = "Resource not found", detailed_message = "Check the path and the id. `/docs` lists every route.")]
     NotFound,
     #[strum(
@@ -48,13 +65,13 @@ pub enum ProblemKind {
     )]
     DuplicateCallback,
     #[strum(
-        message = "The callback can no longer be cancelled",
-        detailed_message = "CXone has the contact, or may have it, and will call. Cancel it in CXone."
+        message = "The callback can no longer be changed",
+        detailed_message = "CXone has the contact, or may have it, and will call. Cancel or move it in CXone."
     )]
     AlreadyScheduled,
     #[strum(
         message = "The callback has ended",
-        detailed_message = "It failed or expired before; there is nothing left to cancel."
+        detailed_message = "It failed, expired or was cancelled before; there is nothing left to change."
     )]
     AlreadyEnded,
     #[strum(
@@ -86,6 +103,17 @@ pub enum ProblemKind {
         detailed_message = "Run the service with an `ENCRYPTION_KEY` of 32 bytes in base64 (`openssl rand -base64 32`)."
     )]
     NoEncryptionKey,
+    #[strum(
+        message = "CXone has no do-not-call lists",
+        detailed_message = "`CXONE_API=v2` has none. Leave `checkDoNotCall` out, or search elsewhere."
+    )]
+    NoDoNotCallLists,
+    #[strum(
+        message = "CXone reports no answer rates",
+        detailed_message = "`CXONE_API=v2` has no intervals of dialers. Set `answerRate.source` to `events`, and post the events \
+            of the dialer."
+    )]
+    NoAnswerRates,
     #[strum(
         message = "The audit entry is not sealed yet",
         detailed_message = "New entries are sealed within seconds: send the request again. A service without an \
@@ -137,10 +165,21 @@ pub enum ProblemKind {
     )]
     NoForecast,
     #[strum(
+        message = "The phone number is on a do-not-call list",
+        detailed_message = "A do-not-call list of CXone has the number, and the campaign's settings ask for `checkDoNotCall`. \
+            The callback has ended as `failed`. Do not call the number."
+    )]
+    OnDoNotCallList,
+    #[strum(
         message = "This Idempotency-Key was used for another request",
         detailed_message = "Use a new key for each new request; repeat a key only with the same body."
     )]
     IdempotencyKeyReused,
+    #[strum(
+        message = "The API key has sent too many requests",
+        detailed_message = "Wait for `Retry-After`. `RateLimit-Policy` has the rate of the key, and `RateLimit` what is left."
+    )]
+    RateLimitExceeded,
     #[strum(
         message = "Internal error",
         detailed_message = "The log has the cause under the `requestId`. It is safe to send the request again with the same \
@@ -175,7 +214,7 @@ impl ProblemKind {
         match self {
             Self::MalformedJson => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::CampaignNotAllowed | Self::KeyNotAllowed => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -188,10 +227,13 @@ impl ProblemKind {
             | Self::HoldInForce
             | Self::OutsideRegulatoryWindow
             | Self::NoEncryptionKey
+            | Self::NoDoNotCallLists
+            | Self::NoAnswerRates
             | Self::AuditEntryNotSealed
             | Self::WebhookConfigured
             | Self::DeliveryPending
-            | Self::WebhookDisabled => StatusCode::CONFLICT,
+            | Self::WebhookDisabled
+            | Self::KeyAlreadyRotated => StatusCode::CONFLICT,
             Self::SettingsChanged => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -199,7 +241,9 @@ impl ProblemKind {
             | Self::CampaignHeld
             | Self::CxoneRejected
             | Self::NoForecast
+            | Self::OnDoNotCallList
             | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::RateLimitExceeded => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -52,13 +52,23 @@ pub struct Problem {
     extensions: Vec<(String, Value)>,
     retry_after: Option<u64>,
     is_recorded: bool,
+    has_invalid_token: bool,
 }
 
 impl Problem {
     /// A problem of this kind, with the detail of this occurrence.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         let (status, detail) = (kind.status(), detail.into());
-        Self { kind, status, detail, errors: Vec::new(), extensions: Vec::new(), retry_after: None, is_recorded: false }
+        Self {
+            kind,
+            status,
+            detail,
+            errors: Vec::new(),
+            extensions: Vec::new(),
+            retry_after: None,
+            is_recorded: false,
+            has_invalid_token: false,
+        }
     }
 
     /// A problem of this kind with the request itself: a 422, even where the kind usually has another status.
@@ -108,6 +118,12 @@ impl Problem {
             }
         }
         faults
+    }
+
+    /// Says that the request has a token, which is not valid (RFC 6750).
+    #[must_use]
+    pub fn of_invalid_token(self) -> Self {
+        Self { has_invalid_token: true, ..self }
     }
 
     /// Says that the audit log has this refusal already.
@@ -164,7 +180,12 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.kind == ProblemKind::Unauthorized {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ringback\""));
+            let challenge = if self.has_invalid_token {
+                "Bearer realm=\"ringback\", error=\"invalid_token\""
+            } else {
+                "Bearer realm=\"ringback\""
+            };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

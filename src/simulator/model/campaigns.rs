@@ -17,8 +17,16 @@ use crate::simulator::refusal::Refusal;
 pub(in crate::simulator) struct Campaigns {
     by_id: BTreeMap<String, Entry>,
     changes: Changes,
+    /// The starts that were accepted and take effect later, in the order in which they were received.
+    pending_starts: Vec<PendingStart>,
     /// Whether a paused campaign starts when its `scheduledResumeTime` is reached.
     pub(in crate::simulator) resume_themselves: bool,
+}
+
+struct PendingStart {
+    id: String,
+    due: Timestamp,
+    received_at: Timestamp,
 }
 
 struct Entry {
@@ -122,9 +130,40 @@ impl Campaigns {
         entry.campaign = wanted;
     }
 
-    /// Resumes the campaigns that are due. Every method that shows a campaign calls this first, so that nobody sees
-    /// one that should have been resumed.
-    fn resume_due(&mut self) {
+    /// Starts a campaign at this time, for a client whose request was received earlier.
+    pub(in crate::simulator) fn start_at(&mut self, id: &str, due: Timestamp, received_at: Timestamp) {
+        self.pending_starts.push(PendingStart { id: id.to_owned(), due, received_at });
+        self.resume_due();
+    }
+
+    /// Pauses a campaign for a client. Starts that have not taken effect are dropped.
+    pub(in crate::simulator) fn stop(&mut self, id: &str, received_at: Timestamp) {
+        self.resume_due();
+        self.pending_starts.retain(|start| start.id != id);
+        if let Some(campaign) = self.get(id) {
+            let paused = Campaign { state: CampaignState::Paused, ..campaign.clone() };
+            self.apply(id, paused, received_at);
+        }
+    }
+
+    /// Lets the starts that are due take effect. A campaign that is closed by now is not changed.
+    fn take_pending_starts(&mut self) {
+        let now = now();
+        for start in self.pending_starts.extract_if(.., |start| start.due <= now) {
+            let Some(entry) = self.by_id.get_mut(&start.id).filter(|entry| entry.campaign.state.is_open()) else {
+                continue;
+            };
+            let campaign = &mut entry.campaign;
+            (campaign.state, campaign.pause_reason, campaign.scheduled_resume_time) =
+                (CampaignState::Active, None, None);
+            self.changes.record(Change::new(&start.id, campaign, By::Client, start.due).received(start.received_at));
+        }
+    }
+
+    /// Lets what is due take effect. Every method that shows a campaign calls this first, so that nobody sees one that
+    /// should have been resumed.
+    pub(super) fn resume_due(&mut self) {
+        self.take_pending_starts();
         if !self.resume_themselves {
             return;
         }

@@ -11,6 +11,10 @@ use crate::simulator::fields::present;
 use crate::simulator::refusal::Refusal;
 use crate::simulator::route::Route;
 
+/// The calls that can take effect after their answer.
+const CAN_BE_LATE: [Route; 5] =
+    [Route::CampaignUpdate, Route::Contact, Route::ContactUpdate, Route::ContactDelete, Route::Message];
+
 /// The kind of a fault; the documentation of `simulator` says what a client sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,7 +32,7 @@ pub(in crate::simulator) enum Kind {
 /// What decides which fault applies to a request.
 pub(in crate::simulator) struct Call<'a> {
     pub(in crate::simulator) route: Route,
-    /// The campaign in its path.
+    /// The campaign that it names.
     pub(in crate::simulator) campaign: Option<&'a str>,
     /// The attributes of the campaign that it would change.
     pub(in crate::simulator) changes: Vec<Attribute>,
@@ -54,7 +58,7 @@ pub(in crate::simulator) enum Star {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::simulator) struct Fault {
     route: Which,
-    /// Only requests whose path names this campaign.
+    /// Only requests that name this campaign.
     #[serde(skip_serializing_if = "Option::is_none")]
     campaign: Option<String>,
     pub(in crate::simulator) kind: Kind,
@@ -99,12 +103,7 @@ impl Fault {
         if self.kind == Kind::RefuseAttribute && self.attribute.is_none() {
             return Err(Refusal::bad_request("a fault of kind refuseAttribute needs an attribute"));
         }
-        let is_of_changes = matches!(self.kind, Kind::Late | Kind::Ignore | Kind::RefuseAttribute);
-        if is_of_changes && (self.route != Which::One(Route::CampaignUpdate) || self.after_work) {
-            let description =
-                "faults of kind late, ignore and refuseAttribute are of campaignUpdate, without afterWork";
-            return Err(Refusal::bad_request(description));
-        }
+        self.check_change()?;
         if !(0.0..=1.0).contains(&self.rate) {
             return Err(Refusal::bad_request("rate must be 0 to 1"));
         }
@@ -115,6 +114,21 @@ impl Fault {
             return Err(Refusal::bad_request("retryAfter cannot be sent as a header"));
         }
         Ok(())
+    }
+
+    /// Refuses a fault of changes on a call that it cannot apply to.
+    fn check_change(&self) -> Result<(), Refusal> {
+        let is_of = |routes: &[Route]| routes.iter().any(|&route| self.route == Which::One(route)) && !self.after_work;
+        match self.kind {
+            Kind::Ignore | Kind::RefuseAttribute if !is_of(&[Route::CampaignUpdate]) => {
+                let description = "faults of kind ignore and refuseAttribute are of campaignUpdate, without afterWork";
+                Err(Refusal::bad_request(description))
+            }
+            Kind::Late if !is_of(&CAN_BE_LATE) => {
+                Err(Refusal::bad_request("a fault of kind late is of a call that changes something, without afterWork"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn matches(&self, call: &Call<'_>) -> bool {

@@ -1,4 +1,5 @@
-//! The state of a simulator. Each part has its own lock, held for a few instructions and never across an await.
+//! The state of a simulator. Each part has its own lock, held for a few instructions and never across an await. Who holds
+//! the lock of `nice` may take that of `campaigns`, never the other way round.
 //! Nothing here knows of requests and responses, except that a call can be refused.
 
 pub(super) mod campaign;
@@ -8,6 +9,7 @@ pub(super) mod contacts;
 pub(super) mod faults;
 pub(super) mod forecast;
 pub(super) mod messages;
+pub(super) mod nice;
 pub(super) mod quota;
 pub(super) mod request_log;
 pub(super) mod ring;
@@ -18,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::clock::now;
@@ -28,6 +30,8 @@ use contacts::Contacts;
 use faults::Faults;
 use forecast::Forecast;
 use messages::Message;
+use nice::Nice;
+use nice::skills::Skill;
 use quota::Quota;
 use request_log::RequestLog;
 use ring::Ring;
@@ -56,6 +60,8 @@ pub(super) struct Model {
     pub(super) request_log: Mutex<RequestLog>,
     pub(super) quota: Mutex<Quota>,
     pub(super) latency: Mutex<Duration>,
+    /// What only the `nice` API has.
+    nice: Mutex<Nice>,
     rng: Mutex<fastrand::Rng>,
 }
 
@@ -72,6 +78,7 @@ impl Simulator {
             request_log: Mutex::default(),
             quota: Mutex::new(Quota::new(settings.requests_per_minute)),
             latency: Mutex::new(settings.latency),
+            nice: Mutex::default(),
             rng: Mutex::new(fastrand::Rng::with_seed(settings.seed)),
             settings,
         };
@@ -81,7 +88,7 @@ impl Simulator {
     /// Adds a campaign, or changes the existing one as another CXone user would: a client that has read it before
     /// gets a 409 when it writes.
     pub fn add_campaign(&self, id: &str, campaign: Campaign) {
-        self.model.campaigns.lock().put(id, campaign);
+        self.model.change_campaign(id, |_| campaign);
     }
 
     pub(super) fn model(&self) -> &Model {
@@ -90,6 +97,50 @@ impl Simulator {
 }
 
 impl Model {
+    /// Creates a campaign with its skill, or changes it as another CXone user would. Returns it with its revision.
+    pub(super) fn change_campaign(&self, id: &str, change: impl FnOnce(Campaign) -> Campaign) -> (Campaign, u64) {
+        let mut nice = self.nice();
+        nice.skills.link(id);
+        let mut campaigns = self.campaigns.lock();
+        let campaign = change(campaigns.current(id).unwrap_or_default());
+        let revision = campaigns.put(id, campaign.clone());
+        (campaign, revision)
+    }
+
+    /// What only the `nice` API has, as it is now.
+    pub(super) fn nice(&self) -> MutexGuard<'_, Nice> {
+        let mut nice = self.nice.lock();
+        nice.advance(now(), &mut self.campaigns.lock());
+        nice
+    }
+
+    /// The skill as it is now.
+    pub(super) fn skill(&self, id: u64) -> Option<Skill> {
+        let nice = self.nice();
+        nice.skills.get(id, &self.campaigns.lock())
+    }
+
+    /// All skills as they are now, by id.
+    pub(super) fn skills(&self) -> Vec<Skill> {
+        let nice = self.nice();
+        nice.skills.list(&self.campaigns.lock())
+    }
+
+    /// The campaign that a skill belongs to.
+    pub(super) fn campaign_of_skill(&self, skill: u64) -> Option<String> {
+        self.nice.lock().skills.campaign_of(skill).map(str::to_owned)
+    }
+
+    /// The campaign with this number.
+    pub(super) fn campaign_of_number(&self, number: u64) -> Option<String> {
+        self.nice.lock().skills.campaign_with_number(number).map(str::to_owned)
+    }
+
+    /// The skill of a scheduled callback.
+    pub(super) fn skill_of_callback(&self, callback: u64) -> Option<u64> {
+        self.nice.lock().callbacks.get(callback).map(|callback| callback.wanted.skill_id)
+    }
+
     /// An id that was never used before: its timestamp keeps two simulators with the same seed apart.
     pub(super) fn new_id(&self) -> Uuid {
         let random = self.random().to_be_bytes();
@@ -109,12 +160,14 @@ impl Model {
         self.rng.lock().f64()
     }
 
-    /// Removes logs, faults, contacts, messages and the quota used; keeps campaigns, forecasts, tokens and settings.
+    /// Removes logs, faults, contacts, callbacks, messages and the quota used; keeps campaigns, skills, forecasts, tokens
+    /// and settings.
     pub(super) fn reset(&self) {
         self.request_log.lock().clear();
         self.faults.lock().clear();
         self.contacts.lock().clear();
         self.messages.lock().clear();
+        self.nice.lock().clear();
         self.quota.lock().clear();
         self.campaigns.lock().clear_changes();
     }

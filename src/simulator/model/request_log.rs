@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use axum::extract::OriginalUri;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use super::quota::Minute;
 use super::ring::Ring;
 use crate::simulator::clock::now;
 use crate::simulator::fields::{has_type, pairs};
-use crate::simulator::route::{CAMPAIGNS, Route};
+use crate::simulator::route::Route;
 
 const KEPT: usize = 20_000;
 
@@ -31,6 +32,8 @@ pub(in crate::simulator) struct RequestLog {
 struct Entry {
     at: Timestamp,
     route: Route,
+    /// The campaign that its path, query or body names.
+    campaign: Option<String>,
     method: String,
     path: String,
     query: Option<String>,
@@ -58,12 +61,18 @@ impl Default for RequestLog {
 
 impl RequestLog {
     /// Adds a request. Returns its number, for `answered` and `faulty`.
-    pub(in crate::simulator) fn received(&mut self, route: Route, parts: &Parts, body: &[u8]) -> u64 {
+    pub(in crate::simulator) fn received(
+        &mut self,
+        (route, campaign): (Route, Option<&str>),
+        parts: &Parts,
+        body: &[u8],
+    ) -> u64 {
         let count = self.counts.entry(route).or_default();
         count.total += 1;
         count.unanswered += 1;
         self.highest_per_minute = self.highest_per_minute.max(self.minute.add(Instant::now()));
-        self.entries.push(Entry::new(route, parts, body)).0
+        let campaign = campaign.map(str::to_owned);
+        self.entries.push(Entry { campaign, ..Entry::new(route, parts, body) }).0
     }
 
     /// Records that a fault applied to a request.
@@ -92,12 +101,10 @@ impl RequestLog {
         self.highest_per_minute = 0;
     }
 
-    /// The requests of one route, or of all; with `campaign`, only those whose path names that campaign. `secret` is
-    /// never shown.
+    /// The requests of one route, or of all; with `campaign`, only those that name it. `secret` is never shown.
     pub(in crate::simulator) fn list(&self, route: Option<Route>, campaign: Option<&str>, secret: &str) -> Vec<Value> {
         let of_route = self.entries.iter().filter(|entry| route.is_none_or(|route| route == entry.route));
-        let names = |entry: &Entry, id| entry.path.strip_prefix(CAMPAIGNS).is_some_and(|named| named == id);
-        let wanted = of_route.filter(|entry| campaign.is_none_or(|id| names(entry, id)));
+        let wanted = of_route.filter(|entry| campaign.is_none_or(|id| entry.campaign.as_deref() == Some(id)));
         wanted.map(|entry| entry.shown(secret)).collect()
     }
 
@@ -110,13 +117,16 @@ impl RequestLog {
 impl Entry {
     fn new(route: Route, parts: &Parts, body: &[u8]) -> Self {
         let text = |name: &str| text(&parts.headers, name);
+        // The path as it was sent: those of services are rewritten before they are matched.
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri);
         let scheme = text("authorization").and_then(|value| Some(value.split_once(' ')?.0.to_owned()));
         Self {
             at: now(),
             route,
+            campaign: None,
             method: parts.method.to_string(),
-            path: parts.uri.path().to_owned(),
-            query: parts.uri.query().map(str::to_owned),
+            path: uri.path().to_owned(),
+            query: uri.query().map(str::to_owned),
             scheme,
             traceparent: text("traceparent"),
             user_agent: text(header::USER_AGENT.as_str()),
@@ -153,7 +163,11 @@ impl Entry {
         if self.is_form {
             return form(&text);
         }
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| text.into())
+        let mut body = serde_json::from_slice(&self.body).unwrap_or_else(|_| text.into());
+        if let Value::Object(members) = &mut body {
+            members.retain(|name, _| !is_secret(name));
+        }
+        body
     }
 }
 
@@ -161,10 +175,15 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// The parameters by name, without client secrets, whether these were correct or not.
+/// The members that have secrets. They are left out, whether they were correct or not.
+fn is_secret(name: &str) -> bool {
+    matches!(name, "client_secret" | "password" | "accessKeySecret" | "refresh_token")
+}
+
+/// The parameters by name, without secrets.
 fn form(encoded: &str) -> Value {
     let pairs = pairs(encoded).unwrap_or_default().into_iter();
-    pairs.filter(|(name, _)| name != "client_secret").map(|(name, value)| (name, Value::from(value))).collect()
+    pairs.filter(|(name, _)| !is_secret(name)).map(|(name, value)| (name, Value::from(value))).collect()
 }
 
 /// The value, unless it contains the secret.

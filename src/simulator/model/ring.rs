@@ -21,7 +21,12 @@ impl<T> Ring<T> {
             self.first += 1;
         }
         self.entries.push_back(entry);
-        (self.first + self.entries.len() as u64 - 1, removed)
+        (self.next() - 1, removed)
+    }
+
+    pub(in crate::simulator) fn get(&self, number: u64) -> Option<&T> {
+        let index = number.checked_sub(self.first)?;
+        self.entries.get(usize::try_from(index).ok()?)
     }
 
     pub(in crate::simulator) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
@@ -33,8 +38,13 @@ impl<T> Ring<T> {
         self.entries.iter()
     }
 
+    /// The number that the next entry gets.
+    pub(in crate::simulator) fn next(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
     pub(in crate::simulator) fn clear(&mut self) {
-        self.first += self.entries.len() as u64;
+        self.first = self.next();
         self.entries.clear();
     }
 }

@@ -7,12 +7,26 @@ use super::forecast::ForecastShape;
 /// A token's lifetime where CXone does not state it.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(30);
 
+/// Which of CXone's APIs a simulator serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Api {
+    /// The six `v2` calls.
+    #[default]
+    V2,
+    /// The API that NICE publishes.
+    Nice,
+    /// Both.
+    Both,
+}
+
 /// The initial settings of a simulator; the control API can change some of them.
 #[derive(Clone)]
 pub struct Settings {
-    /// The id of the only OAuth client.
+    /// The APIs that it serves.
+    pub api: Api,
+    /// The id of the only OAuth client. In the `nice` API also the id of the only access key.
     pub client_id: String,
-    /// Its secret; never shown in logs.
+    /// Its secret, and that of the access key; never shown in logs.
     pub client_secret: String,
     /// The scopes of this client: the most that a token can have.
     pub scopes: Vec<String>,
@@ -44,6 +58,7 @@ impl Default for Settings {
             "messaging:session:write",
         ];
         Self {
+            api: Api::V2,
             client_id: "simulator".to_owned(),
             client_secret: "simulator-secret".to_owned(),
             scopes: scopes.map(str::to_owned).to_vec(),

@@ -11,6 +11,12 @@ use tokio::task::JoinHandle;
 
 mod campaign_faults;
 mod faults;
+mod nice;
+mod nice_access;
+mod nice_callbacks;
+mod nice_outcomes;
+mod nice_skills;
+mod nice_statistics;
 
 use super::clock::now;
 use super::{Campaign, CampaignState, Settings, Simulator, serve};
@@ -35,6 +41,13 @@ impl TestServer {
     }
 
     async fn with(settings: Settings) -> Self {
+        let mut server = Self::without_token(settings).await;
+        let answer = server.request_token(&[("grant_type", "client_credentials")]).await;
+        server.token = body(answer, 200).await["access_token"].as_str().expect("a token").to_owned();
+        server
+    }
+
+    async fn without_token(settings: Settings) -> Self {
         let simulator = Simulator::new(settings);
         simulator.add_campaign("sales", Campaign::default());
         simulator.add_campaign("old", Campaign { state: CampaignState::Inactive, ..Campaign::default() });
@@ -43,10 +56,7 @@ impl TestServer {
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(serve(listener, simulator, async { drop(stopped.await) }));
         let client = crate::tls::client_builder().tls_certs_only([]).build().expect("a client");
-        let mut server = Self { base, client, token: String::new(), stop, served };
-        let answer = server.request_token(&[("grant_type", "client_credentials")]).await;
-        server.token = body(answer, 200).await["access_token"].as_str().expect("a token").to_owned();
-        server
+        Self { base, client, token: String::new(), stop, served }
     }
 
     async fn request_token(&self, form: &[(&str, &str)]) -> Response {

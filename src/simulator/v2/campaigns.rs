@@ -1,31 +1,17 @@
 //! `GET` and `PUT /api/v2/outbound/campaigns/{campaignId}`
 
-use std::time::Duration;
-
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::simulator::effect::{Effect, ReceivedAt};
 use crate::simulator::fields::{Fields, JsonBody};
 use crate::simulator::model::Simulator;
 use crate::simulator::model::campaign::{Campaign, CampaignState, with_id};
 use crate::simulator::model::tokens::Client;
 use crate::simulator::refusal::{Answer, Refusal};
-
-/// When a request was received.
-#[derive(Clone, Copy)]
-pub(super) struct ReceivedAt(pub(super) Timestamp);
-
-/// What a client's change does; faults decide it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
-    Immediate,
-    /// After this time, over any change made in between.
-    Delayed(Duration),
-    None,
-}
 
 pub(super) async fn read(
     State(simulator): State<Simulator>,

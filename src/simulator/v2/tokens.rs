@@ -4,10 +4,8 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
-use crate::simulator::fields::{credentials, has_type, only, pairs};
+use crate::simulator::fields::{basic, has_type, only, pairs};
 use crate::simulator::model::Simulator;
 use crate::simulator::model::settings::Settings;
 use crate::simulator::refusal::{Answer, Refusal};
@@ -50,12 +48,6 @@ fn basic_is_valid(settings: &Settings, headers: &HeaderMap) -> bool {
     };
     let is = |sent: &str, wanted: &str| sent == wanted || form_decoded(sent).is_some_and(|decoded| decoded == wanted);
     is(&id, &settings.client_id) && is(&secret, &settings.client_secret)
-}
-
-fn basic(headers: &HeaderMap) -> Option<(String, String)> {
-    let decoded = STANDARD.decode(credentials(headers, "basic")?).ok()?;
-    let decoded = String::from_utf8(decoded).ok()?;
-    decoded.split_once(':').map(|(id, secret)| (id.to_owned(), secret.to_owned()))
 }
 
 fn form_decoded(text: &str) -> Option<String> {

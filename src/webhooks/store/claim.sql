@@ -24,7 +24,7 @@ claimed as (
     )
     returning id, claims, attempts, event_seq, endpoint_id
 )
-select c.id, c.claims, c.attempts, v.id as event_id, v.body, e.id as endpoint_id, e.url, e.is_configured,
+select c.id, c.claims, c.attempts, v.id as event_id, v.body, v.traceparent, e.id as endpoint_id, e.url, e.is_configured,
     e.secret, e.failing_since,
     array(
         select p.secret from webhook_previous_secrets as p

@@ -8,6 +8,7 @@ mod outbox;
 mod person;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use crate::db::Db;
 

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::WebhookStore;
 use crate::audit::Entry;
+use crate::trace::Traceparent;
 use crate::webhooks::model::{Attempt, Claimed, DeliveryLease, DeliveryStatus, Verdict};
 
 /// The events that one statement deletes, with their deliveries and attempts.
@@ -45,6 +46,7 @@ impl WebhookStore {
             is_configured: row.is_configured,
             secret: row.secret,
             previous_secrets: row.previous_secrets,
+            trace: row.traceparent.as_deref().and_then(Traceparent::parse),
             failing_since: row.failing_since.map(jiff_sqlx::Timestamp::to_jiff),
         }))
     }

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::{CAMPAIGN, DIALING, INACTIVE_CAMPAIGN, eventually};
-use crate::harness::Control;
+use crate::harness::{Control, is_nice};
 
 /// One simulator, with three campaigns. It stops when it is dropped.
 pub struct Cxone {
@@ -20,7 +20,16 @@ pub struct Cxone {
 
 impl Cxone {
     pub async fn start() -> Self {
-        let simulator = Simulator::new(simulator::Settings::default());
+        Self::serving(if is_nice() { simulator::Api::Nice } else { simulator::Api::V2 }).await
+    }
+
+    /// With the API that NICE publishes.
+    pub async fn start_nice() -> Self {
+        Self::serving(simulator::Api::Nice).await
+    }
+
+    async fn serving(api: simulator::Api) -> Self {
+        let simulator = Simulator::new(simulator::Settings { api, ..simulator::Settings::default() });
         simulator.add_campaign(CAMPAIGN, Campaign::default());
         simulator.add_campaign(DIALING, Campaign::default());
         let inactive = Campaign { state: CampaignState::Inactive, ..Campaign::default() };

@@ -4,22 +4,29 @@ mod answer;
 mod campaign;
 mod campaign_faults;
 mod client;
+mod collector;
 mod cxone;
 mod document;
 mod documented_receiver;
+mod identity_provider;
 mod many;
+mod nice;
 mod payload;
+mod pgbouncer;
 mod proxy;
 mod webhooks;
 
 pub use answer::{Answer, instant};
 pub use campaign::{in_ms, pause, pause_with, window};
 pub use client::client_of;
+pub use collector::Collector;
 pub use cxone::Cxone;
 pub use document::{Document, Operation, moved_to_now};
 pub use documented_receiver::{DocumentedReceiver, Language};
+pub use identity_provider::{IdentityProvider, TokenKey};
 pub use many::{received_at, tally, text};
 pub use payload::{caller, faults, minutes_from_now, payload, payload_from, payload_with};
+pub use pgbouncer::PgBouncer;
 pub use proxy::{Loss, Proxy};
 pub use webhooks::ENCRYPTION_KEY;
 
@@ -27,8 +34,8 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 
 pub use crate::harness::{
-    BINARY, Database, Durability, Postgres, Received, Receiver, Reply, Service, create_key, eventually,
-    eventually_within, has_program, has_python_module, http_client, processes, serve,
+    BINARY, Database, Durability, Postgres, Received, Receiver, Reply, Service, create_key, create_key_with,
+    eventually, eventually_within, has_program, has_python_module, http_client, processes, serve,
 };
 
 /// The campaign of the project's first payload: not a UUID, and valid.

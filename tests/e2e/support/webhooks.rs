@@ -25,6 +25,7 @@ impl World {
             "callbacks:read",
             "privacy:write",
             "privacy:read",
+            "keys:write",
         ];
         world.key = create_key(&world.database, &scopes).await;
         world

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::SKEWS_MS;
 use super::cxone::ModelGateway;
+use super::nice::Nice;
 use super::postgres::ModelRepository;
 use super::world::{BEHAVIORS, Behavior, Shared, World};
 use crate::callbacks::attempt::{AttemptSettings, Attempts, WithoutForecast};
@@ -18,7 +19,7 @@ use crate::callbacks::model::testing::accepted;
 use crate::callbacks::outcome::Waiters;
 use crate::clock::Clock;
 use crate::cxone::Class;
-use crate::types::{PhoneNumber, TimeZone};
+use crate::types::{PhoneNumber, TimeWindow, TimeZone};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -37,7 +38,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn new(seed: u64, history: Option<String>) -> Self {
+    pub fn new(seed: u64, is_nice: bool, history: Option<String>) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let start: Timestamp = "2026-11-20T15:00:00Z".parse().unwrap();
         // From two hours before the window to two minutes before its end.
@@ -47,6 +48,7 @@ impl Run {
             now_ms,
             row: accepted(0, start, now),
             contact: None,
+            nice: is_nice.then(|| Nice::new(now, &mut rng)),
             in_flight: Vec::new(),
             cxone_skew_ms: *rng.choice(&SKEWS_MS).unwrap(),
             validates_first: rng.bool(),
@@ -65,7 +67,7 @@ impl Run {
 
     /// One random step.
     pub fn step(&mut self) {
-        match self.rng.u8(0..24) {
+        match self.rng.u8(0..25) {
             0..=10 => self.poll_one(),
             11..=13 => self.claim(),
             14 => self.crash(),
@@ -75,6 +77,7 @@ impl Run {
             20 => self.cancel(),
             21 => self.deliver_late(),
             22 => self.renew(),
+            23 => self.reschedule(),
             _ => {
                 let mut world = self.world.lock().unwrap();
                 world.postgres_answers = world.rng.u8(0..3) > 0;
@@ -147,7 +150,7 @@ impl Run {
         let max = *self.rng.choice(&[200, 5_000, 40_000, 600_000, HOUR_MS]).unwrap();
         let elapsed = if self.rng.u8(0..10) == 0 { -self.rng.i64(1..3_000) } else { self.rng.i64(1..max) };
         let mut world = self.world.lock().unwrap();
-        world.now_ms += elapsed;
+        world.advance(elapsed);
     }
 
     fn change_behavior(&mut self) {
@@ -173,8 +176,23 @@ impl Run {
             world.row.attempts += 1;
             world.row.due_at = None;
             world.log(|_| "cancelled".into());
-            if world.contact.is_some() {
+            if world.has_contact() {
                 world.violation = Some("it is cancelled, but CXone has the contact".into());
+            }
+        }
+    }
+
+    /// Moves the window by an hour.
+    fn reschedule(&mut self) {
+        let mut world = self.world.lock().unwrap();
+        if world.row.status == Status::Accepted && world.row.dispatch_time.is_none() && self.rng.u8(0..2) == 0 {
+            let hour = SignedDuration::from_hours(1);
+            let window = TimeWindow::parse(world.row.window.start() + hour, world.row.window.end() + hour).unwrap();
+            let now = world.now();
+            world.row.reschedule(window, now);
+            world.log(|_| "rescheduled".into());
+            if world.has_contact() {
+                world.violation = Some("it is rescheduled, but CXone has the contact".into());
             }
         }
     }
@@ -203,6 +221,7 @@ fn replica(world: &Shared, skew_ms: i64, seed: u64) -> Attempts<ModelRepository,
                 WithoutForecast::Reject
             },
             sms_from: PhoneNumber::from_stored("+18005551234".into()).unwrap(),
+            sms_channel: None,
             default_zone: TimeZone::parse("UTC").unwrap(),
         },
     }

@@ -6,8 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::world::{Behavior, Shared};
 use crate::callbacks::attempt::CallbackGateway;
 use crate::clock::Clock;
-use crate::cxone::{ContactAnswer, CxoneError, Endpoint, ForecastHour, NewContact, RequestContext, Sms};
-use crate::types::{CampaignId, TimeWindow};
+use crate::cxone::{
+    ContactAnswer, ContactId, CxoneError, Endpoint, ForecastHour, NewContact, RequestContext, Sms, SmsSender,
+    Withdrawal,
+};
+use crate::types::{CampaignId, PhoneNumber, TimeWindow};
 
 pub struct ModelGateway {
     pub world: Shared,
@@ -16,7 +19,7 @@ pub struct ModelGateway {
 
 impl ModelGateway {
     /// A request is sent in time or not at all.
-    fn sent_in_time(&self, send_by: Option<Timestamp>) -> Result<(), CxoneError> {
+    pub(super) fn sent_in_time(&self, send_by: Option<Timestamp>) -> Result<(), CxoneError> {
         let is_late = send_by.is_some_and(|by| self.clock.now() > by);
         if is_late { Err(CxoneError::NotSentInTime) } else { Ok(()) }
     }
@@ -50,6 +53,9 @@ impl CallbackGateway for ModelGateway {
         _: RequestContext<'_>,
     ) -> Result<ContactAnswer, CxoneError> {
         pending!();
+        if self.world.lock().unwrap().nice.is_some() {
+            return self.create_at_nice(contact).await;
+        }
         self.sent_in_time(contact.send_by)?;
         pending!();
         let answer = {
@@ -73,6 +79,40 @@ impl CallbackGateway for ModelGateway {
         };
         pending!();
         answer
+    }
+
+    async fn is_on_do_not_call_list(&self, _: &PhoneNumber, _: RequestContext<'_>) -> Result<bool, CxoneError> {
+        Ok(false)
+    }
+
+    fn sms_sender<'a>(&self, number: &'a PhoneNumber, _: Option<&'a str>) -> Option<SmsSender<'a>> {
+        Some(SmsSender::Number(number))
+    }
+
+    fn can_change_contacts(&self) -> bool {
+        false
+    }
+
+    async fn withdraw_contact(
+        &self,
+        _: ContactId,
+        _: &NewContact<'_>,
+        _: RequestContext<'_>,
+    ) -> Result<Withdrawal, CxoneError> {
+        Ok(Withdrawal::Called)
+    }
+
+    async fn move_contact(
+        &self,
+        _: ContactId,
+        _: &NewContact<'_>,
+        _: RequestContext<'_>,
+    ) -> Result<Option<ContactId>, CxoneError> {
+        Ok(None)
+    }
+
+    async fn find_sms(&self, _: &str, _: RequestContext<'_>) -> Result<Option<String>, CxoneError> {
+        Ok(None)
     }
 
     async fn send_sms(&self, sms: &Sms<'_>, _: RequestContext<'_>) -> Result<String, CxoneError> {
@@ -101,5 +141,9 @@ impl CallbackGateway for ModelGateway {
 
     fn is_up(&self, _: &[Endpoint]) -> bool {
         true
+    }
+
+    fn reports_outcomes(&self) -> bool {
+        self.world.lock().unwrap().nice.is_some()
     }
 }

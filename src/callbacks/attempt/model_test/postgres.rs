@@ -8,6 +8,7 @@ use crate::audit::Entry;
 use crate::callbacks::attempt::CallbackRepository;
 use crate::callbacks::model::Callback;
 use crate::campaigns::PlacementRules;
+use crate::placement::{Decision, HourPlaces, PlanVersion};
 use crate::types::CampaignId;
 
 fn no_answer() -> sqlx::Error {
@@ -26,20 +27,29 @@ impl CallbackRepository for ModelRepository {
         &self,
         callback: &mut Callback,
         hours: &[Timestamp],
-        choose: impl FnOnce(&[u32]) -> Option<Timestamp> + Send,
+        choose: impl FnOnce(Option<PlanVersion>, &[HourPlaces]) -> Option<Decision> + Send,
     ) -> Result<bool, sqlx::Error> {
         pending!();
         let mut world = self.0.lock().unwrap();
-        let placed: Vec<u32> = hours.iter().map(|_| world.rng.u32(0..100)).collect();
+        let placed = hours.iter().map(|_| HourPlaces { placed: world.rng.u32(0..100), ..HourPlaces::default() });
+        let placed: Vec<_> = placed.collect();
         drop(world);
-        let Some(at) = choose(&placed) else { return Ok(true) };
-        callback.place(at);
+        let Some(decision) = choose(None, &placed) else { return Ok(true) };
+        callback.place(decision.choice.dispatch_time);
         let mut world = self.0.lock().unwrap();
         if !world.is_claimed_as(callback.attempts) {
             return Ok(false);
         }
         world.store(callback, "placed");
         if world.postgres_answers { Ok(true) } else { Err(no_answer()) }
+    }
+
+    async fn record(&self, _: Entry) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+
+    async fn save_change(&self, callback: &Callback, entry: Option<Entry>) -> Result<bool, sqlx::Error> {
+        self.save(callback, entry).await
     }
 
     async fn save(&self, callback: &Callback, entry: Option<Entry>) -> Result<bool, sqlx::Error> {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::nice::Nice;
 use crate::callbacks::model::{Callback, Status};
-use crate::cxone::{ContactAnswer, CxoneError};
+use crate::cxone::{ContactAnswer, ContactId, CxoneError};
 
 /// What an endpoint of CXone does with a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +44,8 @@ pub struct World {
     pub row: Callback,
     /// The start of the contact in CXone.
     pub contact: Option<Timestamp>,
+    /// CXone with the other API, which has the contacts then.
+    pub nice: Option<Nice>,
     /// The starts of requests that CXone has neither answered nor carried out yet.
     pub in_flight: Vec<Timestamp>,
     pub cxone_skew_ms: i64,
@@ -67,6 +70,21 @@ impl World {
         Timestamp::from_millisecond(self.now_ms).unwrap()
     }
 
+    /// The time passes, and NICE acts in it.
+    pub fn advance(&mut self, milliseconds: i64) {
+        self.now_ms += milliseconds;
+        self.run_nice();
+    }
+
+    /// Whether CXone will call, or has called.
+    pub fn has_contact(&self) -> bool {
+        self.nice.as_ref().map_or(self.contact.is_some(), Nice::has_contact)
+    }
+
+    pub fn has_contact_at(&self, at: Option<Timestamp>) -> bool {
+        self.nice.as_ref().map_or(self.contact == at, |nice| nice.has_contact_at(at))
+    }
+
     pub fn log(&mut self, describe: impl FnOnce(&Self) -> String) {
         let line = self.history.is_some().then(|| describe(self));
         let now = self.now();
@@ -80,17 +98,18 @@ impl World {
     }
 
     pub fn store(&mut self, callback: &Callback, step: &str) {
+        let now = self.now();
+        let nice = self.nice.as_mut().filter(|_| self.row.status == Status::Accepted && callback.attempts > 1);
+        if let Some((nice, at)) = nice.zip(callback.dispatch_time.filter(|_| callback.status == Status::Scheduled)) {
+            nice.look_again(at, now);
+        }
         self.row = callback.clone();
         self.log(|world| {
             let Callback { attempts, status, dispatch_time, earlier_dispatch_time, .. } = &world.row;
             format!("attempt {attempts}: {step}: {status:?} at {dispatch_time:?}, before {earlier_dispatch_time:?}")
         });
-        let (status, at) = (self.row.status, self.row.dispatch_time);
-        if status == Status::Scheduled && self.contact.is_none() {
-            self.violation = Some("it is scheduled, but CXone has no contact".into());
-        }
-        if status == Status::Scheduled && self.contact != at {
-            self.violation = Some("its dispatch time is not the start of the contact".into());
+        if self.row.status == Status::Scheduled && !self.has_contact_at(self.row.dispatch_time) {
+            self.violation = Some("it is scheduled, but CXone has no contact that starts then".into());
         }
     }
 
@@ -98,7 +117,7 @@ impl World {
     pub fn create_contact(&mut self, at: Timestamp) -> Result<ContactAnswer, CxoneError> {
         let has_passed = at.as_millisecond() <= self.now_ms + self.cxone_skew_ms;
         if self.contact.is_some() && !(self.validates_first && has_passed) {
-            return Ok(ContactAnswer::Exists { at: None });
+            return Ok(ContactAnswer::Exists { contact: ContactId::Own(self.row.id), at: None, deleted: Vec::new() });
         }
         if has_passed {
             return Err(CxoneError::Rejected { status: 400, reason: "the start is not in the future".into() });
@@ -108,7 +127,7 @@ impl World {
         if matches!(self.row.status, Status::Failed | Status::Cancelled) {
             self.violation = Some(format!("CXone creates a contact for a callback that is {:?}", self.row.status));
         }
-        Ok(ContactAnswer::Created)
+        Ok(ContactAnswer::Created { contact: ContactId::Own(self.row.id) })
     }
 
     pub fn send_sms(&mut self) {
@@ -117,7 +136,7 @@ impl World {
         if self.sms_sent > 1 {
             self.violation = Some("two SMS".into());
         }
-        if self.contact.is_none() {
+        if !self.has_contact() {
             self.violation = Some("an SMS without a contact".into());
         }
     }
@@ -127,7 +146,7 @@ impl World {
         match self.rng.u8(0..4) {
             0 => CxoneError::Rejected { status: 400, reason: reason() },
             1 => CxoneError::Rejected { status: 422, reason: reason() },
-            2 => CxoneError::Forbidden { scope: "s", reason: reason() },
+            2 => CxoneError::Forbidden { permission: "s", reason: reason() },
             _ => CxoneError::NotFound { reason: reason() },
         }
     }

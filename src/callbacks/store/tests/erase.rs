@@ -74,7 +74,10 @@ async fn an_erased_callback_keeps_its_times_and_ids_and_is_found_by_the_hash(poo
         ..stored(&store, accepted(0).id).await
     };
     assert_eq!(stored(&store, accepted(0).id).await, erased);
-    assert_eq!((erased.contact_id, erased.sms_session_id.as_deref()), (Some(erased.id), Some("session")));
+    assert_eq!(
+        (erased.contact_id, erased.sms_session_id.as_deref()),
+        (Some(ContactId::Own(erased.id)), Some("session"))
+    );
     let failure = stored(&store, accepted(1).id).await.failure.unwrap();
     assert_eq!((failure.code, failure.detail.as_str()), (FailureCode::CxoneRejected, "erased"));
 

@@ -1,13 +1,17 @@
 //! The statements of the store, against Postgres.
 
 mod at_risk;
+mod changes;
 mod claim;
 mod erase;
 mod external_id;
 mod insert;
 mod list;
+mod outcomes;
+mod placing;
 mod progress;
 mod purge;
+mod reschedule;
 
 use std::collections::HashMap;
 
@@ -18,8 +22,10 @@ use uuid::Uuid;
 use super::*;
 use crate::audit::{Action, Outcome};
 use crate::callbacks::attempt::CallbackRepository as _;
+use crate::callbacks::model::testing::contact;
 use crate::callbacks::model::{Confirmation, testing};
-use crate::placement::NOTICE;
+use crate::cxone::ContactId;
+use crate::placement::{Choice, Decision, Inputs, NOTICE, Reason};
 
 const ANY: Claimable = Claimable { contacts: true, messages: true, notice: NOTICE };
 const LEASE: SignedDuration = SignedDuration::from_secs(15);
@@ -34,6 +40,12 @@ fn at(time: &str) -> Timestamp {
 
 fn now() -> Timestamp {
     at("14:00:00")
+}
+
+/// A decision for this time.
+fn decided(dispatch_time: Timestamp) -> Decision {
+    let choice = Choice { hour: dispatch_time, dispatch_time, reason: Reason::Earliest };
+    Decision { inputs: Inputs::without_forecast(&[], &[], dispatch_time), choice }
 }
 
 /// Callback number `n`, accepted and due now, to be called from 15:00 to 17:00.
@@ -51,7 +63,7 @@ fn placed(n: u16, start: &str) -> Callback {
 /// The same, with its contact at `start`, and its SMS still to be sent.
 fn scheduled(n: u16, start: &str) -> Callback {
     let mut callback = placed(n, start);
-    callback.schedule(at(start), None, now());
+    callback.schedule(contact(&callback, at(start)), None, now());
     callback.reset_confirmation();
     callback
 }

@@ -4,6 +4,7 @@ use futures::future::join_all;
 
 use super::*;
 use crate::callbacks::model::{Failure, FailureCode};
+use crate::placement::{HourPlaces, PlanVersion};
 
 fn failed(mut callback: Callback) -> Callback {
     callback.fail(Failure::new(FailureCode::NoForecast, "none"));
@@ -20,7 +21,7 @@ async fn an_outcome_is_stored_with_its_audit_entry(pool: PgPool) {
     assert!(store.save(&callback, None).await.unwrap());
     assert_eq!(stored(&store, callback.id).await, callback);
 
-    callback.schedule(at("16:00:00"), None, now());
+    callback.schedule(contact(&callback, at("16:00:00")), None, now());
     callback.confirm("session".into());
     assert!(store.save(&callback, Some(entry(&callback, Action::CallbackScheduled))).await.unwrap());
     assert_eq!(stored(&store, callback.id).await, callback);
@@ -35,7 +36,7 @@ async fn an_attempt_that_has_lost_its_claim_stores_nothing(pool: PgPool) {
     let second = claim(&store, now() + LEASE).await.unwrap();
     let late = failed(first.clone());
     assert!(!store.save(&late, Some(entry(&late, Action::CallbackFailed))).await.unwrap());
-    assert!(!store.place(&mut first, &[at("15:00:00")], |_| Some(at("15:00:00"))).await.unwrap());
+    assert!(!store.place(&mut first, &[at("15:00:00")], |_, _| Some(decided(at("15:00:00")))).await.unwrap());
     assert_eq!(stored(&store, first.id).await, second);
     assert_eq!(actions(&pool, first.id).await, ["callback.accepted"]);
 }
@@ -59,7 +60,7 @@ async fn a_cancelled_callback_takes_the_claim_from_its_attempt(pool: PgPool) {
     let entry = entry(&attempt, Action::CallbackCancelled);
     let cancelled = store.cancel(attempt.id, now(), entry).await.unwrap().unwrap();
     assert_eq!((cancelled.status, cancelled.due_at), (Status::Cancelled, None));
-    assert!(!store.place(&mut attempt, &[at("15:00:00")], |_| Some(at("15:00:00"))).await.unwrap());
+    assert!(!store.place(&mut attempt, &[at("15:00:00")], |_, _| Some(decided(at("15:00:00")))).await.unwrap());
     assert_eq!(stored(&store, attempt.id).await, cancelled);
     assert_eq!(actions(&pool, attempt.id).await, ["callback.accepted", "callback.cancelled"]);
 }
@@ -84,8 +85,10 @@ async fn of_a_concurrent_cancel_and_placement_one_succeeds(pool: PgPool) {
         let mut attempt = claim(&store, now()).await.unwrap();
         let (id, entry) = (attempt.id, entry(&attempt, Action::CallbackCancelled));
         let hours = [at("15:00:00")];
-        let (cancelled, is_placed) =
-            tokio::join!(store.cancel(id, now(), entry), store.place(&mut attempt, &hours, |_| Some(hours[0])));
+        let (cancelled, is_placed) = tokio::join!(
+            store.cancel(id, now(), entry),
+            store.place(&mut attempt, &hours, |_, _| Some(decided(hours[0])))
+        );
         assert_ne!(cancelled.unwrap().is_some(), is_placed.unwrap());
         let status = stored(&store, id).await.status;
         assert!(matches!(status, Status::Accepted | Status::Cancelled), "{status:?}");
@@ -108,10 +111,10 @@ async fn a_placement_counts_the_other_open_callbacks_of_the_campaign_by_hour(poo
     put(&store, &all).await;
     let mut callback = stored(&store, placed(6, "15:30:00").id).await;
     let hours = [at("16:00:00"), at("15:00:00"), at("17:00:00")];
-    let mut counts = Vec::new();
-    let is_placed = store.place(&mut callback, &hours, |placed| {
-        counts = placed.to_vec();
-        Some(at("16:30:00"))
+    let mut counts: Vec<u32> = Vec::new();
+    let is_placed = store.place(&mut callback, &hours, |_, placed| {
+        counts = placed.iter().map(|hour| hour.placed).collect();
+        Some(decided(at("16:30:00")))
     });
     assert!(is_placed.await.unwrap());
     assert_eq!(counts, [1, 2, 0]);
@@ -125,7 +128,7 @@ async fn a_placement_without_a_dispatch_time_changes_nothing(pool: PgPool) {
     insert(&store, &[accepted(0)]).await;
     let mut callback = claim(&store, now()).await.unwrap();
     let before = callback.clone();
-    assert!(store.place(&mut callback, &[at("15:00:00")], |_| None).await.unwrap());
+    assert!(store.place(&mut callback, &[at("15:00:00")], |_, _| None).await.unwrap());
     assert_eq!((&callback, &stored(&store, before.id).await), (&before, &before));
 }
 
@@ -141,10 +144,11 @@ async fn concurrent_placements_in_one_campaign_respect_the_capacity_of_an_hour(p
     let placements = claimed.into_iter().map(|mut callback| {
         let (store, counts, hours) = (store(&pool), &counts, &hours);
         async move {
-            let choose = |placed: &[u32]| {
+            let choose = |_: Option<PlanVersion>, placed: &[HourPlaces]| {
+                let placed = [placed[0].placed, placed[1].placed];
                 counts.lock().unwrap().push(placed[0] + placed[1]);
                 let hour = if placed[0] < CAPACITY { hours[0] } else { hours[1] };
-                Some(hour + SignedDuration::from_secs(i64::from(placed[0] + placed[1])))
+                Some(decided(hour + SignedDuration::from_secs(i64::from(placed[0] + placed[1]))))
             };
             assert!(store.place(&mut callback, hours, choose).await.unwrap());
             callback.dispatch_time.unwrap()

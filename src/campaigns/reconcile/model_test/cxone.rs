@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::world::{Behavior, Shared, yield_now};
+use super::skills::answer_read;
+use super::world::{Behavior, MAX_LATENESS_MS, Shared, yield_now};
 use crate::campaigns::model::Timing;
 use crate::campaigns::ports::{CampaignGateway, SendCheck, Urgency};
 use crate::cxone::{CampaignState, CxoneError, DialerCampaign};
@@ -15,8 +16,6 @@ const TIMING: Timing = Timing {
     uncertain_for: Duration::from_mins(1),
     check_interval: Duration::from_secs(45),
 };
-/// A late change takes effect within this time.
-const MAX_LATENESS_MS: i64 = 55_000;
 
 pub struct ModelGateway {
     pub world: Shared,
@@ -63,13 +62,9 @@ impl CampaignGateway for ModelGateway {
     ) -> Result<DialerCampaign, CxoneError> {
         yield_now().await;
         let mut world = self.world.lock().unwrap();
-        let answers_reads =
-            matches!(world.behavior, Behavior::Normal | Behavior::Late | Behavior::Ignoring | Behavior::Rejecting);
-        if !answers_reads {
-            return Err(failure(world.behavior));
-        }
+        answer_read(&world)?;
         world.read_revision = world.cxone_revision;
-        Ok(world.cxone.clone())
+        Ok(world.shown())
     }
 
     async fn update(
@@ -79,6 +74,9 @@ impl CampaignGateway for ModelGateway {
         check: &impl SendCheck,
         _: &Traceparent,
     ) -> Result<DialerCampaign, CxoneError> {
+        if self.world.lock().unwrap().skills.is_some() {
+            return self.update_skills(target, check).await;
+        }
         // The wait for the quota and a token.
         yield_now().await;
         if !check.is_still_wanted().await {
@@ -98,12 +96,12 @@ impl CampaignGateway for ModelGateway {
     }
 }
 
-fn failure(behavior: Behavior) -> CxoneError {
+pub(super) fn failure(behavior: Behavior) -> CxoneError {
     let reason = String::new();
     match behavior {
         Behavior::NotReceiving | Behavior::NotAnswering | Behavior::Late => CxoneError::OutcomeUnknown { reason },
         Behavior::NotFound => CxoneError::NotFound { reason },
-        Behavior::Forbidding => CxoneError::Forbidden { scope: "", reason },
+        Behavior::Forbidding => CxoneError::Forbidden { permission: "", reason },
         Behavior::Unavailable | Behavior::Normal | Behavior::Ignoring | Behavior::Rejecting => {
             CxoneError::Unavailable { retry_after: None, reason }
         }

@@ -73,7 +73,7 @@ impl CampaignRepository for ModelRepository {
         if world.row.leased_by == Some(lease) {
             world.row.leased_by = None;
         }
-        world.log(format_args!("{}", entry.map_or("released", |entry| entry.action.as_str())));
+        world.log(format_args!("{}", entry.as_ref().map_or("released", |entry| entry.action.as_str())));
         Ok(())
     }
 

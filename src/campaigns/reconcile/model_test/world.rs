@@ -11,11 +11,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::skills::Skills;
 use crate::campaigns::model::{Campaign, Changes, Hold, Report};
 use crate::cxone::{CampaignState, DialerCampaign};
 
 /// The errors of the replicas' clocks against Postgres's, in milliseconds.
 pub const CLOCK_ERRORS_MS: [i64; 2] = [100, -100];
+
+/// A late change takes effect within this time.
+pub const MAX_LATENESS_MS: i64 = 55_000;
 
 /// How CXone handles the next request.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,6 +74,8 @@ pub struct World {
     pub resumes: HashSet<Uuid>,
     pub leased_until_ms: i64,
     pub cxone: DialerCampaign,
+    /// The skills of the campaign, where the API has skills.
+    pub skills: Option<Skills>,
     /// Whether CXone itself starts the campaign at the end of a pause.
     pub cxone_resumes: bool,
     /// Changes that take effect later, and when.
@@ -104,6 +110,12 @@ impl World {
     pub fn stored(&self) -> Campaign {
         let leased_by = self.row.leased_by.filter(|_| self.now_ms < self.leased_until_ms);
         Campaign { holds: self.holds.clone(), leased_by, ..self.row.clone() }
+    }
+
+    /// The campaign as CXone shows it.
+    pub fn shown(&self) -> DialerCampaign {
+        let is_partly_started = self.skills.as_ref().is_some_and(Skills::is_partly_started);
+        DialerCampaign { is_partly_started, ..self.cxone.clone() }
     }
 
     pub fn is_due(&self) -> bool {
@@ -180,6 +192,7 @@ impl World {
                 self.late_effect_ms = self.now_ms;
             }
         }
+        self.change_late_skills();
         let has_ended = self.cxone.resume_at.is_some_and(|at| at <= self.now());
         if self.cxone_resumes && has_ended && self.cxone.state == CampaignState::Paused {
             let state = CampaignState::Active;

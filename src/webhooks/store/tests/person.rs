@@ -1,17 +1,21 @@
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
 use crate::db::Db;
-use crate::types::{ExternalId, Metadata};
+use crate::types::{ExternalId, Metadata, TimeWindow};
 use crate::webhooks::event::{CallbackEvent, EventFailure};
 
 impl World {
     /// Stores an event about a callback, with texts of clients and of CXone.
     async fn publish_about(&self, callback: Uuid) -> Uuid {
+        let start = self.now;
         let event = CallbackEvent {
+            window: TimeWindow::parse(start, start + SignedDuration::from_hours(1)).unwrap(),
             dispatch_time: None,
             contact_id: None,
             failure: Some(EventFailure { code: "cxone-rejected".into(), detail: "surgery".into() }),
+            outcome: None,
             external_id: ExternalId::parse("patient-7").ok(),
             metadata: Metadata::parse(json!({"note": "surgery"}).as_object().unwrap()).ok(),
         };

@@ -1,0 +1,1 @@
+alter table callbacks validate constraint contact_number_has_contact;

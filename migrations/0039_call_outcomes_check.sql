@@ -1,0 +1,3 @@
+alter table callbacks
+    validate constraint outcome_status_known,
+    validate constraint call_has_outcome;
