@@ -1,0 +1,1 @@
+../../../../docs/database-roles.sql
