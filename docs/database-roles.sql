@@ -29,7 +29,7 @@ grant execute on all functions in schema public to ringback_service;
 revoke update, delete on audit_entries, audit_checkpoints, audit_cosignatures from ringback_service;
 revoke delete on audit_log_head, audit_log_tiles, audit_log_leaves from ringback_service;
 revoke insert on audit_log_head from ringback_service;
-revoke insert, update, delete on _sqlx_migrations from ringback_service;
+revoke insert, update, delete on _sqlx_migrations, schema_compatibility from ringback_service;
 
 -- Entries are read and written through audit_entries, not in its partitions; only the owner sets for how long they are kept.
 revoke insert, update, delete on audit_retention from ringback_service;
