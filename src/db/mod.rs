@@ -1,5 +1,6 @@
 //! Postgres: connections with bounded waits, the meaning of errors, transactions, pages and time.
 
+mod acquire;
 mod cache;
 mod changes;
 mod connect;
@@ -17,11 +18,9 @@ mod transaction;
 mod watchdog;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
-use watchdog::Watchdog;
 
 pub use cache::Cache;
 pub use changes::{Changes, Topic};
@@ -35,7 +34,8 @@ pub use schema::{DatabaseRole, SchemaError, check_schema, database_role, migrate
 pub use shared_time::SharedTime;
 pub use transaction::Transaction;
 
-use pooled::Pooled;
+use acquire::Queue;
+use watchdog::Watchdog;
 
 /// The pool of connections to Postgres. A statement on `&Db` ends within a bounded time, even while Postgres is frozen. A
 /// connection that does not respond is closed and never used again.
@@ -46,7 +46,7 @@ pub struct Db {
     direct: Arc<PgConnectOptions>,
     watchdog: Arc<Watchdog>,
     changes: Changes,
-    waiting: Arc<AtomicU32>,
+    queue: Arc<Queue>,
 }
 
 impl Db {
@@ -54,7 +54,7 @@ impl Db {
     pub fn new(pool: PgPool) -> Self {
         let direct = pool.connect_options();
         let watchdog = Arc::new(Watchdog::new(Arc::clone(&direct)));
-        Self { pool, direct, watchdog, changes: Changes::default(), waiting: Arc::default() }
+        Self { pool, direct, watchdog, changes: Changes::default(), queue: Arc::default() }
     }
 
     /// With another way to the same server, without a pooler in between: for reports, which need settings of their own,
@@ -114,27 +114,6 @@ impl Db {
         metrics::gauge!("ringback_db_connections", "state" => "idle").set(idle as f64);
         metrics::gauge!("ringback_db_connections", "state" => "used").set(used as f64);
         metrics::gauge!("ringback_db_connections_limit").set(self.pool.options().get_max_connections());
-        metrics::gauge!("ringback_db_waiting").set(self.waiting.load(Ordering::Relaxed));
-    }
-
-    async fn acquire(&self) -> Result<Pooled, sqlx::Error> {
-        let _waiting = Waiting::count(&self.waiting);
-        self.pool.acquire().await.map(Pooled::new)
-    }
-}
-
-/// Counts a statement that waits for a connection, until this is dropped.
-struct Waiting<'a>(&'a AtomicU32);
-
-impl<'a> Waiting<'a> {
-    fn count(waiting: &'a AtomicU32) -> Self {
-        waiting.fetch_add(1, Ordering::Relaxed);
-        Self(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!("ringback_db_waiting").set(self.queue.length());
     }
 }
