@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{World, caller, eventually_within, instant, minutes_from_now, payload_from, payload_with};
 
 /// A callback is called at the latest when its window ends, two minutes after the request.
-const CALLED_WITHIN: Duration = Duration::from_secs(180);
+const CALLED_WITHIN: Duration = Duration::from_mins(3);
 const POLL: (&str, &str) = ("CXONE_OUTCOME_POLL_MS", "1000");
 /// Nobody listens there. Events are stored for it.
 const HOOK: [(&str, &str); 3] = [
