@@ -15,7 +15,7 @@ WORKDIR /src
 # Only the dependencies, for an empty program: this layer is kept until Cargo.toml or Cargo.lock changes. Tests and benchmarks
 # are left out, whose files are not here. Without rust-toolchain.toml, rustup installs nothing.
 COPY .cargo .cargo
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 RUN sed -i '/^\[\[/,/^$/d' Cargo.toml \
     && mkdir src \
     && touch src/lib.rs \
