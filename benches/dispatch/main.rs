@@ -121,7 +121,7 @@ fn sum(days: &[Day], placed: impl Fn(usize, &Day) -> Vec<u32>) -> Result {
 
 fn print_overview(measured: &[Measured]) {
     println!(
-        "\n| day | most agents | most room (no plan) | least wait (no plan) | Ringback | mean wait | of the optimum |"
+        "\n| day | most agents | most room (no plan) | least wait (no plan) | Ringback | mean wait | in the optimum |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for day in measured {
