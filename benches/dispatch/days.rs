@@ -10,7 +10,8 @@ use ringback::types::TimeWindow;
 pub const HOURS: usize = 12;
 /// The first of them.
 const OPENS_AT: i8 = 8;
-pub const HANDLE_SECONDS: f64 = 360.0;
+/// How long the calls take on average.
+pub const HANDLE_SECONDS: u16 = 360;
 /// The share of the agents' time that is used, if callbacks come as expected and are spread as the staff is.
 const LOAD: f64 = 0.9;
 /// Requests come up to so many hours before their window.
@@ -31,12 +32,21 @@ pub struct Scenario {
     pub campaigns: usize,
     /// The earlier days that are known, each a week apart.
     pub history: i32,
+    /// What the campaign's settings say of the handle time.
+    pub handle_seconds: u16,
 }
 
-const USUAL: Scenario =
-    Scenario { name: "as expected", demand: 1.0, forecast_error: 0.0, is_spiky: false, campaigns: 1, history: 4 };
+const USUAL: Scenario = Scenario {
+    name: "as expected",
+    demand: 1.0,
+    forecast_error: 0.0,
+    is_spiky: false,
+    campaigns: 1,
+    history: 4,
+    handle_seconds: HANDLE_SECONDS,
+};
 
-pub const SCENARIOS: [Scenario; 8] = [
+pub const SCENARIOS: [Scenario; 9] = [
     USUAL,
     Scenario { name: "demand 0.7x", demand: 0.7, ..USUAL },
     Scenario { name: "demand 0.9x", demand: 0.9, ..USUAL },
@@ -45,6 +55,7 @@ pub const SCENARIOS: [Scenario; 8] = [
     Scenario { name: "spiky day", is_spiky: true, ..USUAL },
     Scenario { name: "three campaigns", campaigns: 3, ..USUAL },
     Scenario { name: "cold start", history: 0, ..USUAL },
+    Scenario { name: "handle time 300 s in the settings", handle_seconds: 300, ..USUAL },
 ];
 
 /// A request for a callback.
@@ -64,6 +75,8 @@ pub struct Day {
     pub requests: Vec<Request>,
     /// Those of earlier days.
     pub history: Vec<Request>,
+    /// What the campaign's settings say.
+    pub handle_seconds: u16,
 }
 
 /// How often windows begin in each hour.
@@ -90,7 +103,7 @@ impl Day {
         });
         let history = history.collect();
         let requests = requests(TODAY, &shape, scenario.demand * as_f64(callbacks), rng);
-        Self { forecast, actual, requests, history }
+        Self { forecast, actual, requests, history, handle_seconds: scenario.handle_seconds }
     }
 }
 
@@ -109,7 +122,7 @@ fn forecast(shape: &Shape, callbacks: usize, rng: &mut fastrand::Rng) -> Vec<For
     }
     let hours = (0..HOURS).map(|hour| ForecastHour {
         hour: hour_of(TODAY, hour),
-        available_agents: (load[hour] * HANDLE_SECONDS / 3600.0 / LOAD).ceil(),
+        available_agents: (load[hour] * f64::from(HANDLE_SECONDS) / 3600.0 / LOAD).ceil(),
         expected_calls: expected_calls[hour],
     });
     hours.collect()

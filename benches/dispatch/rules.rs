@@ -1,6 +1,7 @@
 //! The rules that the service is compared with, and the cost of a day.
 
 use jiff::SignedDuration;
+use ringback::cxone::ForecastHour;
 use ringback::placement::{Candidate, HourPlaces, Inputs, PlanVersion, WaitCost};
 use ringback::types::Interval;
 
@@ -31,7 +32,7 @@ pub struct Result {
 pub fn inputs(day: &Day, request: &Request) -> Inputs {
     let part = Interval { start: request.window.start(), end: request.window.end() };
     let earliest = request.at + SignedDuration::from_secs(15);
-    Inputs::by_forecast(&day.forecast[hours_of(request)], HANDLE_SECONDS, &[part], earliest)
+    Inputs::by_forecast(&day.forecast[hours_of(request)], f64::from(day.handle_seconds), &[part], earliest)
 }
 
 /// The callbacks placed in each hour of a day by a rule.
@@ -66,11 +67,15 @@ pub fn result(day: &Day, placed: &[u32]) -> Result {
     let mut result = Result::default();
     for (hour, placed) in day.actual.iter().zip(placed) {
         let calls = hour.expected_calls + f64::from(*placed);
-        result.cost += WaitCost::new(hour.available_agents, HANDLE_SECONDS).of(calls);
-        result.overload += (calls * HANDLE_SECONDS / 60.0 - hour.available_agents * 60.0).max(0.0);
+        result.cost += wait_cost(hour).of(calls);
+        result.overload += (calls * f64::from(HANDLE_SECONDS) / 60.0 - hour.available_agents * 60.0).max(0.0);
         result.calls += calls;
     }
     result
+}
+
+fn wait_cost(hour: &ForecastHour) -> WaitCost {
+    WaitCost::new(hour.available_agents, f64::from(HANDLE_SECONDS))
 }
 
 /// The least cost of all ways to place the callbacks of a day, for what comes and not for the forecast.
@@ -84,14 +89,21 @@ pub fn optimum(day: &Day) -> Option<Result> {
         }
     }
     let cost = |hour: usize, units: u32| {
-        let hour = day.actual[hour];
-        WaitCost::new(hour.available_agents, HANDLE_SECONDS).of(hour.expected_calls + f64::from(units))
+        let hour = &day.actual[hour];
+        wait_cost(hour).of(hour.expected_calls + f64::from(units))
     };
     let next = |hour: usize, units: u32| cost(hour, units + 1) - cost(hour, units);
     let added = least_cost(day.actual.len(), &demands, next)?;
     let without = result(day, &vec![0; day.actual.len()]);
     let calls = without.calls + as_f64(day.requests.len());
     Some(Result { cost: without.cost + added, overload: f64::NAN, calls })
+}
+
+impl Result {
+    /// Of a call, in seconds.
+    pub fn mean_wait(self) -> f64 {
+        self.cost / self.calls
+    }
 }
 
 impl std::ops::AddAssign for Result {

@@ -54,6 +54,7 @@ pub async fn place(days: &[Day]) -> Outcome<Placed> {
     let campaigns = campaigns.collect::<Result<Vec<_>, _>>().map_err(|fault| anyhow::anyhow!("{fault:?}"))?;
     let mut requests: Vec<(usize, Request)> = Vec::new();
     for (index, day) in days.iter().enumerate() {
+        set_handle_time(&database.pool, &campaigns[index], day.handle_seconds).await?;
         insert(&database.pool, &campaigns[index], &day.history, true).await?;
         requests.extend(day.requests.iter().map(|request| (index, *request)));
     }
@@ -102,6 +103,16 @@ async fn place_one(store: &CallbackStore, id: Uuid, day: &Day, request: &Request
     });
     anyhow::ensure!(has_claim.await?, "the claim of the callback is lost");
     chosen.ok_or_else(|| anyhow::anyhow!("no hour was possible"))
+}
+
+/// Sets the handle time of a campaign. The planner reads it there.
+async fn set_handle_time(pool: &PgPool, campaign: &CampaignId, seconds: u16) -> Outcome {
+    let settings = json!({ "averageHandleTimeSeconds": seconds });
+    let set = sqlx::query(
+        "insert into campaign_settings (campaign_id, settings, version, updated_at) values ($1, $2, 1, now())",
+    );
+    set.bind(campaign.as_str()).bind(settings).execute(pool).await?;
+    Ok(())
 }
 
 /// Inserts callbacks, and returns their ids.

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::CallbackRepository as _;
@@ -13,7 +12,7 @@ use super::store::{CallbackStore, DuePlan, NewPlan};
 use crate::clock::Clock;
 use crate::cxone::{Class, Cxone, CxoneError, ForecastHour, RequestContext};
 use crate::placement::{
-    DayDemand, DayTotal, ExpectedWindow, PlanHour, day_weights, days_until, forecast_version, plan,
+    DayDemand, ExpectedWindow, PlanHour, complete_days, day_weights, days_until, forecast_version, plan,
 };
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Interval, TimeZone};
@@ -172,29 +171,5 @@ impl<F: ForecastSource> Planner<F> {
             expected.extend(demand.remaining(now, zone.tz(), f64::from(arrived)));
         }
         Ok(expected)
-    }
-}
-
-/// The days from the first known one to yesterday, those without requests included.
-pub(super) fn complete_days(known: &[DayTotal], today: Date) -> Vec<DayTotal> {
-    let Some(first) = known.first() else { return Vec::new() };
-    let days = first.day.series(1.day()).take_while(|day| *day < today);
-    let total = |day: Date| known.iter().find(|total| total.day == day).copied();
-    days.map(|day| total(day).unwrap_or(DayTotal { day, requests: 0 })).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::civil::date;
-
-    use super::*;
-
-    #[test]
-    fn days_without_requests_count_and_today_does_not() {
-        let today = date(2026, 11, 20);
-        let total = |age: i32, requests: u32| DayTotal { day: today - age.days(), requests };
-        let complete = complete_days(&[total(3, 5), total(1, 7), total(0, 2), total(-1, 1)], today);
-        assert_eq!(complete, [total(3, 5), total(2, 0), total(1, 7)]);
-        assert!(complete_days(&[], today).is_empty());
     }
 }

@@ -3,9 +3,8 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::planner::complete_days;
 use super::store::{CallbackStore, PlacedHour, PromiseCounts};
-use crate::placement::{DayTotal, day_weights};
+use crate::placement::{DayTotal, complete_days, day_weights};
 use crate::types::{CampaignId, Interval};
 
 /// The report on one campaign.

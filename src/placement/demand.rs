@@ -48,6 +48,14 @@ pub struct Count {
     pub requests: f64,
 }
 
+/// The days from the first known one to the day before `today`, those without requests included. `known` is in order of time.
+pub fn complete_days(known: &[DayTotal], today: Date) -> Vec<DayTotal> {
+    let Some(first) = known.first() else { return Vec::new() };
+    let days = first.day.series(1.day()).take_while(|day| *day < today);
+    let total = |day: Date| known.iter().find(|total| total.day == day).copied();
+    days.map(|day| total(day).unwrap_or(DayTotal { day, requests: 0 })).collect()
+}
+
 /// How much each earlier day counts for the requests of `target`; the weights add up to 1. `totals` has every day from the first
 /// known one to the last complete one, those without requests included. Empty with fewer than three days of history.
 pub fn day_weights(target: Date, totals: &[DayTotal]) -> Vec<(Date, f64)> {
@@ -185,6 +193,14 @@ mod tests {
 
     fn days(requests: impl Fn(Date) -> u32) -> Vec<DayTotal> {
         (1..=28).map(|age| TODAY - age.days()).map(|day| DayTotal { day, requests: requests(day) }).collect()
+    }
+
+    #[test]
+    fn days_without_requests_count_and_today_does_not() {
+        let total = |age: i32, requests: u32| DayTotal { day: TODAY - age.days(), requests };
+        let complete = complete_days(&[total(3, 5), total(1, 7), total(0, 2), total(-1, 1)], TODAY);
+        assert_eq!(complete, [total(3, 5), total(2, 0), total(1, 7)]);
+        assert!(complete_days(&[], TODAY).is_empty());
     }
 
     fn weight_of(weights: &[(Date, f64)], day: Date) -> f64 {

@@ -12,7 +12,8 @@ mod window_hours;
 pub use capacity_plan::{PlanHour, PlannedPlaces, plan};
 pub use decision::{Candidate, Choice, Decision, HourPlaces, Inputs, PlanVersion, Reason, forecast_version};
 pub use demand::{
-    Count, DayDemand, DayTotal, ExpectedWindow, HISTORY_DAYS, LEADS, LONGEST_WINDOW, day_weights, days_until,
+    Count, DayDemand, DayTotal, ExpectedWindow, HISTORY_DAYS, LEADS, LONGEST_WINDOW, complete_days, day_weights,
+    days_until,
 };
 pub use erlang::WaitCost;
 pub use plan::{NOTICE, hours_of};
