@@ -54,6 +54,8 @@ pub enum Action {
     CallbackDeleted,
     #[strum(serialize = "callback.erased")]
     CallbackErased,
+    #[strum(serialize = "callback.number_revealed")]
+    CallbackNumberRevealed,
 
     #[strum(serialize = "campaign.paused")]
     CampaignPaused,

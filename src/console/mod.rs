@@ -33,6 +33,7 @@ mod client;
 mod events;
 mod gate;
 mod live;
+mod local_time;
 mod page;
 mod pages;
 mod problem;

@@ -99,6 +99,18 @@ impl Visit {
         self.caller.scopes.contains(&scope)
     }
 
+    /// Refuses a page that only leads to a command without the scope for it. The API refuses the command itself.
+    ///
+    /// # Errors
+    /// A 403 that names the scope.
+    pub fn require(&self, scope: Scope) -> Result<(), ApiProblem> {
+        if self.may(scope) {
+            return Ok(());
+        }
+        let detail = format!("this {} lacks the scope {scope}", self.caller.credential.noun());
+        Err(Problem::new(ProblemKind::Forbidden, detail).with("scope", scope.as_str()).into())
+    }
+
     /// The time of the service.
     pub fn now(&self) -> jiff::Timestamp {
         self.clock.now()

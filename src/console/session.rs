@@ -154,6 +154,14 @@ impl Sessions {
         Ok(cookie)
     }
 
+    /// Records what somebody did in the console without the API.
+    ///
+    /// # Errors
+    /// If Postgres returns an error.
+    pub async fn record(&self, entry: Entry) -> Result<(), sqlx::Error> {
+        self.store.record(entry).await
+    }
+
     fn entry(&self, action: Action, credentials: &Credentials, request_id: Option<String>) -> Entry {
         let (id, now, actor) = (self.clock.new_id(), self.clock.now(), Actor::caller(&credentials.caller()));
         Entry { request_id, ..Entry::new(id, now, action, actor, Outcome::Succeeded) }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use uuid::Uuid;
 
-use crate::audit::Entry;
+use crate::audit::{Entry, record};
 use crate::db::{Cache, Db, Topic, decode, purge_in_steps};
 use crate::oidc::Token;
 use crate::types::{AllowedCampaigns, CampaignId};
@@ -174,6 +174,14 @@ impl ConsoleStore {
         ended.fetch_optional(&self.pool).await?;
         self.pool.changes().publish(Topic::ConsoleSessions);
         Ok(())
+    }
+
+    /// Stores an audit entry without any other change.
+    ///
+    /// # Errors
+    /// If Postgres returns an error.
+    pub async fn record(&self, entry: Entry) -> Result<(), sqlx::Error> {
+        record(&self.pool, entry).await
     }
 
     /// Stores a link that signs in with this key once, and its audit entry.

@@ -77,8 +77,10 @@ pub fn call_outcome(status: &str) -> Word<'_> {
     match status {
         "pending" => word("Not called yet", Tone::Busy),
         "reached" => word("Reached", Tone::Good),
-        "not_reached" => word("Not reached", Tone::Warn),
-        "missed" => word("Missed", Tone::Bad),
+        "called" => word("Called", Tone::Good),
+        "not-reached" => word("Not reached", Tone::Warn),
+        "agent-only" => word("Only an agent called", Tone::Bad),
+        "missing" => word("Not called", Tone::Bad),
         other => word(other, Tone::Plain),
     }
 }
@@ -103,6 +105,17 @@ pub fn pause_reason(reason: &str) -> &str {
         "CARRIER_THROTTLE" => "Carrier throttle",
         "AGENT_CAPACITY" => "Agent capacity",
         "SCHEDULED" => "Scheduled",
+        other => other,
+    }
+}
+
+/// What caused a change of a campaign.
+pub fn trigger(trigger: &str) -> &str {
+    match trigger {
+        "MANUAL_PAUSE" | "MANUAL_RESUME" => "Command",
+        "SCHEDULED_RESUME" => "End of the hold",
+        "SLIDING_WINDOW_THROTTLE" => "Low answer rate",
+        "REGULATORY_WINDOW" => "Regulatory window",
         other => other,
     }
 }

@@ -1,5 +1,7 @@
 //! The pages, one file for each section.
 
+mod callbacks;
+mod campaigns;
 mod overview;
 
 use std::sync::Arc;
@@ -13,7 +15,11 @@ use crate::http::Problem;
 
 /// The routes of all pages. Whoever sends a request to them is signed in.
 pub fn routes() -> Router<Arc<Console>> {
-    Router::new().merge(overview::routes()).route("/console/{*path}", get(not_found))
+    Router::new()
+        .merge(overview::routes())
+        .merge(campaigns::routes())
+        .merge(callbacks::routes())
+        .route("/console/{*path}", get(not_found))
 }
 
 async fn not_found() -> ApiProblem {
