@@ -25,6 +25,8 @@ mod clock_skew;
 mod command_audit;
 mod commands;
 mod configured_webhook;
+mod console_callbacks;
+mod console_campaigns;
 mod console_session;
 mod convergence;
 mod copies;
