@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-use self::console::ServiceState;
+use self::console::ConsoleSource;
 pub use self::listeners::Listeners;
 pub use self::open_files::raise_limit as raise_limit_on_open_files;
 use crate::audit::{self, AuditLog, AuditStore, LogStore, Refusals};
@@ -186,6 +186,7 @@ impl Services {
         };
         let reports = db.for_reports();
         let callbacks = Arc::new(self.callbacks(settings, clock, stop));
+        let source = self.console_source(db, &callbacks, clock);
         let v1 = OpenApiRouter::new()
             .merge(callbacks::routes().with_state(Arc::clone(&callbacks)))
             .merge(campaigns::routes().with_state(self.campaigns(settings, clock)))
@@ -197,7 +198,7 @@ impl Services {
             .merge(audit::log_routes().with_state(AuditLog::new(LogStore::new(reports), self.audit.keys.as_ref())))
             .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent))
             .layer(from_fn_with_state(Arc::new(authentication), authenticate));
-        let console = crate::console::routes(self.console(v1.clone(), db, clock, stop));
+        let console = crate::console::routes(self.console(v1.clone(), source, db, clock, stop));
         let public =
             OpenApiRouter::from(http::docs(openapi_text).merge(console)).merge(v1).merge(http::problem_pages());
         let probes = Operations::routes().with_state(self.operations(db, stop));
@@ -212,16 +213,36 @@ impl Services {
     }
 
     /// The console has the routes of the API for itself, with limits of their own.
-    fn console(&self, v1: OpenApiRouter, db: &Db, clock: &Clock, stop: &CancellationToken) -> Console {
+    fn console(
+        &self,
+        v1: OpenApiRouter,
+        source: Arc<ConsoleSource>,
+        db: &Db,
+        clock: &Clock,
+        stop: &CancellationToken,
+    ) -> Console {
         let api = http::wrap(v1.split_for_parts().0, clock.clone(), RequestLimits::default());
-        let state = Arc::new(ServiceState { cxone: Arc::clone(&self.cxone) });
+        let log = AuditStore::new(db.clone());
         Console {
             api: Api::new(api),
             sessions: self.sessions.clone(),
-            live: Live::new(AuditStore::new(db.clone()), state, clock.clone(), stop.clone()),
+            live: Live::new(log, Arc::<ConsoleSource>::clone(&source), clock.clone(), stop.clone()),
+            source,
             refusals: Arc::<Refusals>::clone(&self.refusals),
             clock: clock.clone(),
         }
+    }
+
+    fn console_source(&self, db: &Db, callbacks: &Callbacks, clock: &Clock) -> Arc<ConsoleSource> {
+        Arc::new(ConsoleSource {
+            db: db.clone(),
+            cxone: Arc::clone(&self.cxone),
+            callbacks: Arc::clone(&self.callback_store),
+            slots: Arc::clone(&callbacks.slots),
+            answer_rates: self.rate_store.clone(),
+            webhooks: self.webhook_store.clone(),
+            clock: clock.clone(),
+        })
     }
 
     fn callbacks(&self, settings: &ServiceSettings, clock: &Clock, stop: &CancellationToken) -> Callbacks {

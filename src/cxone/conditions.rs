@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use super::budget::{Class, Decision};
 use super::client::Cxone;
-use super::endpoint::{Condition, Endpoint};
+use super::endpoint::{Condition, Endpoint, EndpointCondition};
 
 impl Cxone {
     /// Whether CXone responds and accepts the client.
     pub fn condition(&self) -> Condition {
         self.transport.gate.condition()
+    }
+
+    /// The condition of each endpoint, by its name.
+    pub fn endpoint_conditions(&self) -> Vec<(&'static str, EndpointCondition)> {
+        self.transport.gate.endpoint_conditions()
     }
 
     /// Whether requests to these endpoints would be sent now. Checks only what this replica knows, not the shared budget.

@@ -33,7 +33,7 @@ pub use budget::{Class, Decision};
 pub use client::Cxone;
 pub use contact_changes::ContactChanges;
 pub use dialer_intervals::DialerIntervals;
-pub use endpoint::{Condition, Endpoint};
+pub use endpoint::{Condition, Endpoint, EndpointCondition};
 pub use error::CxoneError;
 pub use gate::StillWanted;
 pub use model::{

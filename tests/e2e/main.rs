@@ -25,6 +25,8 @@ mod clock_skew;
 mod command_audit;
 mod commands;
 mod configured_webhook;
+mod console_live;
+mod console_overview;
 mod console_session;
 mod convergence;
 mod copies;
