@@ -68,6 +68,7 @@ mod restrictions;
 mod settings;
 mod shared_commits;
 mod slots;
+mod statistics;
 mod superseded;
 mod support;
 mod surface;
