@@ -36,6 +36,7 @@ use crate::http::{self, ConnectionLimits, Idempotency, Operations, RefusalLog, R
 use crate::keys::{self, Authentication, KeyStore, Keys, UsageSharing, authenticate};
 use crate::oidc::TokenVerifier;
 use crate::privacy::{self, Privacy};
+use crate::statistics::{self, Statistics};
 use crate::telemetry;
 use crate::tls::ServerTls;
 use crate::types::TimeZone;
@@ -193,6 +194,7 @@ impl Services {
             .merge(campaigns::event_routes().with_state(Arc::clone(&self.rate_monitor)))
             .merge(webhooks::routes().with_state(self.webhooks(settings)))
             .merge(keys::routes().with_state(Keys { store: self.keys.clone() }))
+            .merge(statistics::routes().with_state(self.statistics(&reports)))
             .merge(audit::routes().with_state(AuditStore::new(reports.clone())))
             .merge(privacy::routes().with_state(Privacy::new(db.clone(), callbacks, reports.clone())))
             .merge(audit::log_routes().with_state(AuditLog::new(LogStore::new(reports), self.audit.keys.as_ref())))
@@ -283,6 +285,15 @@ impl Services {
         }
     }
 
+    fn statistics(&self, reports: &Db) -> Statistics {
+        Statistics {
+            callbacks: CallbackStore::new(reports.clone()),
+            campaigns: CampaignStore::new(reports.clone()),
+            webhooks: WebhookStore::new(reports.clone()),
+            cxone: Arc::clone(&self.cxone),
+        }
+    }
+
     fn operations(&self, db: &Db, stop: &CancellationToken) -> Operations {
         let (cxone, rates, pool) = (Arc::clone(&self.cxone), Arc::clone(&self.rate_monitor), db.clone());
         Operations {
@@ -317,6 +328,7 @@ fn openapi() -> utoipa::openapi::OpenApi {
     api.merge(campaigns::event_routes().into_openapi());
     api.merge(webhooks::routes().into_openapi());
     api.merge(keys::routes().into_openapi());
+    api.merge(statistics::routes().into_openapi());
     api.merge(audit::routes().into_openapi());
     api.merge(audit::log_routes().into_openapi());
     api.merge(privacy::routes().into_openapi());

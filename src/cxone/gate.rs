@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use strum::VariantArray as _;
 
 use super::breaker::Breaker;
-use super::budget::{Budget, Class, Decision, GRANT_LASTS};
+use super::budget::{Budget, Class, Decision, GRANT_LASTS, QuotaUse};
 use super::endpoint::{Condition, Endpoint, EndpointCondition, EndpointTable};
 use super::error::{CxoneError, Failed};
 use super::response::{Accepted, Answer};
@@ -229,6 +229,11 @@ impl Gate {
             }
         };
         Endpoint::VARIANTS.iter().map(|endpoint| (endpoint.as_str(), condition(*endpoint))).collect()
+    }
+
+    /// The use of the quota in the last minute, of all replicas.
+    pub async fn quota_use(&self) -> Result<QuotaUse, CxoneError> {
+        self.budget.quota_use().await
     }
 
     /// The condition that the readiness page shows.

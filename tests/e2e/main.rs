@@ -71,6 +71,7 @@ mod restrictions;
 mod settings;
 mod shared_commits;
 mod slots;
+mod statistics;
 mod superseded;
 mod support;
 mod surface;
