@@ -29,6 +29,7 @@ pub mod placement;
 mod privacy;
 pub mod shutdown;
 pub mod simulator;
+mod statistics;
 mod telemetry;
 pub mod tls;
 pub mod trace;

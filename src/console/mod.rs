@@ -29,6 +29,7 @@
 #![allow(dead_code, reason = "the pages that use all of it are not complete")]
 
 mod assets;
+mod chart;
 mod client;
 mod events;
 mod gate;
@@ -37,9 +38,13 @@ mod local_time;
 mod page;
 mod pages;
 mod problem;
+mod regulatory_window;
 mod security;
 mod session;
+mod settings;
+mod shared;
 mod sign_in;
+mod source;
 mod state;
 mod store;
 mod token;
@@ -52,8 +57,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 
 pub use client::Api;
-pub use live::{Live, LiveSource};
+pub use live::Live;
 pub use session::Sessions;
+pub use settings::parse_address;
+pub use source::{ComingHour, Dialed, EndpointState, EndpointStatus, ServiceStatus, Source};
 pub use state::Console;
 pub use store::ConsoleStore;
 

@@ -15,6 +15,7 @@ use super::session::Session;
 use super::words::Done;
 use crate::clock::Clock;
 use crate::http::{Caller, Credential, Problem, ProblemKind, Scope};
+use crate::types::AllowedCampaigns;
 
 /// The parameter of an address that names what was done.
 const DONE: &str = "done";
@@ -109,6 +110,16 @@ impl Visit {
         }
         let detail = format!("this {} lacks the scope {scope}", self.caller.credential.noun());
         Err(Problem::new(ProblemKind::Forbidden, detail).with("scope", scope.as_str()).into())
+    }
+
+    /// All of them.
+    pub fn scopes(&self) -> &[Scope] {
+        &self.caller.scopes
+    }
+
+    /// The campaigns that the person may see.
+    pub fn campaigns(&self) -> &AllowedCampaigns {
+        &self.caller.campaigns
     }
 
     /// The time of the service.

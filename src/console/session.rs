@@ -21,6 +21,18 @@ const KEY_SESSION: SignedDuration = SignedDuration::from_hours(12);
 /// How long a session of a person of the identity provider lasts: Ringback does not hear of a person who loses a role.
 const SUBJECT_SESSION: SignedDuration = SignedDuration::from_hours(8);
 
+/// How long a link can be used.
+const LINK: SignedDuration = SignedDuration::from_mins(10);
+
+/// Why there is no link.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    #[error("the operating system gives no random numbers")]
+    Random(#[from] getrandom::Error),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
 /// How somebody signed in.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -35,6 +47,14 @@ pub enum Method {
 #[serde(rename_all = "camelCase")]
 struct SignedInDetail {
     method: Method,
+    expires_at: Timestamp,
+}
+
+/// The detail of the entry of a link.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LinkDetail {
+    key_id: Uuid,
     expires_at: Timestamp,
 }
 
@@ -117,6 +137,19 @@ impl Sessions {
         let now = self.clock.now();
         let Some(key) = self.store.use_link(token.hash(), now).await? else { return Ok(None) };
         Ok(self.keys.find_by_id(key).await?.filter(|key| key.is_valid(now)).map(Credentials::Key))
+    }
+
+    /// Creates a link that signs in with this key once, and returns its path.
+    ///
+    /// # Errors
+    /// If Postgres returns an error, or the operating system gives no random numbers.
+    pub async fn create_link(&self, key: Uuid, actor: Actor) -> Result<String, LinkError> {
+        let (token, now) = (RandomToken::generate()?, self.clock.now());
+        let expires_at = now + LINK;
+        let detail = LinkDetail { key_id: key, expires_at };
+        let entry = Entry::new(self.clock.new_id(), now, Action::ConsoleLinkCreated, actor, Outcome::Succeeded);
+        self.store.create_link(token.hash(), key, expires_at, entry.with_detail(&detail)).await?;
+        Ok(format!("/console/enter?token={}", token.reveal()))
     }
 
     /// Begins a session, and returns its cookie.

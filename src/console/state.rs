@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::client::Api;
 use super::live::Live;
 use super::session::Sessions;
+use super::source::Source;
 use crate::clock::Clock;
 use crate::http::RefusalLog;
 
@@ -13,6 +14,7 @@ pub struct Console {
     pub api: Api,
     pub sessions: Sessions,
     pub live: Live,
+    pub source: Arc<dyn Source>,
     /// Records sign-ins that are refused.
     pub refusals: Arc<dyn RefusalLog>,
     pub clock: Clock,

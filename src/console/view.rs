@@ -1,6 +1,7 @@
 //! Values as pages show them.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -35,6 +36,11 @@ pub fn utc(at: &Timestamp) -> String {
 /// A share as a whole percentage.
 pub fn percent(share: &f64) -> String {
     format!("{:.0}%", share * 100.0)
+}
+
+/// A short time, such as `1.4 ms`.
+pub fn milliseconds(duration: &Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
 }
 
 /// A page of a list of the API.

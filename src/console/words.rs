@@ -120,6 +120,18 @@ pub fn trigger(trigger: &str) -> &str {
     }
 }
 
+/// A class of requests to CXone.
+pub fn quota_class(class: &str) -> &str {
+    match class {
+        "control" => "commands",
+        "waiting" => "waiting callers",
+        "background" => "background",
+        "routine" => "checks",
+        "clientRead" => "reads",
+        other => other,
+    }
+}
+
 /// What a form did. The page after it has the code in its address, and never a text.
 #[derive(Clone, Copy, Debug, EnumString, IntoStaticStr, PartialEq, Eq, strum::VariantArray)]
 #[strum(serialize_all = "kebab-case")]

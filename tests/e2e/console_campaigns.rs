@@ -59,6 +59,8 @@ async fn the_pages_show_state_holds_their_owner_and_end_and_what_was_before() {
         "Started in CXone",
         "100 calls at once, 30 agents",
         "Closes <time",
+        "<polyline points=",
+        "with its floor as a dashed line",
     ] {
         assert!(page.has(text), "{text}: {page:?}");
     }

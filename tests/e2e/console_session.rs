@@ -1,8 +1,9 @@
 //! Signing in to the console and out of it, and what protects a session.
 
 use reqwest::Method;
+use tokio::process::Command;
 
-use crate::support::{Browser, Service, World, create_key, eventually};
+use crate::support::{BINARY, Browser, Service, World, create_key, eventually};
 
 const COOKIE: &str = "__Host-ringback-session";
 
@@ -188,5 +189,29 @@ async fn the_name_of_a_key_and_an_address_are_shown_as_text() {
     assert!(page.status == 200 && !page.has("<script>"), "{page:?}");
     let link = Browser::new(&world.service.base_url).get("/console/enter?token=%22%3E%3Cscript%3E").await;
     assert!(link.status == 200 && !link.has("<script>"), "{link:?}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_link_signs_in_once_with_the_scopes_of_its_key_and_fetching_it_does_not_use_it_up() {
+    let world = World::start().await;
+    let key: uuid::Uuid = sqlx::query_scalar("select id from api_keys").fetch_one(&world.database.pool).await.unwrap();
+    let link = async |key: &str| {
+        let mut command = Command::new(BINARY);
+        command.env("DATABASE_URL", &world.database.url).args(["console", "link", key]);
+        let output = command.args(["--console-url", &world.service.base_url]).output().await.unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (is_created, address) = link(&key.to_string()).await;
+    assert!(is_created && !link("0192f0c4-1111-7000-8000-000000000001").await.0);
+    let path = address.trim().strip_prefix(&world.service.base_url).unwrap();
+    let browser = Browser::new(&world.service.base_url);
+    let token = browser.get(path).await.hidden("token");
+    assert!(browser.get(path).await.hidden("token") == token && path.ends_with(&token));
+
+    assert!(browser.submit("/console/enter", &[("token", &token)]).await.has(">test</p>"));
+    let again = Browser::new(&world.service.base_url).post("/console/enter", &[("token", &token)]).await;
+    assert!(again.status == 401 && again.has("This link was used before"), "{again:?}");
+    assert_eq!(recorded(&world).await, ["console.link_created command line", "console.signed_in test"]);
     world.end().await;
 }

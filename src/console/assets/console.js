@@ -3,6 +3,7 @@
 // Without this script every page works; with it, times are in the zone of the reader, and what is shown stays current.
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const today = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const anyDay = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
@@ -35,6 +36,7 @@ function showTimes(root) {
     const text = "relative" in time.dataset ? asRelative(at) : asTime(at);
     if (time.textContent !== text) time.textContent = text;
   }
+  for (const label of root.querySelectorAll("text[data-time]")) label.textContent = hour.format(new Date(label.dataset.time));
 }
 
 // Forms have the times that people enter in the zone of the browser, and say so.

@@ -1,9 +1,9 @@
 //! One task per replica finds out what has changed, and only while a console is open.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use strum::IntoEnumIterator as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
@@ -13,6 +13,7 @@ use super::tail::Tail;
 use super::topic::Topic;
 use crate::audit::AuditStore;
 use crate::clock::Clock;
+use crate::console::source::Source;
 
 /// How often the log is read. A change is shown within a second.
 const EVERY: Duration = Duration::from_millis(400);
@@ -23,23 +24,19 @@ const MAX_STREAMS: usize = 500;
 /// The topics that wait for a slow browser. It reads everything again where there were more.
 const WAITING: usize = 64;
 
-/// What is shown of the service itself. It changes where its text does.
-pub trait LiveSource: Send + Sync {
-    /// The state of CXone, of the replicas and of the webhook endpoints, in a text that is the same as long as nothing changes.
-    fn state(&self) -> BoxFuture<'_, Result<String, sqlx::Error>>;
-}
-
 /// Announces what changes. Clones share it.
 #[derive(Clone)]
 pub struct Live(Arc<Inner>);
 
 struct Inner {
     log: AuditStore,
-    source: Arc<dyn LiveSource>,
+    source: Arc<dyn Source>,
     clock: Clock,
     stop: CancellationToken,
     streams: Arc<Semaphore>,
     announced: broadcast::Sender<Topic>,
+    /// How many were announced.
+    version: AtomicU64,
     /// Whether the task runs.
     is_running: Mutex<bool>,
 }
@@ -52,10 +49,19 @@ pub struct Subscription {
 
 impl Live {
     /// Nothing runs before the first subscription.
-    pub fn new(log: AuditStore, source: Arc<dyn LiveSource>, clock: Clock, stop: CancellationToken) -> Self {
+    pub fn new(log: AuditStore, source: Arc<dyn Source>, clock: Clock, stop: CancellationToken) -> Self {
         let (announced, _) = broadcast::channel(WAITING);
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
-        Self(Arc::new(Inner { log, source, clock, stop, streams, announced, is_running: Mutex::new(false) }))
+        Self(Arc::new(Inner {
+            log,
+            source,
+            clock,
+            stop,
+            streams,
+            announced,
+            version: AtomicU64::new(0),
+            is_running: Mutex::new(false),
+        }))
     }
 
     /// What changes from now on. None if there are too many already.
@@ -68,6 +74,11 @@ impl Live {
             tokio::spawn(async move { inner.run().await });
         }
         Some(Subscription { topics, _stream: stream })
+    }
+
+    /// How much is known to have changed. What was read before is read again when it has grown.
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
     }
 
     /// Cancelled when the service begins to shut down.
@@ -115,7 +126,7 @@ impl Inner {
 
     /// A state that cannot be read is one as well: Postgres does not answer.
     async fn announce_state(&self, known: &mut Option<Option<String>>) {
-        let state = self.source.state().await.ok();
+        let state = self.source.status().await.ok().map(|status| status.fingerprint());
         let before = known.replace(state.clone());
         if before.is_some_and(|before| before != state) {
             self.announce(Topic::Status);
@@ -123,6 +134,7 @@ impl Inner {
     }
 
     fn announce(&self, topic: Topic) {
+        self.version.fetch_add(1, Ordering::AcqRel);
         // An error: nobody is subscribed any more.
         let _ = self.announced.send(topic);
     }

@@ -4,5 +4,5 @@ mod hub;
 mod tail;
 mod topic;
 
-pub use hub::{Live, LiveSource, Subscription};
+pub use hub::{Live, Subscription};
 pub use topic::Topic;

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Response};
 
-use crate::harness::plain_http;
+use crate::harness::{PATIENCE, plain_http};
 
 /// What it shows.
 #[derive(Debug)]
@@ -37,6 +37,35 @@ impl Page {
         let before = format!("type=\"hidden\" name=\"{name}\" value=\"");
         let (_, rest) = self.html.split_once(&before).unwrap_or_else(|| panic!("no {name}: {self:?}"));
         rest.split('"').next().unwrap().to_owned()
+    }
+}
+
+/// A stream of server-sent events.
+pub struct Events {
+    answer: Response,
+    read: String,
+}
+
+impl Events {
+    /// The next topic that has changed; none at the end of the stream.
+    pub async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some((event, rest)) = self.read.split_once("\n\n") {
+                let topic = event.strip_prefix("event: change\ndata: ").map(str::to_owned);
+                self.read = rest.to_owned();
+                if topic.is_some() {
+                    return topic;
+                }
+                continue;
+            }
+            let chunk = tokio::time::timeout(PATIENCE, self.answer.chunk()).await.expect("no event").ok()??;
+            self.read.push_str(&String::from_utf8_lossy(&chunk));
+        }
+    }
+
+    /// Returns once this topic has changed.
+    pub async fn wait_for(&mut self, topic: &str) {
+        while self.next().await.expect("the stream has ended") != topic {}
     }
 }
 
@@ -97,6 +126,15 @@ impl Browser {
         self.keep_cookies(&answer);
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         Page { status, headers, html: answer.text().await.unwrap() }
+    }
+
+    /// The events of what changes.
+    pub async fn events(&self) -> Events {
+        let request = self.request(Method::GET, "/console/events").header("accept-encoding", "gzip");
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        assert!(!answer.headers().contains_key("content-encoding"));
+        Events { answer, read: String::new() }
     }
 
     fn keep_cookies(&self, answer: &Response) {

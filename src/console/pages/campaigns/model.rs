@@ -4,12 +4,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::console::chart::Sparkline;
 use crate::console::page::Visit;
 use crate::console::problem::ApiProblem;
+use crate::console::regulatory_window::RegulatoryWindow;
+use crate::console::source::{Dialed, Source};
 use crate::console::view::MaskedNumber;
 use crate::console::words::{self, Word};
 use crate::http::Problem;
-use crate::types::{CampaignId, DailyWindow, TimeZone, parse_time_of_day};
+use crate::types::{CampaignId, DailyWindow};
 
 /// Windows in different places may need a few openings until all are open at once.
 const MOST_OPENINGS: usize = 32;
@@ -77,15 +80,6 @@ pub struct Settings {
 pub struct CarrierLimit {
     pub max_concurrent_calls: u32,
     pub max_agents: u32,
-}
-
-/// The hours of every day in which the campaign may dial.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RegulatoryWindow {
-    pub start_time: String,
-    pub end_time: String,
-    pub timezone: String,
 }
 
 /// When a low answer rate pauses the campaign.
@@ -166,6 +160,16 @@ impl Campaign {
         self.settings.answer_rate.as_ref().filter(|guard| guard.enabled).map(|guard| guard.min_answer_rate)
     }
 
+    /// The answer rate in its window.
+    ///
+    /// # Errors
+    /// If Postgres returns an error.
+    pub async fn sparkline(&self, source: &dyn Source, now: Timestamp) -> Result<Sparkline, sqlx::Error> {
+        let ids = CampaignId::parse(&self.campaign_id).into_iter().collect();
+        let dialed: Vec<Dialed> = source.dialed(ids).await?.into_values().flatten().collect();
+        Ok(Sparkline::new(&dialed, self.answer_rate.window_ms, self.floor(), now))
+    }
+
     /// Whether the answer rate is below its floor.
     pub fn is_low(&self) -> bool {
         self.answer_rate.rate.zip(self.floor()).is_some_and(|(rate, floor)| rate < floor)
@@ -209,24 +213,6 @@ impl Hold {
     }
 }
 
-impl RegulatoryWindow {
-    /// The window, if the parts are valid.
-    pub fn parsed(&self) -> Option<DailyWindow> {
-        let (start, end) = (parse_time_of_day(&self.start_time).ok()?, parse_time_of_day(&self.end_time).ok()?);
-        DailyWindow::new(start, end, TimeZone::parse(&self.timezone).ok()?).ok()
-    }
-
-    /// When it opens, if it is closed now.
-    pub fn opens_at(&self, now: &Timestamp) -> Option<Timestamp> {
-        self.parsed().filter(|window| !window.is_open(*now)).map(|window| window.next_opening(*now))
-    }
-
-    /// When it closes, if it is open now.
-    pub fn closes_at(&self, now: &Timestamp) -> Option<Timestamp> {
-        self.parsed().and_then(|window| window.next_close(*now))
-    }
-}
-
 /// The first time from `from` on at which all windows are open.
 pub fn first_open(windows: &[DailyWindow], from: Timestamp) -> Timestamp {
     let mut at = from;
@@ -260,14 +246,6 @@ mod tests {
 
     fn window(start: &str, end: &str, zone: &str) -> RegulatoryWindow {
         RegulatoryWindow { start_time: start.into(), end_time: end.into(), timezone: zone.into() }
-    }
-
-    #[test]
-    fn a_window_says_when_it_opens_or_closes() {
-        let window = window("09:00", "21:00", "America/New_York");
-        let (morning, noon) = (at("2026-11-20T13:00:00Z"), at("2026-11-20T17:00:00Z"));
-        assert_eq!((window.opens_at(&morning), window.closes_at(&morning)), (Some(at("2026-11-20T14:00:00Z")), None));
-        assert_eq!((window.opens_at(&noon), window.closes_at(&noon)), (None, Some(at("2026-11-21T02:00:00Z"))));
     }
 
     #[test]

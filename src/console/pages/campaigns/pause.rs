@@ -13,12 +13,13 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::model::{Campaign, RegulatoryWindow};
+use super::model::Campaign;
 use super::preview::PausePreview;
 use crate::console::client::with_query;
 use crate::console::local_time::{DEFAULT_ZONE, parse_local_time};
 use crate::console::page::{Layout, Section, Visit, done, page, page_with};
 use crate::console::problem::ApiProblem;
+use crate::console::regulatory_window::RegulatoryWindow;
 use crate::console::state::Console;
 use crate::console::words::Done;
 use crate::http::{PathParam, Problem, Scope};

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::model::{Campaign, Hold, RegulatoryWindow, first_open, last_end};
+use super::model::{Campaign, Hold, first_open, last_end};
+use crate::console::regulatory_window::RegulatoryWindow;
 
 /// What a pause would do.
 #[derive(Debug, PartialEq)]
@@ -45,7 +46,7 @@ impl ResumePreview {
         let is_lifted = |candidate: &Hold| hold.is_none_or(|id| candidate.id == id);
         let (lifted, remaining): (Vec<Hold>, Vec<Hold>) = campaign.holds.iter().cloned().partition(is_lifted);
         let early = lifted.iter().filter(|hold| hold.is_early(now)).cloned().collect();
-        let opens_at = campaign.settings.regulatory_window.as_ref().and_then(|window| window.opens_at(&now));
+        let opens_at = campaign.settings.regulatory_window.as_ref().and_then(|window| window.opens_at(now));
         let resumes = last_end(remaining.iter().map(|hold| hold.scheduled_resume_time));
         Self { lifted, remaining, early, opens_at, resumes }
     }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use jiff::Timestamp;
 
 use super::history::History;
 use super::model::Campaign;
+use crate::console::chart::Sparkline;
 use crate::console::page::{Layout, Section, Visit, page};
 use crate::console::problem::ApiProblem;
 use crate::console::state::Console;
@@ -25,6 +27,7 @@ struct CampaignDetail {
     campaign: Campaign,
     /// None without the scope.
     history: Option<Result<History, ApiProblem>>,
+    spark: Sparkline,
     now: Timestamp,
 }
 
@@ -42,21 +45,31 @@ struct CampaignPart {
     detail: CampaignDetail,
 }
 
-async fn show(visit: Visit, PathParam(id): PathParam<String>) -> Result<Response, ApiProblem> {
-    let detail = CampaignDetail::read(&visit, &id).await?;
+async fn show(
+    State(console): State<Arc<Console>>,
+    visit: Visit,
+    PathParam(id): PathParam<String>,
+) -> Result<Response, ApiProblem> {
+    let detail = CampaignDetail::read(&visit, &console, &id).await?;
     page(&CampaignPage { layout: visit.layout(Section::Campaigns), detail })
 }
 
-async fn fragment(visit: Visit, PathParam(id): PathParam<String>) -> Result<Response, ApiProblem> {
-    let detail = CampaignDetail::read(&visit, &id).await?;
+async fn fragment(
+    State(console): State<Arc<Console>>,
+    visit: Visit,
+    PathParam(id): PathParam<String>,
+) -> Result<Response, ApiProblem> {
+    let detail = CampaignDetail::read(&visit, &console, &id).await?;
     page(&CampaignPart { layout: visit.layout(Section::Campaigns), detail })
 }
 
 impl CampaignDetail {
-    async fn read(visit: &Visit, id: &str) -> Result<Self, ApiProblem> {
+    async fn read(visit: &Visit, console: &Console, id: &str) -> Result<Self, ApiProblem> {
         let campaign = Campaign::read(visit, id).await?;
         let history =
             if visit.may(Scope::AuditRead) { Some(History::read(visit, &campaign.campaign_id).await) } else { None };
-        Ok(Self { campaign, history, now: visit.now() })
+        let now = visit.now();
+        let spark = campaign.sparkline(&*console.source, now).await?;
+        Ok(Self { campaign, history, spark, now })
     }
 }
