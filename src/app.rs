@@ -1,5 +1,6 @@
 //! Wiring: from the settings to a running service.
 
+mod console;
 mod listeners;
 mod open_files;
 mod tasks;
@@ -15,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
+use self::console::ConsoleSource;
 pub use self::listeners::Listeners;
 pub use self::open_files::raise_limit as raise_limit_on_open_files;
 use crate::audit::{self, AuditLog, AuditStore, LogStore, Refusals};
@@ -27,12 +29,14 @@ use crate::campaigns::{
 };
 use crate::clock::Clock;
 use crate::config::{AuditSettings, ServiceSettings};
+use crate::console::{Api, Console, ConsoleStore, Live, Sessions};
 use crate::cxone::Cxone;
 use crate::db::{ChangeListener, Db, SharedTime};
 use crate::http::{self, ConnectionLimits, Idempotency, Operations, RefusalLog, RequestLimits};
 use crate::keys::{self, Authentication, KeyStore, Keys, UsageSharing, authenticate};
 use crate::oidc::TokenVerifier;
 use crate::privacy::{self, Privacy};
+use crate::statistics::{self, Statistics};
 use crate::telemetry;
 use crate::tls::ServerTls;
 use crate::types::TimeZone;
@@ -100,6 +104,7 @@ struct Services {
     idempotency: Idempotency,
     keys: KeyStore,
     key_usage: UsageSharing,
+    sessions: Sessions,
     tokens: Option<Arc<TokenVerifier>>,
     callback_retention: privacy::Retention,
     outcomes: OutcomeSettings,
@@ -139,6 +144,7 @@ impl Services {
         let refusal_log: Arc<dyn RefusalLog> = Arc::<Refusals>::clone(&refusals);
         let rate_monitor = AnswerRateMonitor::new(rate_store.clone(), Arc::clone(&campaign_worker), clock.clone());
         let callback_days = settings.callback_retention_days;
+        let keys = KeyStore::new(db.clone());
         let tokens = settings.oidc.clone().map(|oidc| TokenVerifier::new(oidc, proxy, clock.clone())).transpose()?;
         Ok(Self {
             callback_retention: privacy::Retention::new(db.clone(), callback_days, clock.clone()),
@@ -160,7 +166,8 @@ impl Services {
             rate_monitor: Arc::new(rate_monitor),
             refusals,
             idempotency: Idempotency::new(db.clone(), refusal_log, clock.clone()),
-            keys: KeyStore::new(db.clone()),
+            sessions: Sessions::new(ConsoleStore::new(db.clone()), keys.clone(), clock.clone()),
+            keys,
             key_usage: UsageSharing::new(db.clone(), Arc::default()),
             tokens: tokens.map(Arc::new),
             audit_log: LogStore::new(db.clone()),
@@ -180,18 +187,22 @@ impl Services {
         };
         let reports = db.for_reports();
         let callbacks = Arc::new(self.callbacks(settings, clock, stop));
+        let source = self.console_source(db, &callbacks, clock);
         let v1 = OpenApiRouter::new()
             .merge(callbacks::routes().with_state(Arc::clone(&callbacks)))
             .merge(campaigns::routes().with_state(self.campaigns(settings, clock)))
             .merge(campaigns::event_routes().with_state(Arc::clone(&self.rate_monitor)))
             .merge(webhooks::routes().with_state(self.webhooks(settings)))
             .merge(keys::routes().with_state(Keys { store: self.keys.clone() }))
+            .merge(statistics::routes().with_state(self.statistics(&reports)))
             .merge(audit::routes().with_state(AuditStore::new(reports.clone())))
             .merge(privacy::routes().with_state(Privacy::new(db.clone(), callbacks, reports.clone())))
             .merge(audit::log_routes().with_state(AuditLog::new(LogStore::new(reports), self.audit.keys.as_ref())))
             .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent))
             .layer(from_fn_with_state(Arc::new(authentication), authenticate));
-        let public = OpenApiRouter::from(http::docs(openapi_text)).merge(v1).merge(http::problem_pages());
+        let console = crate::console::routes(self.console(v1.clone(), source, db, clock, stop));
+        let public =
+            OpenApiRouter::from(http::docs(openapi_text).merge(console)).merge(v1).merge(http::problem_pages());
         let probes = Operations::routes().with_state(self.operations(db, stop));
         let wrap = |routes: OpenApiRouter| {
             let router = http::wrap(routes.split_for_parts().0, clock.clone(), RequestLimits::default());
@@ -201,6 +212,39 @@ impl Services {
             Some(_) => Routers { public: wrap(public), metrics: Some(wrap(probes)) },
             None => Routers { public: wrap(public.merge(probes)), metrics: None },
         }
+    }
+
+    /// The console has the routes of the API for itself, with limits of their own.
+    fn console(
+        &self,
+        v1: OpenApiRouter,
+        source: Arc<ConsoleSource>,
+        db: &Db,
+        clock: &Clock,
+        stop: &CancellationToken,
+    ) -> Console {
+        let api = http::wrap(v1.split_for_parts().0, clock.clone(), RequestLimits::default());
+        let log = AuditStore::new(db.clone());
+        Console {
+            api: Api::new(api),
+            sessions: self.sessions.clone(),
+            live: Live::new(log, Arc::<ConsoleSource>::clone(&source), clock.clone(), stop.clone()),
+            source,
+            refusals: Arc::<Refusals>::clone(&self.refusals),
+            clock: clock.clone(),
+        }
+    }
+
+    fn console_source(&self, db: &Db, callbacks: &Callbacks, clock: &Clock) -> Arc<ConsoleSource> {
+        Arc::new(ConsoleSource {
+            db: db.clone(),
+            cxone: Arc::clone(&self.cxone),
+            callbacks: Arc::clone(&self.callback_store),
+            slots: Arc::clone(&callbacks.slots),
+            answer_rates: self.rate_store.clone(),
+            webhooks: self.webhook_store.clone(),
+            clock: clock.clone(),
+        })
     }
 
     fn callbacks(&self, settings: &ServiceSettings, clock: &Clock, stop: &CancellationToken) -> Callbacks {
@@ -241,6 +285,15 @@ impl Services {
         }
     }
 
+    fn statistics(&self, reports: &Db) -> Statistics {
+        Statistics {
+            callbacks: CallbackStore::new(reports.clone()),
+            campaigns: CampaignStore::new(reports.clone()),
+            webhooks: WebhookStore::new(reports.clone()),
+            cxone: Arc::clone(&self.cxone),
+        }
+    }
+
     fn operations(&self, db: &Db, stop: &CancellationToken) -> Operations {
         let (cxone, rates, pool) = (Arc::clone(&self.cxone), Arc::clone(&self.rate_monitor), db.clone());
         Operations {
@@ -275,6 +328,7 @@ fn openapi() -> utoipa::openapi::OpenApi {
     api.merge(campaigns::event_routes().into_openapi());
     api.merge(webhooks::routes().into_openapi());
     api.merge(keys::routes().into_openapi());
+    api.merge(statistics::routes().into_openapi());
     api.merge(audit::routes().into_openapi());
     api.merge(audit::log_routes().into_openapi());
     api.merge(privacy::routes().into_openapi());

@@ -16,6 +16,7 @@ mod campaigns;
 pub mod cli;
 pub mod clock;
 mod config;
+mod console;
 pub mod cxone;
 pub mod db;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub mod placement;
 mod privacy;
 pub mod shutdown;
 pub mod simulator;
+mod statistics;
 mod telemetry;
 pub mod tls;
 pub mod trace;

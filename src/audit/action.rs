@@ -54,6 +54,8 @@ pub enum Action {
     CallbackDeleted,
     #[strum(serialize = "callback.erased")]
     CallbackErased,
+    #[strum(serialize = "callback.number_revealed")]
+    CallbackNumberRevealed,
 
     #[strum(serialize = "campaign.paused")]
     CampaignPaused,
@@ -109,6 +111,13 @@ pub enum Action {
     KeyRotated,
     #[strum(serialize = "key.revoked")]
     KeyRevoked,
+
+    #[strum(serialize = "console.signed_in")]
+    ConsoleSignedIn,
+    #[strum(serialize = "console.signed_out")]
+    ConsoleSignedOut,
+    #[strum(serialize = "console.link_created")]
+    ConsoleLinkCreated,
 
     #[strum(serialize = "privacy.erased")]
     PrivacyErased,

@@ -31,5 +31,5 @@ pub use outcomes::{OutcomePoller, OutcomeSettings, ReachedDispositions};
 pub use planner::{ForecastSource, Planner};
 pub use risk_marker::RiskMarker;
 pub use slots::Slots;
-pub use store::CallbackStore;
+pub use store::{CallbackCounts, CallbackStore, PromiseResults};
 pub use worker::{CallbackQueue, Worker};

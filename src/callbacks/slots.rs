@@ -36,6 +36,19 @@ pub struct OfferedSlot {
     pub slot: Slot,
 }
 
+/// An hour that CXone has a forecast for.
+#[derive(Clone, Copy, Debug)]
+pub struct HourOutlook {
+    pub start: Timestamp,
+    /// The calls that the agents can take.
+    pub capacity: f64,
+    /// Besides callbacks.
+    pub expected_calls: f64,
+    pub placed: u32,
+    /// The places that are kept for callbacks that are expected.
+    pub planned: f64,
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SlotsError {
@@ -104,6 +117,31 @@ impl Slots {
             Some(OfferedSlot { window, slot })
         });
         Ok(offered.collect())
+    }
+
+    /// The hours of the span that CXone has a forecast for.
+    ///
+    /// # Errors
+    /// If Postgres or CXone does not respond.
+    pub async fn hours(
+        &self,
+        campaign: &CampaignId,
+        span: Interval,
+        trace: &Traceparent,
+    ) -> Result<Vec<HourOutlook>, SlotsError> {
+        let outlook = self.outlook(campaign, span, self.clock.now(), trace).await?;
+        let rules = self.rules.rules_of_each([campaign]).await?;
+        let Some(rules) = rules.get(campaign) else { return Ok(Vec::new()) };
+        let handle_seconds = rules.settings.handle_time().as_secs_f64();
+        let in_span = |hour: &ForecastHour| hour.hour < span.end && hour.hour + HOUR > span.start;
+        let hours = outlook.hours.iter().filter(|(hour, _)| in_span(hour)).map(|(hour, placed)| HourOutlook {
+            start: hour.hour,
+            capacity: hour.available_agents * 3600.0 / handle_seconds,
+            expected_calls: hour.expected_calls,
+            placed: *placed,
+            planned: outlook.kept.iter().filter(|kept| kept.hour == hour.hour).map(|kept| kept.places).sum(),
+        });
+        Ok(hours.collect())
     }
 
     async fn outlook(

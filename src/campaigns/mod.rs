@@ -14,4 +14,4 @@ pub use model::CampaignSettings;
 pub use model::{Counts, HoldScope, PlacementRefusal, PlacementRules};
 pub use ports::ScheduledCallbacks;
 pub use reconcile::{CampaignWorker, CxoneGateway};
-pub use store::{CampaignStore, HeldPeriod, RulesCache, SettingsStore};
+pub use store::{CampaignStore, CommandCounts, CommandResults, HeldPeriod, RulesCache, SettingsStore};

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 mod api;
 mod calls;
+mod console;
 mod sequence;
 mod steps;
 
@@ -28,6 +29,7 @@ use crate::clock::Clock;
 use crate::config::{
     AuditSettings, DatabaseArgs, Given, ListenSettings, ServiceSettings, SettingErrors, address, choice,
 };
+use crate::console::{ConsoleStore, Sessions};
 use crate::db::SharedTime;
 use crate::http::Scope;
 use crate::keys::{Author, Grant, KeyStore};
@@ -42,6 +44,10 @@ use base64::engine::general_purpose::STANDARD;
 const CAMPAIGN: &str = "a1b2c3d4-e5f6-7890-g1h2-i3j4k5l6m7n8";
 /// Campaigns that are paused and resumed have UUIDs.
 const DIALED_CAMPAIGN: &str = "0192f0c4-1111-7000-8000-000000000001";
+/// A campaign that stays paused.
+const HELD_CAMPAIGN: &str = "0192f0c4-1111-7000-8000-000000000002";
+/// A campaign with a low answer rate.
+const LOW_CAMPAIGN: &str = "0192f0c4-1111-7000-8000-000000000003";
 /// A realistic latency of CXone, so that the steps can be seen.
 const CXONE_LATENCY: Duration = Duration::from_millis(150);
 const CONNECTIONS: u32 = 24;
@@ -97,6 +103,8 @@ impl Demo {
         let grant = Grant::new(Scope::VARIANTS.to_vec(), AllowedCampaigns::all(), None, None);
         let author = Author { clock: &clock, actor: Actor::system("demo"), request_id: None };
         let key = keys::create(&store, &author, "demo".into(), grant).await?;
+        let record = store.find(key.reveal()).await?.context("the key is not there")?;
+        let sessions = Sessions::new(ConsoleStore::new(db.clone()), store, clock.clone());
         let (base_url, key) = (format!("http://{address}"), key.reveal().to_owned());
         let mut ivr = Ivr { http: crate::tls::client_builder().build()?, simulator, base_url, key, webhooks };
 
@@ -106,7 +114,8 @@ impl Demo {
         let shown = stop.run_until_cancelled(ivr.show(api, &clock)).await;
         if let Some(shown) = shown {
             shown?;
-            ivr.show_commands(&clock);
+            let link = sessions.create_link(record.id, Actor::system("demo")).await?;
+            ivr.show_commands(&link, &clock);
         }
         stop.cancelled().await;
         anstream::println!("\n{DIM}stopping …{DIM:#}");
@@ -126,7 +135,9 @@ async fn start_simulator(api: Api, stop: CancellationToken) -> anyhow::Result<So
         simulator::Settings { api: api.simulated(), latency: CXONE_LATENCY, ..simulator::Settings::default() };
     let simulator = simulator::Simulator::new(settings);
     simulator.add_campaign(CAMPAIGN, Campaign::default());
-    simulator.add_campaign(DIALED_CAMPAIGN, Campaign::default());
+    for campaign in [DIALED_CAMPAIGN, HELD_CAMPAIGN, LOW_CAMPAIGN] {
+        simulator.add_campaign(campaign, Campaign::default());
+    }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     tokio::spawn(simulator::serve(listener, simulator, stop.cancelled_owned()));

@@ -2,6 +2,7 @@
 
 mod audit;
 mod completions;
+mod console;
 mod cxone;
 mod demo;
 mod doctor;
@@ -43,6 +44,8 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Create, list, rotate and revoke API keys
     Keys(keys::Keys),
+    /// Create links to the console
+    Console(console::Console),
     /// Read and verify the audit log
     Audit(audit::Audit),
     /// Recompute placements
@@ -79,6 +82,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Simulator(simulator) => simulator.run().await,
         Command::Migrate(migrate) => migrate.run().await,
         Command::Keys(keys) => keys.run().await,
+        Command::Console(console) => console.run().await,
         Command::Audit(audit) => audit.run().await,
         Command::Placement(placement) => placement.run().await,
         Command::Cxone(cxone) => cxone.run().await,

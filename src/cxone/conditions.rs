@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use super::budget::{Class, Decision};
+use super::budget::{Class, Decision, QuotaUse};
 use super::client::Cxone;
-use super::endpoint::{Condition, Endpoint};
+use super::endpoint::{Condition, Endpoint, EndpointCondition};
+use super::error::CxoneError;
 
 impl Cxone {
     /// Whether CXone responds and accepts the client.
     pub fn condition(&self) -> Condition {
         self.transport.gate.condition()
+    }
+
+    /// The condition of each endpoint, by its name.
+    pub fn endpoint_conditions(&self) -> Vec<(&'static str, EndpointCondition)> {
+        self.transport.gate.endpoint_conditions()
     }
 
     /// Whether requests to these endpoints would be sent now. Checks only what this replica knows, not the shared budget.
@@ -26,6 +32,14 @@ impl Cxone {
     /// Whether background work that needs `count` requests to these endpoints may start, or how long to wait.
     pub async fn may_start(&self, endpoints: &[Endpoint], count: u32) -> Decision {
         self.transport.gate.may_start(&self.transport.needed(endpoints), count).await
+    }
+
+    /// The use of the quota in the last minute, of all replicas.
+    ///
+    /// # Errors
+    /// If Postgres is unavailable.
+    pub async fn quota_use(&self) -> Result<QuotaUse, CxoneError> {
+        self.transport.gate.quota_use().await
     }
 
     /// The duration of the slowest request to this endpoint that this replica sent in about the last ten minutes, until it

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strum::{EnumTable, IntoStaticStr, VariantArray};
 
@@ -82,6 +83,19 @@ impl Operation {
             Self::SendSms | Self::FindSms => Endpoint::Messages,
         }
     }
+}
+
+/// Whether requests are sent to an endpoint, and if not, until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointCondition {
+    /// As far as is known.
+    Works,
+    /// It does not respond. The next request is a probe.
+    Down(Timestamp),
+    /// It refuses the credentials.
+    Unauthorized(Timestamp),
+    /// It has asked for a pause, or has returned no token.
+    BackOff(Timestamp),
 }
 
 /// Whether CXone works.

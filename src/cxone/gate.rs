@@ -12,8 +12,8 @@ use sqlx::PgPool;
 use strum::VariantArray as _;
 
 use super::breaker::Breaker;
-use super::budget::{Budget, Class, Decision, GRANT_LASTS};
-use super::endpoint::{Condition, Endpoint, EndpointTable};
+use super::budget::{Budget, Class, Decision, GRANT_LASTS, QuotaUse};
+use super::endpoint::{Condition, Endpoint, EndpointCondition, EndpointTable};
 use super::error::{CxoneError, Failed};
 use super::response::{Accepted, Answer};
 use super::settings::Settings;
@@ -211,6 +211,29 @@ impl Gate {
         }
         let refused = endpoints.iter().find_map(|endpoint| self.breakers[*endpoint].may_start(now).err());
         refused.map_or(Decision::Granted, Decision::NotFor)
+    }
+
+    /// The condition of each endpoint, by its name.
+    pub fn endpoint_conditions(&self) -> Vec<(&'static str, EndpointCondition)> {
+        let (now, suspensions) = (self.clock.now(), self.suspensions.lock());
+        let condition = |endpoint: Endpoint| {
+            let suspension = &suspensions[endpoint];
+            let suspended_until = suspension.left(now).map(|left| now + left);
+            if let Some(left) = self.breakers[endpoint].closed_for(now) {
+                return EndpointCondition::Down(now + left);
+            }
+            match suspended_until {
+                _ if suspension.is_unauthorized() => EndpointCondition::Unauthorized(suspended_until.unwrap_or(now)),
+                Some(until) => EndpointCondition::BackOff(until),
+                None => EndpointCondition::Works,
+            }
+        };
+        Endpoint::VARIANTS.iter().map(|endpoint| (endpoint.as_str(), condition(*endpoint))).collect()
+    }
+
+    /// The use of the quota in the last minute, of all replicas.
+    pub async fn quota_use(&self) -> Result<QuotaUse, CxoneError> {
+        self.budget.quota_use().await
     }
 
     /// The condition that the readiness page shows.

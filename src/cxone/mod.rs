@@ -29,11 +29,11 @@ mod token;
 mod transport;
 mod wire;
 
-pub use budget::{Class, Decision};
+pub use budget::{Class, ClassUse, Decision, QuotaUse};
 pub use client::Cxone;
 pub use contact_changes::ContactChanges;
 pub use dialer_intervals::DialerIntervals;
-pub use endpoint::{Condition, Endpoint};
+pub use endpoint::{Condition, Endpoint, EndpointCondition};
 pub use error::CxoneError;
 pub use gate::StillWanted;
 pub use model::{

@@ -4,9 +4,11 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use strum::VariantArray as _;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
+use super::Db;
 use super::changes::{Changes, Topic};
 use super::error::no_response;
 
@@ -18,6 +20,22 @@ const RESPONDS_WITHIN: Duration = Duration::from_secs(2);
 /// The pause before another connection is opened.
 const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 
+/// The name of its connection. There is one for each replica.
+const NAME: &str = "ringback-notifications";
+
+/// The number of replicas that are connected to Postgres.
+///
+/// # Errors
+/// If Postgres returns an error.
+pub async fn replicas(db: &Db) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from pg_stat_activity where datname = current_database() and application_name = $1"#,
+        NAME
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// Listens for changes that other replicas and the command line make.
 pub struct ChangeListener {
     options: PgConnectOptions,
@@ -28,7 +46,7 @@ pub struct ChangeListener {
 impl ChangeListener {
     /// Reports to `changes`. The id is this replica's.
     pub fn new(options: &PgConnectOptions, changes: Changes, id: Uuid) -> Self {
-        let options = options.clone().application_name("ringback-notifications");
+        let options = options.clone().application_name(NAME);
         Self { options, changes, heartbeat: format!("ringback_heartbeat_{}", id.simple()) }
     }
 
@@ -50,7 +68,8 @@ impl ChangeListener {
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(RESPONDS_WITHIN);
         let mut listener = PgListener::connect_with(&pool.connect_lazy_with(self.options.clone())).await?;
         listener.eager_reconnect(false);
-        let channels = [Topic::ApiKeys.channel(), Topic::PlacementRules.channel(), &self.heartbeat];
+        let topics = Topic::VARIANTS.iter().map(|topic| topic.channel());
+        let channels = topics.chain([self.heartbeat.as_str()]);
         timeout(RESPONDS_WITHIN, listener.listen_all(channels)).await.map_err(|_| no_response())??;
         self.changes.publish_all();
         loop {

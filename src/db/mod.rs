@@ -26,7 +26,7 @@ pub use cache::Cache;
 pub use changes::{Changes, Topic};
 pub use connect::{FEW_CONNECTIONS, connect, connect_for_maintenance, missing_limits};
 pub use error::{decode, is_overlap, is_pool_full, is_transient};
-pub use listener::ChangeListener;
+pub use listener::{ChangeListener, replicas};
 pub use page::{CreatedPosition, Page, PageRequest, SequencePosition, decode_cursor};
 pub use purge::purge_in_steps;
 pub use retry::{release_in_background, retry};

@@ -136,6 +136,7 @@ fn header(description: &str) -> RefOr<Header> {
         (name = "Campaigns", description = "Pause, resume, settings and dialer events"),
         (name = "Webhooks", description = "Endpoints that receive events, and their deliveries"),
         (name = "Keys", description = "API keys"),
+        (name = "Statistics", description = "Counts of what happened in a span"),
         (name = "Audit", description = "The log of all changes"),
         (name = "Operations", description = "Health, readiness and metrics, without an API key"),
     )

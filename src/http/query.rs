@@ -2,12 +2,13 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 use super::validation::Faults;
 use crate::db::{PageRequest, decode_cursor};
-use crate::types::Fault;
+use crate::types::{Fault, Interval, parse_instant};
 
 /// Rows of a page where the request does not say.
 const DEFAULT_LIMIT: i64 = 50;
@@ -58,6 +59,23 @@ impl Query {
             self.faults.add(name, Fault::new("required", "is required"));
         }
         self.take(name, parse)
+    }
+
+    /// The span from `from` to `to`, which must be given; none where one is absent or wrong. It has at most this length, whose
+    /// text is in the fault.
+    pub fn take_span(&mut self, longest: SignedDuration, named: &str) -> Option<Interval> {
+        let start = self.take_required("from", parse_instant);
+        let end = self.take_required("to", |text| {
+            let end = parse_instant(text)?;
+            match start {
+                Some(start) if end <= start => Err(Fault::new("out-of-range", "must be later than from")),
+                Some(start) if end.duration_since(start) > longest => {
+                    Err(Fault::new("out-of-range", format!("must be at most {named} after from")))
+                }
+                _ => Ok(end),
+            }
+        });
+        Some(Interval { start: start?, end: end? })
     }
 
     /// The page that `limit` and `cursor` ask for. An empty cursor is that of the first page, with which loops begin.

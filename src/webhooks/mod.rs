@@ -26,5 +26,5 @@ pub use openapi::describe_events;
 pub use probe::{Probe, probe};
 pub use sender::WebhookSettings;
 pub use signing::{SecretCipher, SigningSecret};
-pub use store::{KeptEvent, WebhookStore};
+pub use store::{DeliveryCounts, KeptEvent, WebhookStore};
 pub use worker::{DeliveryQueue, DeliveryWorker};

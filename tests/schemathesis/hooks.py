@@ -87,6 +87,8 @@ def before_call(context, case, kwargs):
     if case.path in ("/v1/callback-slots", "/v1/reports/promises"):
         days = timedelta(days=1 + choice % 14)
         case.query |= {"campaignId": CALLBACK_CAMPAIGN, "from": text_of(NOW), "to": text_of(NOW + days)}
+    if case.path == "/v1/statistics":
+        case.query |= {"from": text_of(NOW - timedelta(days=choice % 31)), "to": text_of(NOW + timedelta(hours=1))}
     make_headers_true(case.method, case.headers)
     if isinstance(case.body, dict):
         make_consistent(case, case.body, choice)

@@ -16,6 +16,7 @@ mod purge;
 mod report;
 mod reschedule;
 mod row;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -45,6 +46,7 @@ pub use placing::Placed;
 pub use plans::{DuePlan, NewPlan};
 pub use report::{PlacedHour, PromiseCounts};
 pub use reschedule::Rescheduled;
+pub use statistics::{CallbackCounts, PromiseResults};
 
 /// The filter of a list. A part that is absent matches every callback.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! The metrics of callbacks that have work left to do.
+//! What waits, for the metrics and the console.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -6,11 +6,41 @@ use jiff_sqlx::ToSqlx as _;
 use super::CallbackStore;
 use crate::callbacks::model::Status;
 use crate::jobs::{DueJobs, age_seconds};
+use crate::types::{AllowedCampaigns, CampaignId};
 
 /// The rows that are read for each status: counts end here.
 const MOST: i64 = 10_000;
 
 impl CallbackStore {
+    /// When the oldest callback that CXone does not have yet was accepted. Of very many it reads those whose windows end first.
+    ///
+    /// # Errors
+    /// If Postgres is unavailable.
+    pub async fn oldest_waiting(&self) -> Result<Option<Timestamp>, sqlx::Error> {
+        let oldest = sqlx::query_scalar!(
+            "select min(created_at) from (select created_at from callbacks where status = 'accepted' and due_at is not null
+                order by requested_end limit $1) as open",
+            MOST
+        );
+        Ok(oldest.fetch_one(&self.pool).await?.map(|at| at.to_jiff()))
+    }
+
+    /// The campaigns with a plan of their placements, the one with the latest placement first, at most 100.
+    ///
+    /// # Errors
+    /// If Postgres is unavailable.
+    pub async fn placed_campaigns(&self, allowed: &AllowedCampaigns) -> Result<Vec<CampaignId>, sqlx::Error> {
+        let allowed = allowed.texts();
+        let ids = sqlx::query_scalar!(
+            "select campaign_id from placement_plans where $1::text[] is null or campaign_id = any($1)
+             order by last_placed_at desc limit 100",
+            allowed.as_deref()
+        );
+        let ids = ids.fetch_all(&self.pool).await?;
+        let parsed = ids.iter().map(|id| CampaignId::parse(id)).collect::<Result<_, _>>();
+        parsed.map_err(|fault| sqlx::Error::Decode(fault.detail.into()))
+    }
+
     /// Sets the metrics, from the first rows of an index.
     ///
     /// # Errors

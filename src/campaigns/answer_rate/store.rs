@@ -129,6 +129,20 @@ impl AnswerRateStore {
         Ok((shared.state, total))
     }
 
+    /// The buckets of each campaign that are in its window: when each began, its attempts and its answers.
+    ///
+    /// # Errors
+    /// If Postgres fails.
+    pub async fn recent_counts(
+        &self,
+        ids: &[CampaignId],
+        now: Timestamp,
+    ) -> Result<HashMap<CampaignId, Vec<(Timestamp, u64, u64)>>, sqlx::Error> {
+        let counts = |bucket: &Bucket| (bucket.starts_at, bucket.counts.attempts, bucket.counts.answers);
+        let shared = self.shared_counts(ids, now).await?;
+        Ok(shared.into_iter().map(|(id, shared)| (id, shared.buckets.iter().map(counts).collect())).collect())
+    }
+
     /// Deletes the buckets that have left their windows, and the batch numbers of replicas that have ended.
     ///
     /// # Errors

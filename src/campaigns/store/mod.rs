@@ -9,6 +9,9 @@ mod rules_cache;
 mod settings;
 #[cfg(test)]
 mod settings_test;
+mod statistics;
+#[cfg(test)]
+mod statistics_test;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -18,3 +21,4 @@ pub use commands::CommandContext;
 pub use risk::HeldPeriod;
 pub use rules_cache::RulesCache;
 pub use settings::{Saved, SettingsStore};
+pub use statistics::{CommandCounts, CommandResults};

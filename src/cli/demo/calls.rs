@@ -5,11 +5,12 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::sequence::{Ivr, Sample, Until};
-use super::{BOLD, CAMPAIGN, DIALED_CAMPAIGN, DIM};
+use super::{BOLD, CAMPAIGN, DIALED_CAMPAIGN, DIM, HELD_CAMPAIGN, LOW_CAMPAIGN};
 use crate::clock::Clock;
 
 /// The numbers that the simulator gives campaigns and their skills, in the order in which they are added.
-const SKILLS: [(&str, u32, u32); 2] = [(CAMPAIGN, 101, 4001), (DIALED_CAMPAIGN, 102, 4002)];
+const SKILLS: [(&str, u32, u32); 4] =
+    [(CAMPAIGN, 101, 4001), (DIALED_CAMPAIGN, 102, 4002), (HELD_CAMPAIGN, 103, 4003), (LOW_CAMPAIGN, 104, 4004)];
 /// A window must end at least a minute after its request.
 const TIME_TO_CALL: SignedDuration = SignedDuration::from_secs(75);
 

@@ -20,7 +20,7 @@ const HOLD: Duration = Duration::from_secs(3);
 /// How often the progress of a callback is read.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Nothing in the demo takes this long unless something is broken, also on a busy machine …
-const GIVE_UP_AFTER: Duration = Duration::from_secs(90);
+pub const GIVE_UP_AFTER: Duration = Duration::from_secs(90);
 /// … or its time is still to come.
 const GIVE_UP_CALL_AFTER: Duration = Duration::from_secs(150);
 
@@ -68,7 +68,8 @@ impl Ivr {
         }
         self.show_bad_input(clock).await?;
         let campaign = self.show_campaign(clock);
-        tokio::time::timeout(GIVE_UP_AFTER, campaign).await.context("the campaign was not resumed")?
+        tokio::time::timeout(GIVE_UP_AFTER, campaign).await.context("the campaign was not resumed")??;
+        self.fill_console(clock).await
     }
 
     /// Posts a callback, and shows what becomes of it.
@@ -173,11 +174,13 @@ impl Ivr {
     }
 
     /// Prints the addresses, the key, and commands to try.
-    pub fn show_commands(&self, clock: &Clock) {
+    pub fn show_commands(&self, console: &str, clock: &Clock) {
         let (base, key, simulator) = (&self.base_url, &self.key, self.simulator);
         let now = clock.now();
         let (start, end) = (whole_minute(now, 60), whole_minute(now, 120));
         anstream::println!("{GREEN}Everything runs.{GREEN:#} Ctrl-C stops all of it.\n");
+        anstream::println!("  {BOLD}the console      {base}{console}{BOLD:#}");
+        anstream::println!("                   {DIM}signs in once, within ten minutes{DIM:#}");
         anstream::println!("  the API          {base}/docs");
         anstream::println!("  metrics          {base}/metrics");
         anstream::println!("  CXone simulator  http://{simulator}/_control/contacts, …/messages");
@@ -202,7 +205,7 @@ impl Ivr {
         request.header("prefer", prefer).json(payload).send().await
     }
 
-    async fn get(&self, path: &str) -> reqwest::Result<Response> {
+    pub async fn get(&self, path: &str) -> reqwest::Result<Response> {
         self.http.get(format!("{}{path}", self.base_url)).bearer_auth(&self.key).send().await?.error_for_status()
     }
 }
@@ -252,13 +255,13 @@ impl Until {
 }
 
 /// `minutes` from now, cut to the minute as people would say it.
-fn whole_minute(now: Timestamp, minutes: i64) -> Timestamp {
+pub fn whole_minute(now: Timestamp, minutes: i64) -> Timestamp {
     let at = now.as_second() + minutes * 60;
     Timestamp::from_second(at - at.rem_euclid(60)).unwrap_or(now)
 }
 
 /// A window that was open for an hour, and stays so until an hour before it would close tomorrow.
-fn all_day(now: Timestamp) -> Value {
+pub fn all_day(now: Timestamp) -> Value {
     let time = |hours: i64| (now + SignedDuration::from_hours(hours)).strftime("%H:%M").to_string();
     json!({ "startTime": time(-1), "endTime": time(-2), "timezone": "UTC" })
 }

@@ -65,6 +65,15 @@ impl Class {
         self.into()
     }
 
+    /// The requests in any minute that it may use of a quota.
+    pub fn quota_of(self, quota: u32) -> u32 {
+        match self {
+            Self::Control | Self::Waiting | Self::Background => quota,
+            Self::Routine => routine_share(quota),
+            Self::ClientRead => client_read_share(quota),
+        }
+    }
+
     /// Whether it uses the share of routine work.
     pub fn is_routine(self) -> bool {
         match self {
@@ -83,6 +92,24 @@ pub enum Decision {
     NotFor(Duration),
 }
 
+/// The requests of the last minute, of all replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaUse {
+    /// The requests that CXone accepts in any minute.
+    pub quota: u32,
+    pub used: u32,
+    pub classes: [ClassUse; 5],
+}
+
+/// The part of one class in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassUse {
+    pub class: Class,
+    /// What the class may use at most. Classes share the quota.
+    pub quota: u32,
+    pub used: u32,
+}
+
 /// The granted requests of the last minute, and the back-offs of endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -94,6 +121,9 @@ pub struct Ledger {
     routine: Spent,
     /// The part of reads by clients in it.
     client_reads: Spent,
+    /// The parts of these classes decide nothing: they are reported. A replica of an older version drops them.
+    control: Spent,
+    waiting: Spent,
     /// Until when no request is sent to an endpoint, in milliseconds of the epoch, as all times below.
     back_offs: BTreeMap<Endpoint, i64>,
     /// Where CXone publishes no quota.
@@ -132,9 +162,13 @@ impl Ledger {
         if class.is_routine() {
             self.routine.add(at_ms, count);
         }
-        if class == Class::ClientRead {
-            self.client_reads.add(at_ms, count);
-        }
+        let part = match class {
+            Class::Control => &mut self.control,
+            Class::Waiting => &mut self.waiting,
+            Class::ClientRead => &mut self.client_reads,
+            Class::Background | Class::Routine => return,
+        };
+        part.add(at_ms, count);
     }
 
     /// Whether background work that needs `count` requests to these endpoints may start.
@@ -193,11 +227,34 @@ impl Ledger {
         self.spent.forget_before(now - WINDOW_MS);
         self.routine.forget_before(now - WINDOW_MS);
         self.client_reads.forget_before(now - WINDOW_MS);
+        self.control.forget_before(now - WINDOW_MS);
+        self.waiting.forget_before(now - WINDOW_MS);
     }
 
     /// The requests of the last minute.
     pub fn used(&self, now: Timestamp) -> u32 {
         self.spent.since(now.as_millisecond() - WINDOW_MS)
+    }
+
+    /// The use of the quota, and of the share of each class, in the last minute.
+    pub fn quota_use(&self, quota: u32, now: Timestamp) -> QuotaUse {
+        let now_ms = now.as_millisecond();
+        let quota = quota_at(self.reduction, quota, now_ms);
+        let since = |spent: &Spent| spent.since(now_ms - WINDOW_MS);
+        let (all, control, waiting) = (since(&self.spent), since(&self.control), since(&self.waiting));
+        let (routine, client_reads) = (since(&self.routine), since(&self.client_reads));
+        let of = |class| ClassUse {
+            class,
+            quota: class.quota_of(quota),
+            used: match class {
+                Class::Control => control,
+                Class::Waiting => waiting,
+                Class::Background => all.saturating_sub(control + waiting + routine),
+                Class::Routine => routine.saturating_sub(client_reads),
+                Class::ClientRead => client_reads,
+            },
+        };
+        QuotaUse { quota, used: all, classes: Class::ALL.map(of) }
     }
 
     /// The milliseconds to wait; zero or less where the requests may be sent now.
@@ -234,12 +291,12 @@ fn room_for(count: u32, allowance: u32) -> u32 {
 }
 
 /// The requests of routine work in any minute. At least one.
-pub fn routine_share(quota: u32) -> u32 {
+fn routine_share(quota: u32) -> u32 {
     u32::try_from(u64::from(quota) * ROUTINE_PERCENT / 100).unwrap_or(quota).max(1)
 }
 
 /// The requests of reads by clients in any minute. At least one.
-pub fn client_read_share(quota: u32) -> u32 {
+fn client_read_share(quota: u32) -> u32 {
     (routine_share(quota) / 2).max(1)
 }
 

@@ -19,11 +19,11 @@ use uuid::Uuid;
 use super::endpoint::Endpoint;
 use super::error::CxoneError;
 use batches::Batches;
-use ledger::{Ledger, client_read_share, routine_share};
+use ledger::Ledger;
 use own_changes::Granted;
 use store::{Changed, LedgerError, LedgerStore};
 
-pub use ledger::{Class, Decision};
+pub use ledger::{Class, ClassUse, Decision, QuotaUse};
 pub use store::GRANT_LASTS;
 
 /// A request that can be sent within this waits for it; one that would have to wait longer is refused. A database that
@@ -117,16 +117,7 @@ impl Budget {
 
     /// The requests that are taken at a time. A class with a share takes batches of its share.
     fn batch_size(&self, class: Class) -> u32 {
-        (self.quota_of(class) / UNBATCHED_PER_MINUTE).max(1)
-    }
-
-    /// The requests in any minute that a class may use.
-    fn quota_of(&self, class: Class) -> u32 {
-        match class {
-            Class::Control | Class::Waiting | Class::Background => self.quota,
-            Class::Routine => routine_share(self.quota),
-            Class::ClientRead => client_read_share(self.quota),
-        }
+        (class.quota_of(self.quota) / UNBATCHED_PER_MINUTE).max(1)
     }
 
     /// Whether background work that needs `count` requests to these endpoints may start.
@@ -144,13 +135,23 @@ impl Budget {
         metrics::gauge!("ringback_cxone_budget_used").set(used);
         metrics::gauge!("ringback_cxone_budget_quota").set(self.quota);
         for class in Class::ALL {
-            metrics::gauge!("ringback_cxone_budget_class_quota", "class" => class.as_str()).set(self.quota_of(class));
+            metrics::gauge!("ringback_cxone_budget_class_quota", "class" => class.as_str())
+                .set(class.quota_of(self.quota));
         }
         match decision {
             Decision::Granted => self.set_refused(Class::Background, endpoints, None),
             Decision::NotFor(wait) => self.set_refused(Class::Background, endpoints, Some(wait)),
         }
         Ok(decision)
+    }
+
+    /// The use of the quota in the last minute, of all replicas.
+    pub async fn quota_use(&self) -> Result<QuotaUse, CxoneError> {
+        let deadline = Instant::now() + LONGEST_WAIT;
+        let mut shared = self.shared(deadline).await.map_err(|error| unreadable(&error))?;
+        shared.ledger.forget();
+        let read = |ledger: &mut Ledger, now| Changed { result: ledger.quota_use(self.quota, now), granted: None };
+        shared.ledger.change(deadline, read).await.map_err(|error| unreadable(&error))
     }
 
     /// Whether the last request of this class to one of these endpoints was refused, and the refusal has not ended. Checks

@@ -6,6 +6,7 @@ mod deliveries;
 mod endpoints;
 mod outbox;
 mod person;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -14,6 +15,7 @@ use crate::db::Db;
 
 pub use deliveries::{Delivery, Redelivery};
 pub use person::KeptEvent;
+pub use statistics::DeliveryCounts;
 
 /// The tables of webhooks.
 #[derive(Clone, Debug)]

@@ -10,6 +10,22 @@ use crate::jobs::{DueJobs, age_seconds};
 const MOST: i64 = 10_000;
 
 impl WebhookStore {
+    /// The number of endpoints that fail, and of those that are disabled.
+    ///
+    /// # Errors
+    /// If Postgres is unavailable.
+    pub async fn troubled_endpoints(&self) -> Result<(i64, i64), sqlx::Error> {
+        let endpoints = sqlx::query!(
+            r#"select count(*) filter (where disabled_at is not null) as "disabled!",
+                 count(*) filter (where disabled_at is null and failing_since is not null) as "failing!"
+               from (select disabled_at, failing_since from webhook_endpoints where deleted_at is null limit $1) as kept"#,
+            MOST
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok((endpoints.failing, endpoints.disabled))
+    }
+
     /// Sets the metrics, from the first rows of an index.
     ///
     /// # Errors
@@ -31,16 +47,9 @@ impl WebhookStore {
         metrics::gauge!("ringback_webhook_oldest_pending_age_seconds").set(oldest);
         let since = pending.due_since.map(|at| at.to_jiff());
         DueJobs { queue: "webhook deliveries", count: pending.due, since }.export(now);
-        let endpoints = sqlx::query!(
-            r#"select count(*) filter (where disabled_at is not null) as "disabled!",
-                 count(*) filter (where disabled_at is null and failing_since is not null) as "failing!"
-               from (select disabled_at, failing_since from webhook_endpoints where deleted_at is null limit $1) as kept"#,
-            MOST
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        metrics::gauge!("ringback_webhook_endpoints", "state" => "disabled").set(endpoints.disabled as f64);
-        metrics::gauge!("ringback_webhook_endpoints", "state" => "failing").set(endpoints.failing as f64);
+        let (failing, disabled) = self.troubled_endpoints().await?;
+        metrics::gauge!("ringback_webhook_endpoints", "state" => "disabled").set(disabled as f64);
+        metrics::gauge!("ringback_webhook_endpoints", "state" => "failing").set(failing as f64);
         Ok(())
     }
 }

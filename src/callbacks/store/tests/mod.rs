@@ -12,6 +12,7 @@ mod placing;
 mod progress;
 mod purge;
 mod reschedule;
+mod statistics;
 
 use std::collections::HashMap;
 

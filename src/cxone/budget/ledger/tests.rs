@@ -89,6 +89,22 @@ fn a_ledger_without_the_routines_part_is_read() {
 }
 
 #[test]
+fn the_use_of_each_class_is_reported_until_its_minute_is_over() {
+    let mut ledger = Ledger::default();
+    let granted = [(Class::Control, 2), (Class::Waiting, 5), (Class::Background, 20), (Class::Routine, 3)];
+    for (class, count) in granted.into_iter().chain([(Class::ClientRead, 4)]) {
+        assert_eq!(ledger.take(class, Endpoint::Contacts, count, 100, at(0)), Decision::Granted);
+    }
+    let of = |ledger: &Ledger, now| ledger.quota_use(100, at(now)).classes.map(|class| (class.used, class.quota));
+    assert_eq!(of(&ledger, 61_749), [(2, 100), (5, 100), (20, 100), (3, 10), (4, 5)]);
+    let QuotaUse { quota, used, .. } = ledger.quota_use(100, at(61_749));
+    assert_eq!((quota, used), (100, 34));
+    ledger.sign(Uuid::from_u128(1), 1, at(61_750));
+    assert_eq!(of(&ledger, 61_750), [(0, 100), (0, 100), (0, 100), (0, 10), (0, 5)]);
+    assert!(ledger.control == Spent::default() && ledger.waiting == Spent::default());
+}
+
+#[test]
 fn what_was_spent_comes_back_when_its_minute_is_over() {
     let mut ledger = Ledger::default();
     burst(&mut ledger, Class::Control, 100, 0);

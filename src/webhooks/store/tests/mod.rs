@@ -4,6 +4,7 @@ mod checkpoints;
 mod endpoints;
 mod outbox;
 mod person;
+mod statistics;
 
 use std::time::Duration;
 

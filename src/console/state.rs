@@ -1,0 +1,21 @@
+//! What the routes of the console share.
+
+use std::sync::Arc;
+
+use super::client::Api;
+use super::live::Live;
+use super::session::Sessions;
+use super::source::Source;
+use crate::clock::Clock;
+use crate::http::RefusalLog;
+
+/// The state of all routes.
+pub struct Console {
+    pub api: Api,
+    pub sessions: Sessions,
+    pub live: Live,
+    pub source: Arc<dyn Source>,
+    /// Records sign-ins that are refused.
+    pub refusals: Arc<dyn RefusalLog>,
+    pub clock: Clock,
+}
