@@ -100,7 +100,7 @@ async fn a_key_of_a_campaign_sees_and_changes_nothing_of_other_campaigns() {
 }
 
 /// What a key that is restricted to campaigns may do without naming a campaign, or finds missing.
-const OPEN: [&str; 15] = [
+const OPEN: [&str; 16] = [
     "postCallback",
     "postCallbacks",
     "listCallbacks",
@@ -112,6 +112,7 @@ const OPEN: [&str; 15] = [
     "rescheduleCallback",
     "listCampaigns",
     "listAudit",
+    "getAuditEntry",
     "listKeys",
     "getKey",
     "revokeKey",

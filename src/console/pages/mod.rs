@@ -1,6 +1,13 @@
 //! The pages, one file for each section.
 
+mod audit;
+mod audit_entry;
+mod audit_filter;
+mod audit_verification;
 mod overview;
+mod webhook;
+mod webhook_actions;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -13,7 +20,9 @@ use crate::http::Problem;
 
 /// The routes of all pages. Whoever sends a request to them is signed in.
 pub fn routes() -> Router<Arc<Console>> {
-    Router::new().merge(overview::routes()).route("/console/{*path}", get(not_found))
+    let audit = audit::routes().merge(audit_entry::routes()).merge(audit_verification::routes());
+    let webhooks = webhooks::routes().merge(webhook::routes()).merge(webhook_actions::routes());
+    Router::new().merge(overview::routes()).merge(audit).merge(webhooks).route("/console/{*path}", get(not_found))
 }
 
 async fn not_found() -> ApiProblem {
