@@ -64,6 +64,13 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
 impl Client {
     /// Reads.
     ///

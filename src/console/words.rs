@@ -98,6 +98,38 @@ pub fn audit_outcome(outcome: &str) -> Word<'_> {
     }
 }
 
+/// Who made a change: the type of an actor.
+pub fn actor_type(kind: &str) -> &str {
+    match kind {
+        "api_key" => "API key",
+        "oidc_subject" => "Person of the identity provider",
+        "operator" => "Command line",
+        "system" => "Ringback itself",
+        "external" => "Somebody in CXone",
+        "anonymous" => "No valid API key",
+        other => other,
+    }
+}
+
+/// The state of a webhook endpoint.
+pub fn webhook_state(is_disabled: bool, is_failing: bool) -> Word<'static> {
+    match (is_disabled, is_failing) {
+        (true, _) => word("Disabled", Tone::Bad),
+        (false, true) => word("Failing", Tone::Warn),
+        (false, false) => word("Enabled", Tone::Good),
+    }
+}
+
+/// The status of a delivery to an endpoint.
+pub fn delivery_status(status: &str) -> Word<'_> {
+    match status {
+        "pending" => word("Pending", Tone::Busy),
+        "succeeded" => word("Delivered", Tone::Good),
+        "dead" => word("Failed", Tone::Bad),
+        other => word(other, Tone::Plain),
+    }
+}
+
 /// The reason of a hold.
 pub fn pause_reason(reason: &str) -> &str {
     match reason {
@@ -147,6 +179,7 @@ pub enum Done {
     Cancelled,
     CancelRequested,
     Redelivered,
+    NothingToRedeliver,
     SecretRotated,
     WebhookEnabled,
     TestSent,
@@ -172,6 +205,7 @@ impl Done {
             Self::Cancelled => "The callback is cancelled.",
             Self::CancelRequested => "CXone is asked to delete the contact. The callback is cancelled once it has.",
             Self::Redelivered => "The deliveries are queued again.",
+            Self::NothingToRedeliver => "No delivery has failed since then.",
             Self::SecretRotated => "The endpoint has a new secret.",
             Self::WebhookEnabled => "The endpoint is enabled.",
             Self::TestSent => "A test event is queued.",

@@ -113,6 +113,7 @@ const OPEN: [&str; 16] = [
     "rescheduleCallback",
     "listCampaigns",
     "listAudit",
+    "getAuditEntry",
     "listKeys",
     "getKey",
     "revokeKey",

@@ -19,7 +19,9 @@ use super::store::LogStore;
 use super::tree::{TILE_HEIGHT, TilePosition};
 use super::verify::{Expected, Verification, verify};
 use super::{LogKeys, PublicKey};
-use crate::http::{Authorized, PathParam, Problem, ProblemKind, required};
+use crate::audit::model::Entry;
+use crate::http::{Authorized, AuthorizedForCampaigns, PathParam, Problem, ProblemKind, required};
+use crate::types::{AllowedCampaigns, CampaignId};
 
 /// A verification waits so long for another one that runs.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
@@ -46,6 +48,7 @@ impl AuditLog {
 pub fn routes() -> OpenApiRouter<AuditLog> {
     OpenApiRouter::new()
         .routes(routes!(verification))
+        .routes(routes!(entry))
         .routes(routes!(proof))
         .routes(routes!(checkpoint))
         .routes(routes!(tile))
@@ -63,6 +66,28 @@ async fn verification(
     let busy = |_| Problem::new(ProblemKind::Unavailable, "the audit log is being verified").retry_after(5);
     let _turn = tokio::time::timeout(TURN_WITHIN, log.turn.lock()).await.map_err(busy)?;
     Ok(Json(verify(&log.store, &Expected { key: log.key.as_ref(), kept: None }).await?))
+}
+
+/// Get an audit entry
+///
+/// An API key that is restricted to campaigns reads only the entries of these.
+#[utoipa::path(get, path = "/v1/audit/{id}", operation_id = "getAuditEntry", tag = "Audit",
+    security(("key" = ["audit:read"])), params(("id" = Uuid, Path)),
+    responses((status = 200, body = Entry), (status = 404)))]
+async fn entry(
+    State(log): State<AuditLog>,
+    AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::AuditRead>,
+    PathParam(id): PathParam<Uuid>,
+) -> Result<Json<Entry>, Problem> {
+    let entry = log.store.entry(id).await?.map(|recorded| recorded.entry);
+    let entry = entry.filter(|entry| is_visible(entry, &context.caller.campaigns));
+    entry.map(Json).ok_or_else(|| Problem::not_found("audit entry"))
+}
+
+/// Whether the list has the entry for a caller who may see these campaigns.
+fn is_visible(entry: &Entry, campaigns: &AllowedCampaigns) -> bool {
+    let campaign = entry.campaign_id.as_deref().and_then(|id| CampaignId::parse(id).ok());
+    !campaigns.is_restricted() || campaign.is_some_and(|campaign| campaigns.contains(&campaign))
 }
 
 /// Prove that an entry is in the audit log

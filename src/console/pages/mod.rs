@@ -1,8 +1,15 @@
 //! The pages, one file for each section.
 
+mod audit;
+mod audit_entry;
+mod audit_filter;
+mod audit_verification;
 mod callbacks;
 mod campaigns;
 mod overview;
+mod webhook;
+mod webhook_actions;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -15,10 +22,14 @@ use crate::http::Problem;
 
 /// The routes of all pages. Whoever sends a request to them is signed in.
 pub fn routes() -> Router<Arc<Console>> {
+    let audit = audit::routes().merge(audit_entry::routes()).merge(audit_verification::routes());
+    let webhooks = webhooks::routes().merge(webhook::routes()).merge(webhook_actions::routes());
     Router::new()
         .merge(overview::routes())
         .merge(campaigns::routes())
         .merge(callbacks::routes())
+        .merge(webhooks)
+        .merge(audit)
         .route("/console/{*path}", get(not_found))
 }
 
