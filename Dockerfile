@@ -25,6 +25,7 @@ RUN sed -i '/^\[\[/,/^$/d' Cargo.toml \
 COPY sqlx.toml ./
 COPY .sqlx .sqlx
 COPY migrations migrations
+COPY templates templates
 COPY src src
 # Cargo goes by the time of a file, and a checkout may be older than the empty program.
 ARG SOURCE_DATE_EPOCH=0

@@ -1,5 +1,6 @@
 //! Wiring: from the settings to a running service.
 
+mod console;
 mod listeners;
 mod open_files;
 mod tasks;
@@ -15,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
+use self::console::ServiceState;
 pub use self::listeners::Listeners;
 pub use self::open_files::raise_limit as raise_limit_on_open_files;
 use crate::audit::{self, AuditLog, AuditStore, LogStore, Refusals};
@@ -27,6 +29,7 @@ use crate::campaigns::{
 };
 use crate::clock::Clock;
 use crate::config::{AuditSettings, ServiceSettings};
+use crate::console::{Api, Console, ConsoleStore, Live, Sessions};
 use crate::cxone::Cxone;
 use crate::db::{ChangeListener, Db, SharedTime};
 use crate::http::{self, ConnectionLimits, Idempotency, Operations, RefusalLog, RequestLimits};
@@ -101,6 +104,7 @@ struct Services {
     idempotency: Idempotency,
     keys: KeyStore,
     key_usage: UsageSharing,
+    sessions: Sessions,
     tokens: Option<Arc<TokenVerifier>>,
     callback_retention: privacy::Retention,
     outcomes: OutcomeSettings,
@@ -140,6 +144,7 @@ impl Services {
         let refusal_log: Arc<dyn RefusalLog> = Arc::<Refusals>::clone(&refusals);
         let rate_monitor = AnswerRateMonitor::new(rate_store.clone(), Arc::clone(&campaign_worker), clock.clone());
         let callback_days = settings.callback_retention_days;
+        let keys = KeyStore::new(db.clone());
         let tokens = settings.oidc.clone().map(|oidc| TokenVerifier::new(oidc, proxy, clock.clone())).transpose()?;
         Ok(Self {
             callback_retention: privacy::Retention::new(db.clone(), callback_days, clock.clone()),
@@ -161,7 +166,8 @@ impl Services {
             rate_monitor: Arc::new(rate_monitor),
             refusals,
             idempotency: Idempotency::new(db.clone(), refusal_log, clock.clone()),
-            keys: KeyStore::new(db.clone()),
+            sessions: Sessions::new(ConsoleStore::new(db.clone()), keys.clone(), clock.clone()),
+            keys,
             key_usage: UsageSharing::new(db.clone(), Arc::default()),
             tokens: tokens.map(Arc::new),
             audit_log: LogStore::new(db.clone()),
@@ -193,7 +199,9 @@ impl Services {
             .merge(audit::log_routes().with_state(AuditLog::new(LogStore::new(reports), self.audit.keys.as_ref())))
             .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent))
             .layer(from_fn_with_state(Arc::new(authentication), authenticate));
-        let public = OpenApiRouter::from(http::docs(openapi_text)).merge(v1).merge(http::problem_pages());
+        let console = crate::console::routes(self.console(v1.clone(), db, clock, stop));
+        let public =
+            OpenApiRouter::from(http::docs(openapi_text).merge(console)).merge(v1).merge(http::problem_pages());
         let probes = Operations::routes().with_state(self.operations(db, stop));
         let wrap = |routes: OpenApiRouter| {
             let router = http::wrap(routes.split_for_parts().0, clock.clone(), RequestLimits::default());
@@ -202,6 +210,19 @@ impl Services {
         match settings.listen.metrics {
             Some(_) => Routers { public: wrap(public), metrics: Some(wrap(probes)) },
             None => Routers { public: wrap(public.merge(probes)), metrics: None },
+        }
+    }
+
+    /// The console has the routes of the API for itself, with limits of their own.
+    fn console(&self, v1: OpenApiRouter, db: &Db, clock: &Clock, stop: &CancellationToken) -> Console {
+        let api = http::wrap(v1.split_for_parts().0, clock.clone(), RequestLimits::default());
+        let state = Arc::new(ServiceState { cxone: Arc::clone(&self.cxone) });
+        Console {
+            api: Api::new(api),
+            sessions: self.sessions.clone(),
+            live: Live::new(AuditStore::new(db.clone()), state, clock.clone(), stop.clone()),
+            refusals: Arc::<Refusals>::clone(&self.refusals),
+            clock: clock.clone(),
         }
     }
 

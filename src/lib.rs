@@ -16,6 +16,7 @@ mod campaigns;
 pub mod cli;
 pub mod clock;
 mod config;
+mod console;
 pub mod cxone;
 pub mod db;
 #[cfg(test)]

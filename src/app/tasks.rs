@@ -13,6 +13,7 @@ use crate::callbacks::{OutcomePoller, Planner, RiskMarker};
 use crate::campaigns::{CampaignStore, IntervalPoller};
 use crate::clock::Clock;
 use crate::config::AuditSettings;
+use crate::console::Sessions;
 use crate::cxone::Cxone;
 use crate::db::{ChangeListener, SharedTime};
 use crate::http::Idempotency;
@@ -61,6 +62,7 @@ impl Services {
             tokio::spawn(planner.run(stop.clone())),
             tokio::spawn(async move { deliveries.queue().purge(&purge_stop).await }),
             tokio::spawn(purge(self.idempotency.clone(), self.campaign_store.clone(), stop.clone())),
+            tokio::spawn(purge_console(self.sessions.clone(), stop.clone())),
             tokio::spawn(self.callback_retention.clone().run(stop.clone())),
             tokio::spawn(self.audit_retention.clone().run(stop.clone())),
             tokio::spawn(fold_metrics(stop.clone())),
@@ -134,4 +136,9 @@ async fn purge(idempotency: Idempotency, campaigns: CampaignStore, stop: Cancell
         Ok(())
     };
     PURGE.run(&stop, "old answers for idempotency keys were not deleted", purge).await;
+}
+
+/// Deletes sessions and links of the console that have ended.
+async fn purge_console(sessions: Sessions, stop: CancellationToken) {
+    PURGE.run(&stop, "old sessions of the console were not deleted", || sessions.purge()).await;
 }

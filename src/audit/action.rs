@@ -110,6 +110,13 @@ pub enum Action {
     #[strum(serialize = "key.revoked")]
     KeyRevoked,
 
+    #[strum(serialize = "console.signed_in")]
+    ConsoleSignedIn,
+    #[strum(serialize = "console.signed_out")]
+    ConsoleSignedOut,
+    #[strum(serialize = "console.link_created")]
+    ConsoleLinkCreated,
+
     #[strum(serialize = "privacy.erased")]
     PrivacyErased,
     #[strum(serialize = "privacy.exported")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
@@ -154,6 +154,27 @@ impl AuditStore {
         let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
         let next = rows.last().filter(|_| is_full).map(Row::position);
         Ok(Step { entries: rows.into_iter().map(Entry::try_from).collect::<Result<_, _>>()?, next })
+    }
+
+    /// The numbers and actions of the newest entries after this number, the newest first, at most `limit`. Only of entries that are less
+    /// than an hour old, so that it reads one or two partitions.
+    ///
+    /// # Errors
+    /// If Postgres returns an error.
+    pub async fn newest_actions(
+        &self,
+        after: i64,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<(i64, String)>, sqlx::Error> {
+        let earliest = now - SignedDuration::from_hours(1);
+        let rows = sqlx::query!(
+            "select seq, action from audit_entries where seq > $1 and \"timestamp\" > $2 order by seq desc limit $3",
+            after,
+            earliest.to_sqlx() as _,
+            limit
+        );
+        Ok(rows.fetch_all(&self.pool).await?.into_iter().map(|row| (row.seq, row.action)).collect())
     }
 
     async fn rows(&self, filter: &Filter, after: Option<&Position>, limit: i64) -> Result<Vec<Row>, sqlx::Error> {

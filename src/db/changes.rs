@@ -20,6 +20,9 @@ pub enum Topic {
     /// The settings and holds that decide when a campaign may call.
     #[strum(serialize = "ringback_placement_rules")]
     PlacementRules,
+    /// Sessions of the console. Only their end is announced.
+    #[strum(serialize = "ringback_console_sessions")]
+    ConsoleSessions,
 }
 
 impl Topic {
@@ -37,6 +40,7 @@ struct State {
     /// The number of changes so far.
     api_keys: AtomicU64,
     placement_rules: AtomicU64,
+    console_sessions: AtomicU64,
     /// All changes before this time are counted.
     complete_until: RwLock<Instant>,
 }
@@ -54,6 +58,7 @@ impl Default for Changes {
         Self(Arc::new(State {
             api_keys: AtomicU64::new(0),
             placement_rules: AtomicU64::new(0),
+            console_sessions: AtomicU64::new(0),
             complete_until: RwLock::new(Instant::now()),
         }))
     }
@@ -92,6 +97,7 @@ impl Changes {
         match topic {
             Topic::ApiKeys => &self.0.api_keys,
             Topic::PlacementRules => &self.0.placement_rules,
+            Topic::ConsoleSessions => &self.0.console_sessions,
         }
     }
 }
@@ -125,7 +131,7 @@ mod tests {
     #[test]
     fn each_topic_has_a_channel() {
         let channels: Vec<_> = Topic::VARIANTS.iter().map(|topic| topic.channel()).collect();
-        assert_eq!(channels, ["ringback_api_keys", "ringback_placement_rules"]);
+        assert_eq!(channels, ["ringback_api_keys", "ringback_placement_rules", "ringback_console_sessions"]);
         assert!(Topic::VARIANTS.iter().all(|topic| topic.channel().parse() == Ok(*topic)));
     }
 }

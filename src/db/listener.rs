@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use strum::VariantArray as _;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
@@ -50,7 +51,8 @@ impl ChangeListener {
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(RESPONDS_WITHIN);
         let mut listener = PgListener::connect_with(&pool.connect_lazy_with(self.options.clone())).await?;
         listener.eager_reconnect(false);
-        let channels = [Topic::ApiKeys.channel(), Topic::PlacementRules.channel(), &self.heartbeat];
+        let topics = Topic::VARIANTS.iter().map(|topic| topic.channel());
+        let channels = topics.chain([self.heartbeat.as_str()]);
         timeout(RESPONDS_WITHIN, listener.listen_all(channels)).await.map_err(|_| no_response())??;
         self.changes.publish_all();
         loop {

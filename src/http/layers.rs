@@ -17,7 +17,7 @@ use tower::ServiceBuilder;
 use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::SizeAbove;
+use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -50,11 +50,11 @@ const COMPRESS_FROM: u64 = 1024;
 /// The route of a path that has none.
 pub(super) const NO_ROUTE: &str = "none";
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What is left of the rate of an API key, and the rate itself.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What requests may take.
 #[derive(Clone, Copy, Debug)]
@@ -101,8 +101,10 @@ pub struct RequestInfo {
 pub fn wrap(router: Router, clock: Clock, limits: RequestLimits) -> Router {
     let headers = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     let slots = Arc::new(Semaphore::new(limits.requests));
+    // A compressed stream of events would be held back until a block is full.
+    let is_compressed = SizeAbove::new(COMPRESS_FROM).and(NotForContentType::SSE);
     let layers = ServiceBuilder::new()
-        .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_FROM)))
+        .layer(CompressionLayer::new().compress_when(is_compressed))
         .layer(headers(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(headers(header::CACHE_CONTROL, "no-store"))
         .layer(headers(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))

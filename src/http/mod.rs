@@ -12,6 +12,7 @@ mod idempotency;
 mod idempotency_store;
 #[cfg(test)]
 mod idempotency_store_test;
+mod in_process;
 mod layers;
 mod openapi;
 mod operations;
@@ -34,6 +35,7 @@ pub use idempotency::{Idempotency, StoredBody, idempotent};
 #[cfg(test)]
 pub use idempotency_store::ResourceId;
 pub use idempotency_store::{IdempotencyStore, KeptAnswer};
+pub use in_process::Cause;
 pub use layers::{RATE_LIMIT, RATE_LIMIT_POLICY, RequestLimits, wrap};
 pub use openapi::{complete, describe};
 pub use operations::{Operations, docs, problem_pages};

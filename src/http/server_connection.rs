@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::response::Response;
+use futures::StreamExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -154,9 +156,16 @@ impl Connection {
 }
 
 async fn run(router: Router, request: hyper::Request<Incoming>, running: Running) -> Result<Response, Infallible> {
-    let response = router.oneshot(request.map(axum::body::Body::new) as Request).await;
-    drop(running);
-    response
+    let response = router.oneshot(request.map(Body::new) as Request).await?;
+    // A stream may pause for longer than a connection may be idle.
+    let is_stream = response.body().size_hint().exact().is_none();
+    Ok(if is_stream { response.map(|body| running_until_end(body, running)) } else { response })
+}
+
+fn running_until_end(body: Body, running: Running) -> Body {
+    Body::from_stream(body.into_data_stream().inspect(move |_| {
+        let _ = &running;
+    }))
 }
 
 fn with_peer(mut request: hyper::Request<Incoming>, peer: Peer) -> hyper::Request<Incoming> {

@@ -23,7 +23,7 @@ use crate::oidc::{Token, TokenError, TokenVerifier};
 use crate::types::Rate;
 
 /// Longer than any key that Ringback creates, in bytes.
-const MAX_KEY_LENGTH: usize = 200;
+pub const MAX_KEY_LENGTH: usize = 200;
 /// The `Retry-After` while the keys of the identity provider cannot be read, in seconds.
 const KEYS_RETRY_AFTER: u64 = 5;
 
@@ -39,12 +39,23 @@ pub struct Authentication {
     pub clock: Clock,
 }
 
-/// What was sent.
-enum Sent {
+/// What was sent. As an extension of a request, it stands for the `Authorization` header: only the process itself can add it.
+#[derive(Clone, Debug)]
+pub enum Credentials {
     /// An API key that exists, valid or not.
     Key(Arc<KeyRecord>),
     /// A token that is valid.
     Token(Arc<Token>),
+}
+
+impl Credentials {
+    /// Who sends a request with them.
+    pub fn caller(&self) -> Caller {
+        match self {
+            Self::Key(key) => with_key(key),
+            Self::Token(token) => with_token(token),
+        }
+    }
 }
 
 /// Rejects requests without a valid key or token and those beyond the rate of their key, and adds the [`Caller`] to the others. A request
@@ -52,22 +63,24 @@ enum Sent {
 pub async fn authenticate(
     State(state): State<Arc<Authentication>>,
     authorization: AuthorizationHeader,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let mut received = Received::of(&request);
     let now = state.clock.now();
-    let response = match state.find(authorization).await {
-        Ok(Sent::Key(key)) if key.is_valid(now) => {
+    let given = request.extensions_mut().remove::<Credentials>();
+    let found = if let Some(given) = given { Ok(given) } else { state.find(authorization).await };
+    let response = match found {
+        Ok(Credentials::Key(key)) if key.is_valid(now) => {
             received.log_key(key.id);
             let allowance = key.grant.rate.zip(state.usage.count(&key, now));
             return answer(&state, received, with_key(&key), allowance, request, next).await;
         }
-        Ok(Sent::Token(token)) => {
+        Ok(Credentials::Token(token)) => {
             received.log_key(token.id);
             return answer(&state, received, with_token(&token), None, request, next).await;
         }
-        Ok(Sent::Key(key)) => {
+        Ok(Credentials::Key(key)) => {
             received.log_key(key.id);
             received.ended_key = Some(key.id);
             no_such_key().into_response()
@@ -139,15 +152,15 @@ fn add_headers(response: &mut Response, rate: Rate, allowance: Allowance) {
 }
 
 impl Authentication {
-    async fn find(&self, authorization: AuthorizationHeader) -> Result<Sent, Problem> {
+    async fn find(&self, authorization: AuthorizationHeader) -> Result<Credentials, Problem> {
         let authorization = authorization.ok();
         let sent = authorization.as_ref().map(|header| header.token()).unwrap_or_default();
         match &self.tokens {
             Some(tokens) if !sent.is_empty() && !sent.starts_with(PREFIX) => {
-                tokens.verify(sent).await.map(Sent::Token).map_err(invalid_token)
+                tokens.verify(sent).await.map(Credentials::Token).map_err(invalid_token)
             }
             _ if (1..=MAX_KEY_LENGTH).contains(&sent.len()) => {
-                self.keys.find(sent).await?.map(Sent::Key).ok_or_else(no_such_key)
+                self.keys.find(sent).await?.map(Credentials::Key).ok_or_else(no_such_key)
             }
             _ => {
                 Err(Problem::new(ProblemKind::Unauthorized, "the Authorization header must be `Bearer` and an API key"))

@@ -82,6 +82,7 @@ pub struct KeyStore {
     copies: Arc<Cache<[u8; 32], Arc<KeyRecord>>>,
     /// Apart from the others, so that a client that tries keys does not replace the copies of keys that exist.
     unknown: Arc<Cache<[u8; 32], ()>>,
+    by_id: Arc<Cache<Uuid, Arc<KeyRecord>>>,
 }
 
 impl KeyStore {
@@ -89,7 +90,8 @@ impl KeyStore {
     pub fn new(pool: Db) -> Self {
         let copies = Arc::new(Cache::new(Topic::ApiKeys, pool.changes().clone(), CACHED_KEYS));
         let unknown = Arc::new(Cache::new(Topic::ApiKeys, pool.changes().clone(), CACHED_KEYS));
-        Self { pool, copies, unknown }
+        let by_id = Arc::new(Cache::new(Topic::ApiKeys, pool.changes().clone(), CACHED_KEYS));
+        Self { pool, copies, unknown, by_id }
     }
 
     /// The key with this secret, valid or not. A change of the key is noticed within a second.
@@ -119,6 +121,20 @@ impl KeyStore {
         };
         let key = Arc::new(KeyRecord::try_from(row)?);
         self.copies.insert(hash, version, Arc::clone(&key));
+        Ok(Some(key))
+    }
+
+    /// The key with this id, valid or not. A change of the key is noticed within a second.
+    ///
+    /// # Errors
+    /// If Postgres returns an error.
+    pub async fn find_by_id(&self, id: Uuid) -> Result<Option<Arc<KeyRecord>>, sqlx::Error> {
+        if let Some(key) = self.by_id.get(&id) {
+            return Ok(Some(key));
+        }
+        let version = self.by_id.version();
+        let Some(key) = self.get(id).await?.map(Arc::new) else { return Ok(None) };
+        self.by_id.insert(id, version, Arc::clone(&key));
         Ok(Some(key))
     }
 

@@ -25,6 +25,7 @@ mod clock_skew;
 mod command_audit;
 mod commands;
 mod configured_webhook;
+mod console_session;
 mod convergence;
 mod copies;
 mod crashes;

@@ -1,6 +1,7 @@
 //! What every end-to-end test uses: a database, a simulated CXone, a service, and requests to it.
 
 mod answer;
+mod browser;
 mod campaign;
 mod campaign_faults;
 mod client;
@@ -17,6 +18,7 @@ mod proxy;
 mod webhooks;
 
 pub use answer::{Answer, instant};
+pub use browser::{Browser, Page};
 pub use campaign::{in_ms, pause, pause_with, window};
 pub use client::client_of;
 pub use collector::Collector;

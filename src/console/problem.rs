@@ -1,0 +1,130 @@
+//! What the API answers instead of a success, as a page shows it.
+
+use std::fmt;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::http::{Problem, ProblemKind};
+
+/// A problem of the API (RFC 9457), or one of the console itself in the same form.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiProblem {
+    /// `/problems/` and the slug.
+    r#type: String,
+    pub title: String,
+    status: u16,
+    pub detail: String,
+    pub request_id: Option<String>,
+    #[serde(default)]
+    errors: Vec<Fault>,
+    /// Such as `nextOpening`.
+    #[serde(flatten)]
+    members: Map<String, Value>,
+}
+
+/// What is wrong with a member of the request.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Fault {
+    pub pointer: String,
+    pub detail: String,
+}
+
+impl ApiProblem {
+    /// The problem of the body of an answer. `None` if it has none.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+
+    /// The last part of its type, such as `hold-in-force`.
+    pub fn slug(&self) -> &str {
+        self.r#type.rsplit('/').next().unwrap_or_default()
+    }
+
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Whether the page that sent the request shows the problem beside its form. It is about what the person has entered or
+    /// about the state of what is shown.
+    pub fn is_of_form(&self) -> bool {
+        matches!(self.status, 400 | 409 | 412 | 422)
+    }
+
+    /// What is wrong with the member of a form, by its JSON Pointer.
+    pub fn fault_of(&self, pointer: &str) -> Option<&str> {
+        self.errors.iter().find(|fault| fault.pointer == pointer).map(|fault| fault.detail.as_str())
+    }
+
+    /// All faults, for the summary above a form.
+    pub fn faults(&self) -> &[Fault] {
+        &self.errors
+    }
+
+    /// A further member as text, such as `nextOpening`.
+    pub fn member(&self, name: &str) -> Option<&str> {
+        self.members.get(name)?.as_str()
+    }
+}
+
+impl From<Problem> for ApiProblem {
+    fn from(problem: Problem) -> Self {
+        let kind = problem.kind;
+        serde_json::from_value(problem.body(None, None)).unwrap_or_else(|_| Self {
+            r#type: format!("/problems/{}", kind.slug()),
+            title: kind.title().to_owned(),
+            status: kind.status().as_u16(),
+            detail: kind.advice().to_owned(),
+            request_id: None,
+            errors: Vec::new(),
+            members: Map::new(),
+        })
+    }
+}
+
+impl From<sqlx::Error> for ApiProblem {
+    fn from(error: sqlx::Error) -> Self {
+        Problem::from(error).into()
+    }
+}
+
+impl From<askama::Error> for ApiProblem {
+    fn from(error: askama::Error) -> Self {
+        tracing::error!(error = %error, "a page could not be written");
+        Problem::new(ProblemKind::Internal, "the page could not be written").into()
+    }
+}
+
+impl fmt::Display for ApiProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.title, self.detail)
+    }
+}
+
+/// Carries the problem to the layer that knows who is signed in and shows it as a page.
+impl IntoResponse for ApiProblem {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types;
+
+    #[test]
+    fn a_problem_of_the_service_is_shown_with_its_faults_and_members() {
+        let problem = Problem::fault("/language", types::Fault::new("unknown-language", "must be a language tag"));
+        let shown = ApiProblem::from(problem.with("nextOpening", "2026-11-20T14:00:00Z"));
+        assert_eq!((shown.slug(), shown.status().as_u16()), ("invalid-request", 422));
+        assert_eq!(shown.fault_of("/language"), Some("must be a language tag"));
+        assert_eq!(shown.fault_of("/other"), None);
+        assert_eq!(shown.member("nextOpening"), Some("2026-11-20T14:00:00Z"));
+    }
+}

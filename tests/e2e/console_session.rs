@@ -1,0 +1,192 @@
+//! Signing in to the console and out of it, and what protects a session.
+
+use reqwest::Method;
+
+use crate::support::{Browser, Service, World, create_key, eventually};
+
+const COOKIE: &str = "__Host-ringback-session";
+
+impl World {
+    async fn browser(&self) -> Browser {
+        Browser::signed_in(&self.service.base_url, &self.key).await
+    }
+}
+
+/// The actions of entries about the console, the oldest first.
+async fn recorded(world: &World) -> Vec<String> {
+    let select = "select action || ' ' || actor_name from audit_entries where action like 'console.%' order by seq";
+    sqlx::query_scalar(select).fetch_all(&world.database.pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_key_signs_in_until_the_sign_out_and_both_are_recorded_with_its_name() {
+    let world = World::start().await;
+    let browser = Browser::new(&world.service.base_url);
+    let wanted = "/console/callbacks?status=failed";
+    let next = "/console/sign-in?next=%2Fconsole%2Fcallbacks%3Fstatus%3Dfailed";
+    assert_eq!(browser.get(wanted).await.location(), next);
+    let form = browser.get(next).await;
+    assert!(form.status == 200 && form.has("type=\"password\"") && form.hidden("next") == wanted, "{form:?}");
+
+    let answer = browser.post("/console/sign-in", &[("key", &world.key), ("next", wanted)]).await;
+    assert_eq!(answer.location(), wanted);
+    let cookie = answer.header("set-cookie").unwrap().to_owned();
+    for attribute in ["; HttpOnly", "; Secure", "; SameSite=Strict", "; Path=/"] {
+        assert!(cookie.starts_with(COOKIE) && cookie.contains(attribute), "{cookie}");
+    }
+    assert!(!cookie.contains("Domain"), "{cookie}");
+    let overview = browser.get("/console").await;
+    assert!(overview.status == 200 && overview.has(">test</p>") && overview.has("Sign out"), "{overview:?}");
+    assert_eq!(browser.get("/console/sign-in?next=/console").await.location(), "/console");
+
+    let old = browser.at(&browser.base_url);
+    let after = browser.post("/console/sign-out", &[]).await;
+    assert_eq!((after.location(), browser.cookie(COOKIE)), ("/console/sign-in?done=signed-out", None));
+    assert!(browser.get(after.location()).await.has("You are signed out."));
+    assert_eq!(old.get("/console").await.location(), "/console/sign-in?next=%2Fconsole");
+    assert_eq!(recorded(&world).await, ["console.signed_in test", "console.signed_out test"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_sign_in_without_a_valid_key_is_refused_and_recorded_and_leads_nowhere_else() {
+    let world = World::start().await;
+    let browser = Browser::new(&world.service.base_url);
+    for key in ["rbk_unknown", "", &"k".repeat(10_000)] {
+        let answer = browser.post("/console/sign-in", &[("key", key)]).await;
+        let fault = "This API key is unknown, revoked or expired.";
+        assert!(answer.status == 401 && answer.has(fault) && !answer.has("unknown\""), "{answer:?}");
+        assert!(answer.header("set-cookie").is_none(), "{answer:?}");
+    }
+    let refused = world.get("/v1/audit?action=request.refused").await;
+    assert_eq!(refused["data"].as_array().unwrap().len(), 3, "{refused}");
+    assert_eq!(refused["data"][0]["detail"]["route"], "/console/sign-in", "{refused}");
+    assert_eq!(refused["data"][0]["actor"]["type"], "anonymous", "{refused}");
+    for next in ["https://evil.example/", "//evil.example", "/v1/keys"] {
+        let answer = browser.post("/console/sign-in", &[("key", &world.key), ("next", next)]).await;
+        assert_eq!(answer.location(), "/console", "{next}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_form_that_another_site_sends_is_refused() {
+    let world = World::start().await;
+    let browser = world.browser().await;
+    let sign_out = || browser.request(Method::POST, "/console/sign-out");
+    for request in [
+        sign_out().header("sec-fetch-site", "cross-site"),
+        sign_out().header("sec-fetch-site", "same-site"),
+        sign_out().header("origin", "https://evil.example"),
+        sign_out().header("origin", "null"),
+    ] {
+        let answer = browser.page(request).await;
+        assert_eq!((answer.status, answer.has("another site")), (403, true), "{answer:?}");
+    }
+    assert_eq!(browser.get("/console").await.status, 200);
+    assert_eq!(browser.page(sign_out().header("origin", &browser.base_url)).await.status, 303);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_page_loads_only_what_this_host_serves_and_is_not_stored() {
+    let world = World::start().await;
+    let browser = world.browser().await;
+    for path in ["/console", "/console/sign-in", "/console/nowhere", "/console/enter?token=x"] {
+        let page = browser.get(path).await;
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"), "{path}: {policy}");
+        assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(page.header("cache-control"), Some("no-store"), "{path}");
+        assert_eq!(page.header("referrer-policy"), Some("same-origin"), "{path}");
+        for inline in [" style=", "<style", " onclick=", "javascript:", "<script>"] {
+            assert!(!page.has(inline), "{path}: {inline}");
+        }
+    }
+    let missing = browser.get("/console/nowhere").await;
+    assert!(missing.status == 404 && missing.has("no such page") && missing.has("Sign out"), "{missing:?}");
+    let page = browser.get("/console").await;
+    for extension in ["css", "js", "svg"] {
+        let (before, _) = page.html.split_once(&format!(".{extension}\"")).unwrap();
+        let path = format!("{}.{extension}", before.rsplit('"').next().unwrap());
+        let asset = Browser::new(&world.service.base_url).get(&path).await;
+        assert_eq!((asset.status, asset.header("cache-control").unwrap().contains("immutable")), (200, true), "{path}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_or_expires_ends_its_sessions_on_every_replica() {
+    let world = World::start().await;
+    let second = Service::start(&world.database, &world.cxone, &[]).await;
+    let (browser, there) = (world.browser().await, Browser::signed_in(&second.base_url, &world.key).await);
+    let doomed = create_key(&world.database, &["callbacks:read"]).await;
+    let expiring = Browser::signed_in(&second.base_url, &doomed).await;
+    assert_eq!(browser.at(&second.base_url).get("/console").await.status, 200);
+    assert_eq!(expiring.get("/console").await.status, 200);
+
+    let newest = "(select id from api_keys order by created_at desc limit 1)";
+    world.database.run(&format!("update api_keys set expires_at = now() where id = {newest}")).await;
+    world.database.run(&format!("update api_keys set revoked_at = now() where id <> {newest}")).await;
+    for browser in [browser, there, expiring] {
+        eventually("the end of the session", async || {
+            let page = browser.get("/console").await;
+            if page.status == 303 { Ok(()) } else { Err(format!("{page:?}")) }
+        })
+        .await;
+    }
+    second.kill().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_session_that_ends_on_one_replica_ends_on_the_others() {
+    let world = World::start().await;
+    let second = Service::start(&world.database, &world.cxone, &[]).await;
+    let browser = world.browser().await;
+    let there = browser.at(&second.base_url);
+    assert_eq!(there.get("/console").await.status, 200);
+    browser.post("/console/sign-out", &[]).await;
+    eventually("the end of the session", async || {
+        let page = there.get("/console").await;
+        if page.status == 303 { Ok(()) } else { Err(format!("{page:?}")) }
+    })
+    .await;
+    let script = there.request(Method::GET, "/console/fragments/overview");
+    assert_eq!(there.page(script).await.status, 401);
+    second.kill().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_scopes_of_a_key_decide_which_sections_its_holder_sees() {
+    let world = World::start().await;
+    let all = ["callbacks:read", "campaigns:read", "webhooks:read", "audit:read"];
+    for (scopes, sections) in
+        [(&all[..], &["callbacks", "campaigns", "webhooks", "audit"][..]), (&all[..1], &["callbacks"])]
+    {
+        let key = create_key(&world.database, scopes).await;
+        let page = Browser::signed_in(&world.service.base_url, &key).await.get("/console").await;
+        for section in ["callbacks", "campaigns", "webhooks", "audit"] {
+            let link = format!("href=\"/console/{section}\"");
+            assert_eq!(page.has(&link), sections.contains(&section), "{section}: {page:?}");
+        }
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_name_of_a_key_and_an_address_are_shown_as_text() {
+    let world = World::start().await;
+    let hostile = "\"><script>alert(1)</script>";
+    world.database.run(&format!("update api_keys set name = '{hostile}'")).await;
+    let page = world.browser().await.get("/console").await;
+    assert!(page.has("&#60;script&#62;alert(1)&#60;/script&#62;") && !page.has("<script>"), "{page:?}");
+    let address = "/console/sign-in?next=/console/%22%3E%3Cscript%3Ealert(1)%3C/script%3E&done=%3Cscript%3E";
+    let page = Browser::new(&world.service.base_url).get(address).await;
+    assert!(page.status == 200 && !page.has("<script>"), "{page:?}");
+    let link = Browser::new(&world.service.base_url).get("/console/enter?token=%22%3E%3Cscript%3E").await;
+    assert!(link.status == 200 && !link.has("<script>"), "{link:?}");
+    world.end().await;
+}
