@@ -4,7 +4,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WITH_POSTGRES := scripts/with-postgres
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test check doc chart advisories fmt sqlx openapi clients bench dispatch chaos failover upgrade migrations fuzz fuzz-api image image-test sbom clean
+.PHONY: help demo picture console-pictures test check doc chart advisories fmt sqlx openapi clients bench dispatch chaos failover upgrade migrations fuzz fuzz-api image image-test sbom clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +72,12 @@ clients: ## Generate typed clients in TypeScript, Python and Rust, and call the 
 	scripts/with-tool ploidy scripts/clients build
 	@[ "$$RINGBACK_URL" ] || cargo build --locked
 	@$(if $(RINGBACK_URL),,env -u DATABASE_URL $(WITH_POSTGRES) scripts/with-demo $(TARGET_DIR)/debug/ringback) scripts/clients call
+
+# The pictures are of the demo, which has something on every screen.
+console-pictures: ## Update docs/console, the pictures of the console in light and dark
+	cargo build --locked
+	scripts/with-tool chromium env -u DATABASE_URL $(WITH_POSTGRES) scripts/with-demo $(TARGET_DIR)/debug/ringback \
+		cargo test --locked --test browser -- --ignored pictures
 
 BENCHES := --bench accepts --bench audit --bench audit_log --bench callbacks --bench pauses --bench answer_rate --bench footprint
 

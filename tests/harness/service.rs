@@ -115,7 +115,7 @@ impl Service {
     pub async fn printed_at_end(mut self) -> String {
         self.signal("TERM").await;
         tokio::time::timeout(PATIENCE, self.process.child.wait()).await.expect("it does not end").unwrap();
-        self.process.before + &self.process.log.await.unwrap() + &self.process.stdout.await.unwrap()
+        [self.process.before, self.process.log.await.unwrap(), self.process.stdout.await.unwrap()].concat()
     }
 
     /// Ends it with SIGTERM. Panics if it has not ended after [`PATIENCE`].
