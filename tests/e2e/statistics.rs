@@ -74,15 +74,15 @@ async fn the_statistics_need_both_scopes_and_a_span_of_at_most_31_days() {
     let until = |to: Timestamp| format!("/v1/statistics?from={from}&to={to}");
     assert_eq!(get(&world, &until(from + (31 * 24).hours())).await.status, 200);
     for (path, fault) in [
-        (until(from + (31 * 24).hours() + 1.second()), "to out-of-range"),
-        (until(from), "to out-of-range"),
-        ("/v1/statistics?from=x&to=2026-11-02T00:00:00Z".to_owned(), "from not-a-timestamp"),
+        (until(from + (31 * 24).hours() + 1.second()), "/to out-of-range"),
+        (until(from), "/to out-of-range"),
+        ("/v1/statistics?from=x&to=2026-11-02T00:00:00Z".to_owned(), "/from not-a-timestamp"),
     ] {
         let answer = get(&world, &path).await;
         assert_eq!((answer.status, faults(&answer.body)), (422, vec![fault.to_owned()]), "{path}");
     }
     let absent = get(&world, "/v1/statistics?campaign=x").await;
-    assert_eq!(faults(&absent.body), ["from required", "to required", "campaign unknown-parameter"], "{absent:?}");
+    assert_eq!(faults(&absent.body), ["/from required", "/to required", "/campaign unknown-parameter"], "{absent:?}");
     world.end().await;
 }
 
