@@ -26,6 +26,7 @@ mod command_audit;
 mod commands;
 mod configured_webhook;
 mod console_live;
+mod console_oidc;
 mod console_overview;
 mod console_session;
 mod convergence;
