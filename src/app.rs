@@ -34,7 +34,7 @@ use crate::cxone::Cxone;
 use crate::db::{ChangeListener, Db, SharedTime};
 use crate::http::{self, ConnectionLimits, Idempotency, Operations, RefusalLog, RequestLimits};
 use crate::keys::{self, Authentication, KeyStore, Keys, UsageSharing, authenticate};
-use crate::oidc::TokenVerifier;
+use crate::oidc::{CodeFlow, TokenVerifier};
 use crate::privacy::{self, Privacy};
 use crate::statistics::{self, Statistics};
 use crate::telemetry;
@@ -106,6 +106,7 @@ struct Services {
     key_usage: UsageSharing,
     sessions: Sessions,
     tokens: Option<Arc<TokenVerifier>>,
+    code_flow: Option<Arc<CodeFlow>>,
     callback_retention: privacy::Retention,
     outcomes: OutcomeSettings,
     default_zone: TimeZone,
@@ -146,6 +147,10 @@ impl Services {
         let callback_days = settings.callback_retention_days;
         let keys = KeyStore::new(db.clone());
         let tokens = settings.oidc.clone().map(|oidc| TokenVerifier::new(oidc, proxy, clock.clone())).transpose()?;
+        let tokens = tokens.map(Arc::new);
+        let signs_in = settings.console_client.clone().zip(settings.oidc.as_ref()).zip(tokens.as_deref());
+        let code_flow =
+            signs_in.map(|((client, oidc), tokens)| CodeFlow::new(client, oidc, proxy, tokens)).transpose()?;
         Ok(Self {
             callback_retention: privacy::Retention::new(db.clone(), callback_days, clock.clone()),
             cxone,
@@ -169,7 +174,8 @@ impl Services {
             sessions: Sessions::new(ConsoleStore::new(db.clone()), keys.clone(), clock.clone()),
             keys,
             key_usage: UsageSharing::new(db.clone(), Arc::default()),
-            tokens: tokens.map(Arc::new),
+            code_flow: code_flow.map(Arc::new),
+            tokens,
             audit_log: LogStore::new(db.clone()),
             audit_retention: audit::Retention::new(settings.direct_database.clone()),
             audit: settings.audit.clone(),
@@ -230,6 +236,7 @@ impl Services {
             sessions: self.sessions.clone(),
             live: Live::new(log, Arc::<ConsoleSource>::clone(&source), clock.clone(), stop.clone()),
             source,
+            code_flow: self.code_flow.clone(),
             refusals: Arc::<Refusals>::clone(&self.refusals),
             clock: clock.clone(),
         }

@@ -3,6 +3,7 @@
 mod audit;
 #[cfg(test)]
 mod chart_test;
+mod console;
 mod cxone;
 mod database;
 mod errors;
@@ -34,6 +35,7 @@ pub use self::given::{Given, address, choice, keep, number, parsed, secret_text,
 
 use self::audit::AuditArgs;
 pub use self::audit::{AuditSettings, RetentionArgs};
+use self::console::ConsoleArgs;
 use self::cxone::CxoneArgs;
 use self::given::optional_text;
 pub use self::listen::{ListenArgs, ListenSettings};
@@ -44,7 +46,7 @@ pub use self::secret::secret;
 use self::webhooks::WebhookArgs;
 use crate::callbacks::{AttemptSettings, OutcomeSettings, WithoutForecast};
 use crate::cxone::Settings as CxoneSettings;
-use crate::oidc::OidcSettings;
+use crate::oidc::{OidcClient, OidcSettings};
 use crate::telemetry::LogFormat;
 use crate::types::{PhoneNumber, Region, TimeZone, TrustedProxies};
 use crate::webhooks::WebhookSettings;
@@ -64,6 +66,8 @@ pub struct ServiceArgs {
     listen: ListenArgs,
     #[command(flatten)]
     oidc: OidcArgs,
+    #[command(flatten)]
+    console: ConsoleArgs,
     #[command(flatten)]
     cxone: CxoneArgs,
     /// Verified sender of SMS, E.164
@@ -127,6 +131,8 @@ pub struct ServiceSettings {
     pub listen: ListenSettings,
     /// The identity provider whose tokens are accepted, if there is one.
     pub oidc: Option<OidcSettings>,
+    /// Who the console is for the identity provider, if people sign in there.
+    pub console_client: Option<OidcClient>,
     /// The URL of CXone, and the OAuth client.
     pub cxone: CxoneSettings,
     /// The proxy for requests to CXone and to the identity provider. Webhooks have the same one in their settings.
@@ -176,6 +182,8 @@ impl ServiceArgs {
         let connections = self.connections.read(errors);
         let listen = self.listen.read(errors);
         let oidc = self.oidc.read(errors);
+        let has_issuer = oidc.as_ref().is_none_or(Option::is_some);
+        let console_client = self.console.read(has_issuer, errors);
         let cxone = self.cxone.read(errors);
         let region = errors.take(self.default_region);
         let sms_from = errors.take(self.sms_from.and_then(|text| sender(&text, region)));
@@ -201,6 +209,7 @@ impl ServiceArgs {
             max_connections,
             listen: listen?,
             oidc: oidc?,
+            console_client: console_client?,
             cxone: cxone?,
             outbound_proxy: outbound_proxy?,
             attempts: AttemptSettings {

@@ -39,7 +39,7 @@ impl ConsoleSource {
         let postgres = asked_at.elapsed();
         let (failing_webhooks, disabled_webhooks) = self.webhooks.troubled_endpoints().await?;
         Ok(ServiceStatus {
-            cxone: self.cxone.endpoint_conditions().into_iter().map(status_of).collect(),
+            cxone: self.cxone.endpoint_conditions().await.into_iter().map(status_of).collect(),
             oldest_waiting: self.callbacks.oldest_waiting().await?,
             replicas,
             postgres,

@@ -139,7 +139,7 @@ impl Slots {
             capacity: hour.available_agents * 3600.0 / handle_seconds,
             expected_calls: hour.expected_calls,
             placed: *placed,
-            planned: outlook.kept.iter().filter(|kept| kept.hour == hour.hour).map(|kept| kept.places).sum(),
+            planned: outlook.kept.iter().filter(|kept| kept.hour == hour.hour).fold(0.0, |sum, kept| sum + kept.places),
         });
         Ok(hours.collect())
     }

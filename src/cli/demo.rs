@@ -175,6 +175,7 @@ fn settings(
         database: options,
         max_connections: CONNECTIONS,
         oidc: None,
+        console_client: None,
         listen: ListenSettings { address: simulator, metrics: None, tls: None },
         cxone: api.settings(simulator),
         outbound_proxy: None,

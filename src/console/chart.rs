@@ -11,7 +11,8 @@ const SPARK_HEIGHT: f64 = 28.0;
 /// The bars of a chart end here, in units of its view box.
 const CHART_HEIGHT: f64 = 160.0;
 /// The width of an hour.
-const HOUR_WIDTH: f64 = 52.0;
+const HOUR_WIDTH: f64 = 88.0;
+const BAR_WIDTH: f64 = 48.0;
 
 /// An answer rate over time.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +89,7 @@ pub struct HoursChart {
 #[derive(Clone, Debug)]
 pub struct HourBar {
     pub hour: ComingHour,
-    /// Of the bars, which are 30 wide.
+    /// Of the bars.
     pub left: String,
     pub x: String,
     pub middle: String,
@@ -135,7 +136,7 @@ impl HourBar {
         let planned_from = placed_from + f64::from(hour.placed);
         Self {
             hour,
-            left: number(x + (HOUR_WIDTH - 30.0) / 2.0),
+            left: number(x + (HOUR_WIDTH - BAR_WIDTH) / 2.0),
             x: number(x),
             middle: number(x + HOUR_WIDTH / 2.0),
             end: number(x + HOUR_WIDTH),
@@ -154,9 +155,10 @@ impl Bar {
     }
 }
 
-/// The next of 10, 20, 50, 100 and so on.
+/// The next of 10, 15, 20, 30, 40, 60, 80, 100 and so on: its half is as round.
 fn rounded_up(value: f64) -> f64 {
-    let steps = (1..=12).flat_map(|exponent| [1.0, 2.0, 5.0].map(|factor| factor * 10_f64.powi(exponent)));
+    let steps =
+        (1..=12).flat_map(|exponent| [1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0].map(|factor| factor * 10_f64.powi(exponent)));
     steps.into_iter().find(|step| *step >= value).unwrap_or(value)
 }
 
@@ -187,20 +189,18 @@ mod tests {
     fn the_calls_of_an_hour_stand_on_each_other_below_the_top() {
         let hour = ComingHour { start: now(), capacity: 80.0, forecast: 50.0, placed: 20, planned: 5.0 };
         let chart = HoursChart::new(&[hour, ComingHour { capacity: 0.0, ..hour }]).unwrap();
-        assert_eq!((chart.top, chart.width.as_str()), (100.0, "104.0"));
+        assert_eq!((chart.top, chart.width.as_str()), (80.0, "176.0"));
         let bar = &chart.hours[0];
-        assert_eq!(bar.forecast, Bar { y: "80.0".into(), height: "80.0".into() });
-        assert_eq!(bar.placed, Bar { y: "48.0".into(), height: "32.0".into() });
-        assert_eq!(bar.planned, Bar { y: "40.0".into(), height: "8.0".into() });
-        assert_eq!((bar.capacity_y.as_str(), chart.hours[1].x.as_str()), ("32.0", "52.0"));
+        assert_eq!(bar.forecast, Bar { y: "60.0".into(), height: "100.0".into() });
+        assert_eq!(bar.placed, Bar { y: "20.0".into(), height: "40.0".into() });
+        assert_eq!(bar.planned, Bar { y: "10.0".into(), height: "10.0".into() });
+        assert_eq!((bar.capacity_y.as_str(), chart.hours[1].x.as_str()), ("0.0", "88.0"));
         assert!(HoursChart::new(&[]).is_none());
     }
 
     #[test]
     fn the_top_is_a_round_number() {
-        for (value, top) in
-            [(0.0, 10.0), (10.0, 10.0), (11.0, 20.0), (21.0, 50.0), (51.0, 100.0), (180.0, 200.0), (501.0, 1000.0)]
-        {
+        for (value, top) in [(0.0, 10.0), (10.0, 10.0), (11.0, 15.0), (21.0, 30.0), (504.0, 600.0), (801.0, 1000.0)] {
             assert!((rounded_up(value) - top).abs() < 1e-9, "{value}");
         }
     }

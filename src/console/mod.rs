@@ -35,6 +35,7 @@ mod events;
 mod gate;
 mod live;
 mod local_time;
+mod oidc;
 mod page;
 mod pages;
 mod problem;
@@ -59,7 +60,7 @@ use axum::middleware::from_fn_with_state;
 pub use client::Api;
 pub use live::Live;
 pub use session::Sessions;
-pub use settings::parse_address;
+pub use settings::{oidc_redirect, parse_address};
 pub use source::{ComingHour, Dialed, EndpointState, EndpointStatus, ServiceStatus, Source};
 pub use state::Console;
 pub use store::ConsoleStore;
@@ -69,6 +70,6 @@ pub fn routes(console: Console) -> Router {
     let console = Arc::new(console);
     let inside = pages::routes().merge(events::routes()).merge(sign_in::sign_out_route());
     let inside = inside.layer(from_fn_with_state(Arc::clone(&console), gate::signed_in));
-    let outside = sign_in::routes().layer(from_fn_with_state(Arc::clone(&console), gate::anyone));
+    let outside = sign_in::routes().merge(oidc::routes()).layer(from_fn_with_state(Arc::clone(&console), gate::anyone));
     security::secured(inside.merge(outside).merge(assets::routes())).with_state(console)
 }

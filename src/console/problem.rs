@@ -10,15 +10,18 @@ use serde_json::{Map, Value};
 use crate::http::{Problem, ProblemKind};
 
 /// A problem of the API (RFC 9457), or one of the console itself in the same form.
+#[derive(Clone, Debug)]
+pub struct ApiProblem(Box<ProblemBody>);
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ApiProblem {
+struct ProblemBody {
     /// `/problems/` and the slug.
     r#type: String,
-    pub title: String,
+    title: String,
     status: u16,
-    pub detail: String,
-    pub request_id: Option<String>,
+    detail: String,
+    request_id: Option<String>,
     #[serde(default)]
     errors: Vec<Fault>,
     /// Such as `nextOpening`.
@@ -36,52 +39,67 @@ pub struct Fault {
 impl ApiProblem {
     /// The problem of the body of an answer. `None` if it has none.
     pub fn read(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok()
+        serde_json::from_slice(body).ok().map(Self)
+    }
+
+    pub fn title(&self) -> &str {
+        &self.0.title
+    }
+
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
     }
 
     /// The last part of its type, such as `hold-in-force`.
     pub fn slug(&self) -> &str {
-        self.r#type.rsplit('/').next().unwrap_or_default()
+        self.0.r#type.rsplit('/').next().unwrap_or_default()
     }
 
     pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// Whether the page that sent the request shows the problem beside its form. It is about what the person has entered or
     /// about the state of what is shown.
     pub fn is_of_form(&self) -> bool {
-        matches!(self.status, 400 | 409 | 412 | 422)
+        matches!(self.0.status, 400 | 409 | 412 | 422)
     }
 
     /// What is wrong with the member of a form, by its JSON Pointer.
     pub fn fault_of(&self, pointer: &str) -> Option<&str> {
-        self.errors.iter().find(|fault| fault.pointer == pointer).map(|fault| fault.detail.as_str())
+        self.0.errors.iter().find(|fault| fault.pointer == pointer).map(|fault| fault.detail.as_str())
     }
 
     /// All faults, for the summary above a form.
     pub fn faults(&self) -> &[Fault] {
-        &self.errors
+        &self.0.errors
     }
 
     /// A further member as text, such as `nextOpening`.
     pub fn member(&self, name: &str) -> Option<&str> {
-        self.members.get(name)?.as_str()
+        self.0.members.get(name)?.as_str()
     }
 }
 
 impl From<Problem> for ApiProblem {
     fn from(problem: Problem) -> Self {
         let kind = problem.kind;
-        serde_json::from_value(problem.body(None, None)).unwrap_or_else(|_| Self {
-            r#type: format!("/problems/{}", kind.slug()),
-            title: kind.title().to_owned(),
-            status: kind.status().as_u16(),
-            detail: kind.advice().to_owned(),
-            request_id: None,
-            errors: Vec::new(),
-            members: Map::new(),
-        })
+        let body = serde_json::from_value(problem.body(None, None));
+        Self(body.unwrap_or_else(|_| {
+            Box::new(ProblemBody {
+                r#type: format!("/problems/{}", kind.slug()),
+                title: kind.title().to_owned(),
+                status: kind.status().as_u16(),
+                detail: kind.advice().to_owned(),
+                request_id: None,
+                errors: Vec::new(),
+                members: Map::new(),
+            })
+        }))
     }
 }
 
@@ -100,7 +118,7 @@ impl From<askama::Error> for ApiProblem {
 
 impl fmt::Display for ApiProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.title, self.detail)
+        write!(f, "{}: {}", self.title(), self.detail())
     }
 }
 

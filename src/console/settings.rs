@@ -28,6 +28,13 @@ pub fn parse_address(text: &str) -> Result<Url, Fault> {
     if is_safe && is_plain { Ok(url) } else { Err(bad()) }
 }
 
+/// Where the identity provider leads browsers back to.
+pub fn oidc_redirect(address: &Url) -> Url {
+    let mut redirect = address.clone();
+    redirect.set_path("/console/oidc/callback");
+    redirect
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

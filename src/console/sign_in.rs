@@ -42,6 +42,16 @@ struct SignInPage {
     layout: Layout,
     next: String,
     fault: Option<&'static str>,
+    /// The host of the identity provider, if people sign in there.
+    provider: Option<String>,
+}
+
+impl SignInPage {
+    fn new(console: &Console, next: &str, done: Option<Done>, fault: Option<&'static str>) -> Self {
+        let layout = Layout::anonymous(done, console.clock.clone());
+        let provider = console.code_flow.as_ref().map(|flow| flow.host().to_owned());
+        Self { layout, next: next.to_owned(), fault, provider }
+    }
 }
 
 #[derive(Template)]
@@ -80,8 +90,7 @@ async fn show_form(
     if console.sessions.find(&jar).await?.is_some() {
         return Ok(Redirect::to(next).into_response());
     }
-    let layout = Layout::anonymous(query.done.parse().ok(), console.clock.clone());
-    page(&SignInPage { layout, next: next.to_owned(), fault: None })
+    page(&SignInPage::new(&console, next, query.done.parse().ok(), None))
 }
 
 async fn sign_in(
@@ -98,9 +107,8 @@ async fn sign_in(
     if let Some(credentials) = credentials {
         return begin(&console, &parts, jar, &credentials, Method::ApiKey, next).await;
     }
-    let layout = Layout::anonymous(None, console.clock.clone());
     let fault = Some("This API key is unknown, revoked or expired.");
-    refused(page_with(StatusCode::UNAUTHORIZED, &SignInPage { layout, next: next.to_owned(), fault })?)
+    refused(page_with(StatusCode::UNAUTHORIZED, &SignInPage::new(&console, next, None, fault))?)
 }
 
 /// Programs that fetch the links of a text must not use them up: a button does.
@@ -123,10 +131,9 @@ async fn enter(
     if let Some(credentials) = credentials {
         return begin(&console, &parts, jar, &credentials, Method::Link, Section::Overview.path()).await;
     }
-    let layout = Layout::anonymous(None, console.clock.clone());
     let fault = Some("This link was used before, or its time is over. Sign in with an API key.");
-    let next = Section::Overview.path().to_owned();
-    refused(page_with(StatusCode::UNAUTHORIZED, &SignInPage { layout, next, fault })?)
+    let form = SignInPage::new(&console, Section::Overview.path(), None, fault);
+    refused(page_with(StatusCode::UNAUTHORIZED, &form)?)
 }
 
 async fn begin(
@@ -160,7 +167,7 @@ async fn sign_out(
 }
 
 /// An address of the console; its first page for anything else, so that a link to the sign-in leads nowhere else.
-fn local(next: &str) -> &str {
+pub fn local(next: &str) -> &str {
     let is_plain = next.len() <= MAX_NEXT && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let is_console = next == "/console" || next.starts_with("/console/") || next.starts_with("/console?");
     if is_plain && is_console { next } else { Section::Overview.path() }

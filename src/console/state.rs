@@ -8,6 +8,7 @@ use super::session::Sessions;
 use super::source::Source;
 use crate::clock::Clock;
 use crate::http::RefusalLog;
+use crate::oidc::CodeFlow;
 
 /// The state of all routes.
 pub struct Console {
@@ -15,6 +16,8 @@ pub struct Console {
     pub sessions: Sessions,
     pub live: Live,
     pub source: Arc<dyn Source>,
+    /// How people sign in at the identity provider.
+    pub code_flow: Option<Arc<CodeFlow>>,
     /// Records sign-ins that are refused.
     pub refusals: Arc<dyn RefusalLog>,
     pub clock: Clock,

@@ -20,8 +20,8 @@ async fn store(pool: PgPool) -> ConsoleStore {
     let db = Db::new(pool);
     let grant = Grant::new(vec![Scope::AuditRead], AllowedCampaigns::all(), None, None);
     let key = NewKey { id: KEY, name: "ada".into(), grant };
-    let created = KeyStore::new(db.clone()).create(&key, &KeySecret::generate().unwrap(), at(0), entry(1));
-    created.await.unwrap();
+    let secret = KeySecret::generate().unwrap();
+    KeyStore::new(db.clone()).create(&key, &secret, at(0), entry(1)).await.unwrap();
     ConsoleStore::new(db)
 }
 

@@ -14,8 +14,8 @@ impl Cxone {
     }
 
     /// The condition of each endpoint, by its name.
-    pub fn endpoint_conditions(&self) -> Vec<(&'static str, EndpointCondition)> {
-        self.transport.gate.endpoint_conditions()
+    pub async fn endpoint_conditions(&self) -> Vec<(&'static str, EndpointCondition)> {
+        self.transport.gate.endpoint_conditions().await
     }
 
     /// Whether requests to these endpoints would be sent now. Checks only what this replica knows, not the shared budget.

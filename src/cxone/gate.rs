@@ -214,15 +214,17 @@ impl Gate {
     }
 
     /// The condition of each endpoint, by its name.
-    pub fn endpoint_conditions(&self) -> Vec<(&'static str, EndpointCondition)> {
+    pub async fn endpoint_conditions(&self) -> Vec<(&'static str, EndpointCondition)> {
+        let pauses = self.budget.back_offs().await;
         let (now, suspensions) = (self.clock.now(), self.suspensions.lock());
         let condition = |endpoint: Endpoint| {
             let suspension = &suspensions[endpoint];
             let suspended_until = suspension.left(now).map(|left| now + left);
+            let paused_until = pauses.iter().find(|(paused, _)| *paused == endpoint).map(|(_, until)| *until);
             if let Some(left) = self.breakers[endpoint].closed_for(now) {
                 return EndpointCondition::Down(now + left);
             }
-            match suspended_until {
+            match suspended_until.max(paused_until) {
                 _ if suspension.is_unauthorized() => EndpointCondition::Unauthorized(suspended_until.unwrap_or(now)),
                 Some(until) => EndpointCondition::BackOff(until),
                 None => EndpointCondition::Works,

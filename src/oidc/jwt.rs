@@ -52,6 +52,16 @@ pub fn verified(text: &str, header: &Header, keys: &KeySet, settings: &OidcSetti
     token_of(decoded.claims, settings)
 }
 
+/// The claim `nonce` of a token that was verified.
+pub fn nonce_of(verified: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Nonce {
+        nonce: String,
+    }
+    let claims = URL_SAFE_NO_PAD.decode(verified.split('.').nth(1)?).ok()?;
+    Some(serde_json::from_slice::<Nonce>(&claims).ok()?.nonce)
+}
+
 /// `exp` and `nbf` are left out: the library compares them with the machine's clock, and a copy of a token is checked again.
 fn validation(algorithm: Algorithm, settings: &OidcSettings) -> Validation {
     let mut validation = Validation::new(algorithm);

@@ -1,6 +1,7 @@
 //! Bearer tokens of an OpenID Connect provider: signed JWTs whose claims are mapped to scopes.
 
 mod claims;
+mod code_flow;
 #[cfg(test)]
 mod fuzz_test;
 mod jwt;
@@ -18,6 +19,7 @@ mod testing;
 mod token;
 mod verifier;
 
+pub use code_flow::{CodeFlow, OidcClient, PendingSignIn, SignInError};
 pub use probe::probe;
 pub use scope_mapping::ScopeMapping;
 pub use settings::{Issuer, OidcSettings};

@@ -1,17 +1,18 @@
-//! Requests to the provider: its description and its keys. Both are public.
+//! Requests to the provider: its description and its keys, which are public, and the tokens of those who sign in.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::{StatusCode, Url, header};
-use secrecy::SecretString;
+use reqwest::{RequestBuilder, StatusCode, Url, header};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use url::form_urlencoded;
 
 use super::key_set::{KeySet, ReceivedKeys};
 use super::settings::Issuer;
 
-/// For each of the two requests.
+/// For each request.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer, in bytes.
 const MAX_BODY: usize = 256 * 1024;
@@ -21,6 +22,25 @@ const MAX_BODY: usize = 256 * 1024;
 pub struct Description {
     pub issuer: String,
     pub jwks_uri: String,
+    pub authorization_endpoint: Option<String>,
+    pub token_endpoint: Option<String>,
+    #[serde(default)]
+    pub scopes_supported: Vec<String>,
+}
+
+/// Where people sign in.
+#[derive(Debug)]
+pub struct Endpoints {
+    pub authorization: Url,
+    pub token: Url,
+    /// The names that a sign-in can ask for.
+    pub scopes: Vec<String>,
+}
+
+/// The answer to a code.
+#[derive(Deserialize)]
+struct Tokens {
+    id_token: String,
 }
 
 /// Why the keys could not be read. Shows no address.
@@ -40,6 +60,8 @@ pub enum ProviderError {
     OtherIssuer,
     #[error("the URL of its keys must be https; http only for loopback addresses")]
     UnsafeKeys,
+    #[error("its description has no https URLs for the authorization and for tokens; http only for loopback addresses")]
+    NoSignIn,
     #[error("none of its keys can verify RS256, PS256, ES256 or EdDSA")]
     NoKeys,
 }
@@ -75,11 +97,41 @@ impl Provider {
 
     /// Where the keys are.
     pub async fn key_url(&self) -> Result<Url, ProviderError> {
+        Issuer::safe_url(&self.description().await?.jwks_uri).ok_or(ProviderError::UnsafeKeys)
+    }
+
+    /// Where people sign in.
+    pub async fn endpoints(&self) -> Result<Endpoints, ProviderError> {
+        let description = self.description().await?;
+        let safe = |url: Option<String>| url.and_then(|url| Issuer::safe_url(&url)).ok_or(ProviderError::NoSignIn);
+        Ok(Endpoints {
+            authorization: safe(description.authorization_endpoint)?,
+            token: safe(description.token_endpoint)?,
+            scopes: description.scopes_supported,
+        })
+    }
+
+    /// The token about the person for whom the provider has given a code.
+    pub async fn id_token(
+        &self,
+        url: &Url,
+        client: &str,
+        secret: Option<&SecretString>,
+        form: &[(&str, &str)],
+    ) -> Result<String, ProviderError> {
+        let request = self.http.post(url.clone());
+        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        // RFC 6749, section 2.3.1.
+        let request = match secret {
+            Some(secret) => request.basic_auth(encoded(client), Some(encoded(secret.expose_secret()))).form(form),
+            None => request.form(&[form, &[("client_id", client)]].concat()),
+        };
+        Ok(Self::read::<Tokens>(request).await?.0.id_token)
+    }
+
+    async fn description(&self) -> Result<Description, ProviderError> {
         let description: Description = self.get(&self.issuer.discovery_url()).await?.0;
-        if description.issuer != self.issuer.as_str() {
-            return Err(ProviderError::OtherIssuer);
-        }
-        Issuer::key_url(&description.jwks_uri).ok_or(ProviderError::UnsafeKeys)
+        if description.issuer == self.issuer.as_str() { Ok(description) } else { Err(ProviderError::OtherIssuer) }
     }
 
     /// The keys, and the time of the provider.
@@ -95,7 +147,11 @@ impl Provider {
     }
 
     async fn get<T: DeserializeOwned>(&self, url: &str) -> Result<(T, Option<Timestamp>), ProviderError> {
-        let mut response = self.http.get(url).header(header::ACCEPT, "application/json").send().await?;
+        Self::read(self.http.get(url)).await
+    }
+
+    async fn read<T: DeserializeOwned>(request: RequestBuilder) -> Result<(T, Option<Timestamp>), ProviderError> {
+        let mut response = request.header(header::ACCEPT, "application/json").send().await?;
         if response.status() != StatusCode::OK {
             return Err(ProviderError::Status(response.status()));
         }

@@ -43,13 +43,19 @@ impl Issuer {
         &self.0
     }
 
+    /// The name of its host.
+    pub(super) fn host(&self) -> &str {
+        let after_scheme = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        after_scheme.split('/').next().unwrap_or_default()
+    }
+
     /// Where the provider describes itself (OpenID Connect Discovery 1.0).
     pub(super) fn discovery_url(&self) -> String {
         format!("{}/.well-known/openid-configuration", self.0.trim_end_matches('/'))
     }
 
-    /// The URL of the keys, if it is as safe as that of the issuer must be.
-    pub(super) fn key_url(text: &str) -> Option<Url> {
+    /// A URL of the provider, if it is as safe as that of the issuer must be.
+    pub(super) fn safe_url(text: &str) -> Option<Url> {
         Url::parse(text).ok().filter(is_safe)
     }
 }

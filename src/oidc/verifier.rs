@@ -21,7 +21,7 @@ const REMEMBERED: usize = 4096;
 /// Verifies the tokens of one provider.
 pub struct TokenVerifier {
     settings: OidcSettings,
-    keys: ProviderKeys,
+    keys: Arc<ProviderKeys>,
     clock: Clock,
     verified: Cache<[u8; 32], Verified>,
 }
@@ -39,8 +39,14 @@ impl TokenVerifier {
     /// # Errors
     /// If an HTTP client cannot be created.
     pub fn new(settings: OidcSettings, proxy: Option<&SecretString>, clock: Clock) -> Result<Self, reqwest::Error> {
-        let keys = ProviderKeys::of(Provider::new(settings.issuer.clone(), proxy)?);
+        let keys = Arc::new(ProviderKeys::of(Provider::new(settings.issuer.clone(), proxy)?));
         Ok(Self { settings, keys, clock, verified: Cache::new(REMEMBERED) })
+    }
+
+    /// For tokens of the same provider with another audience. They share the keys.
+    pub(super) fn for_audience(&self, audience: String) -> Self {
+        let settings = OidcSettings { audience, ..self.settings.clone() };
+        Self { settings, keys: Arc::clone(&self.keys), clock: self.clock.clone(), verified: Cache::new(REMEMBERED) }
     }
 
     /// Reads the provider's keys regularly, until `stop`.

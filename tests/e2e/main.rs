@@ -29,6 +29,7 @@ mod console_audit;
 mod console_callbacks;
 mod console_campaigns;
 mod console_live;
+mod console_oidc;
 mod console_overview;
 mod console_session;
 mod console_webhooks;

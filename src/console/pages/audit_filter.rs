@@ -43,12 +43,12 @@ impl Filter {
     }
 
     /// The start of the time, where it was understood.
-    pub fn from_at(&self) -> Option<Timestamp> {
+    pub fn start(&self) -> Option<Timestamp> {
         instant(&self.from, &self.zone)
     }
 
     /// The end of the time.
-    pub fn to_at(&self) -> Option<Timestamp> {
+    pub fn end(&self) -> Option<Timestamp> {
         instant(&self.to, &self.zone)
     }
 
@@ -66,7 +66,7 @@ impl Filter {
         // A time that was not understood is passed on: the API says what is wrong with it.
         let api_time =
             |text: &str, at: Option<Timestamp>| at.map_or_else(|| text.trim().to_owned(), |at| at.to_string());
-        let (from, to) = (api_time(&self.from, self.from_at()), api_time(&self.to, self.to_at()));
+        let (from, to) = (api_time(&self.from, self.start()), api_time(&self.to, self.end()));
         let members = self.members().into_iter().chain([("from", from.as_str()), ("to", to.as_str())]);
         with_query("/v1/audit", members.chain(further.iter().copied()))
     }

@@ -193,6 +193,12 @@ impl Ledger {
         *kept = until_ms.max(*kept);
     }
 
+    /// The pauses that have not ended.
+    pub fn back_offs(&self, now: Timestamp) -> Vec<(Endpoint, Timestamp)> {
+        let end = |(endpoint, until): (&Endpoint, &i64)| Some((*endpoint, Timestamp::from_millisecond(*until).ok()?));
+        self.back_offs.iter().filter_map(end).filter(|(_, until)| *until > now).collect()
+    }
+
     /// CXone, which publishes no quota, refused requests at this rate.
     pub fn reduce(&mut self, quota: u32, now: Timestamp) {
         self.reduction = Some(Reduction::after_refusal(self.reduction, quota, now.as_millisecond()));

@@ -11,6 +11,7 @@ mod store;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use sqlx::PgPool;
 use tokio::sync::MutexGuard;
@@ -152,6 +153,12 @@ impl Budget {
         shared.ledger.forget();
         let read = |ledger: &mut Ledger, now| Changed { result: ledger.quota_use(self.quota, now), granted: None };
         shared.ledger.change(deadline, read).await.map_err(|error| unreadable(&error))
+    }
+
+    /// The end of each endpoint's pause, as this replica last saw it.
+    pub async fn back_offs(&self) -> Vec<(Endpoint, Timestamp)> {
+        let Ok(shared) = self.shared(Instant::now() + LONGEST_WAIT).await else { return Vec::new() };
+        shared.ledger.known().map(|(ledger, now)| ledger.back_offs(now)).unwrap_or_default()
     }
 
     /// Whether the last request of this class to one of these endpoints was refused, and the refusal has not ended. Checks

@@ -1,26 +1,43 @@
 //! An OpenID Connect provider, with its keys and tokens.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::http::StatusCode;
-use axum::routing::get;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use axum_extra::extract::Form;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
 const MAPPING: &str = r#"{"ivr": "callbacks:write callbacks:read", "admin": "keys:write audit:read"}"#;
+
+/// What a code stands for: the challenge of PKCE, and the token.
+type Granted = (String, String);
+
+/// The members of a request for a token.
+#[derive(Deserialize)]
+struct TokenRequest {
+    grant_type: String,
+    code: String,
+    code_verifier: String,
+    redirect_uri: String,
+}
 
 /// Listens on a loopback address until it is dropped.
 pub struct IdentityProvider {
     pub issuer: String,
     keys: Arc<Mutex<Vec<Value>>>,
     is_down: Arc<AtomicBool>,
+    codes: Arc<Mutex<HashMap<String, Granted>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -30,17 +47,25 @@ impl IdentityProvider {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}/realms/a", listener.local_addr().unwrap());
         let (published, is_down) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let description =
-            json!({"issuer": issuer, "jwks_uri": format!("{issuer}/keys"), "scopes_supported": ["openid"]});
+        let description = json!({"issuer": issuer, "jwks_uri": format!("{issuer}/keys"), "scopes_supported": ["openid"],
+            "authorization_endpoint": format!("{issuer}/authorize"), "token_endpoint": format!("{issuer}/token")});
+        let codes: Arc<Mutex<HashMap<String, Granted>>> = Arc::default();
+        let known = Arc::clone(&codes);
         let answer = |down: &AtomicBool, body: Value| {
             if down.load(Ordering::Relaxed) { Err(StatusCode::BAD_GATEWAY) } else { Ok(Json(body)) }
         };
         let (down, also_down, listed) = (Arc::clone(&is_down), Arc::clone(&is_down), Arc::clone(&published));
         let router = Router::new()
             .route("/realms/a/.well-known/openid-configuration", get(async move || answer(&down, description)))
+            .route(
+                "/realms/a/token",
+                post(async move |headers: HeaderMap, Form(request): Form<TokenRequest>| {
+                    answer_code(&known, &headers, &request).map(|token| Json(json!({ "id_token": token })))
+                }),
+            )
             .route("/realms/a/keys", get(async move || answer(&also_down, json!({"keys": *listed.lock()}))));
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let provider = Self { issuer, keys: published, is_down, task };
+        let provider = Self { issuer, keys: published, is_down, codes, task };
         provider.publish(keys);
         provider
     }
@@ -48,6 +73,11 @@ impl IdentityProvider {
     /// Has these keys from now on.
     pub fn publish(&self, keys: &[&TokenKey]) {
         *self.keys.lock() = keys.iter().map(|key| key.jwk()).collect();
+    }
+
+    /// Gives this token once for the code, to who knows the text of which this is the challenge.
+    pub fn grant(&self, code: &str, challenge: &str, token: String) {
+        self.codes.lock().insert(code.to_owned(), (challenge.to_owned(), token));
     }
 
     /// Answers 502 from now on.
@@ -73,6 +103,20 @@ impl IdentityProvider {
         claims.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
         claims
     }
+}
+
+fn answer_code(
+    codes: &Mutex<HashMap<String, Granted>>,
+    headers: &HeaderMap,
+    request: &TokenRequest,
+) -> Result<String, StatusCode> {
+    let client = format!("Basic {}", STANDARD.encode("console:hush"));
+    assert_eq!(headers["authorization"], client);
+    assert_eq!(request.grant_type, "authorization_code");
+    assert!(request.redirect_uri.ends_with("/console/oidc/callback"));
+    let (challenge, token) = codes.lock().remove(&request.code).ok_or(StatusCode::BAD_REQUEST)?;
+    let proven = URL_SAFE_NO_PAD.encode(Sha256::digest(&request.code_verifier)) == challenge;
+    if proven { Ok(token) } else { Err(StatusCode::BAD_REQUEST) }
 }
 
 impl Drop for IdentityProvider {

@@ -18,7 +18,7 @@ mod proxy;
 mod webhooks;
 
 pub use answer::{Answer, instant};
-pub use browser::Browser;
+pub use browser::{Browser, Page};
 pub use campaign::{in_ms, pause, pause_with, window};
 pub use client::client_of;
 pub use collector::Collector;
