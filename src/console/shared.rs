@@ -13,7 +13,10 @@ const FRESH_FOR: Duration = Duration::from_secs(1);
 const MAX_READS: usize = 64;
 
 /// The last reads, by what they depend on.
-pub struct Shared<K, V>(Mutex<HashMap<K, Arc<tokio::sync::Mutex<Option<Read<V>>>>>>);
+pub struct Shared<K, V>(Mutex<HashMap<K, Slot<V>>>);
+
+/// A read that others may wait for.
+type Slot<V> = Arc<tokio::sync::Mutex<Option<Read<V>>>>;
 
 struct Read<V> {
     value: Arc<V>,

@@ -108,7 +108,7 @@ async fn sign_in(
         return begin(&console, &parts, jar, &credentials, Method::ApiKey, next).await;
     }
     let fault = Some("This API key is unknown, revoked or expired.");
-    refused(page_with(StatusCode::UNAUTHORIZED, &SignInPage::new(&console, next, None, fault))?)
+    Ok(refused(page_with(StatusCode::UNAUTHORIZED, &SignInPage::new(&console, next, None, fault))?))
 }
 
 /// Programs that fetch the links of a text must not use them up: a button does.
@@ -133,7 +133,7 @@ async fn enter(
     }
     let fault = Some("This link was used before, or its time is over. Sign in with an API key.");
     let form = SignInPage::new(&console, Section::Overview.path(), None, fault);
-    refused(page_with(StatusCode::UNAUTHORIZED, &form)?)
+    Ok(refused(page_with(StatusCode::UNAUTHORIZED, &form)?))
 }
 
 async fn begin(
@@ -150,9 +150,9 @@ async fn begin(
 }
 
 /// The audit log has a sign-in that is refused as any request without a valid key.
-fn refused(mut response: Response) -> Result<Response, ApiProblem> {
+fn refused(mut response: Response) -> Response {
     response.extensions_mut().insert(Problem::new(ProblemKind::Unauthorized, "no valid API key or link"));
-    Ok(response)
+    response
 }
 
 async fn sign_out(

@@ -1,4 +1,4 @@
-//! The console in a real browser: headless Chromium, driven by its WebDriver.
+//! The console in a real browser: headless Chromium, driven by its `WebDriver`.
 //!
 //! Each test has its own database, simulator and service; all share one browser, one after the other. Without the browser they
 //! are skipped: `scripts/with-tool chromium` brings it.

@@ -100,7 +100,7 @@ async fn a_key_of_a_campaign_sees_and_changes_nothing_of_other_campaigns() {
 }
 
 /// What a key that is restricted to campaigns may do without naming a campaign, or finds missing.
-const OPEN: [&str; 16] = [
+const OPEN: [&str; 17] = [
     "postCallback",
     "postCallbacks",
     "listCallbacks",

@@ -52,7 +52,7 @@ impl Events {
         loop {
             if let Some((event, rest)) = self.read.split_once("\n\n") {
                 let topic = event.strip_prefix("event: change\ndata: ").map(str::to_owned);
-                self.read = rest.to_owned();
+                self.read = String::from(rest);
                 if topic.is_some() {
                     return topic;
                 }

@@ -150,10 +150,6 @@ struct PausePage {
 }
 
 impl PausePage {
-    fn reasons(&self) -> [&'static str; 4] {
-        REASONS
-    }
-
     fn fault(&self, pointer: &str) -> Option<&str> {
         self.problem.as_ref()?.fault_of(pointer)
     }
