@@ -65,10 +65,19 @@ struct EntryPage {
 }
 
 impl Entry {
-    /// The particulars of the action by their names. Text is shown without quotation marks.
+    /// The particulars of the action by their names, without those that are null.
     fn particulars(&self) -> Vec<(&str, String)> {
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         self.detail.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (&**name, text(value))).collect()
+    }
+}
+
+/// Text without quotation marks, the elements of a list in a row, and anything else as JSON.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(elements) if elements.is_empty() => "none".to_owned(),
+        Value::Array(elements) => elements.iter().map(text).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
     }
 }
 
@@ -85,4 +94,24 @@ async fn proof(visit: Visit, PathParam(id): PathParam<Uuid>) -> Result<Response,
     let file = format!("attachment; filename=\"proof-{id}.json\"");
     let headers = [(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_DISPOSITION, file)];
     Ok((headers, answer.text()).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn particulars_are_shown_as_text() {
+        for (value, shown) in [
+            (json!("a \"b\""), "a \"b\""),
+            (json!([]), "none"),
+            (json!(["a", 2]), "a, 2"),
+            (json!({"a": [true]}), "{\"a\":[true]}"),
+            (json!(false), "false"),
+        ] {
+            assert_eq!(text(&value), shown);
+        }
+    }
 }
