@@ -70,6 +70,12 @@ impl Ivr {
         settings["answerRate"] = json!({
             "enabled": true, "windowMs": 3_600_000, "minAnswerRate": 0.35, "minAttempts": 50, "pauseForMs": 1_500_000,
         });
+        // With `nice`, the campaign keeps its skill.
+        let known = self.http.get(format!("{}{path}/settings", self.base_url)).bearer_auth(&self.key).send().await?;
+        let known: Value = known.json().await?;
+        if !known["nice"].is_null() {
+            settings["nice"] = known["nice"].clone();
+        }
         self.send(Method::PUT, &format!("{path}/settings"), &settings).await?;
         let events = (0..30_i64).flat_map(|step| {
             let at = now - SignedDuration::from_mins(58 - 2 * step);
