@@ -76,7 +76,8 @@ impl ResumePage {
 
     /// Whether a resume would do anything.
     fn has_effect(&self) -> bool {
-        !self.campaign.is_stopped() && (!self.preview.lifted.is_empty() || !self.campaign.is_active())
+        let starts = self.form.hold.is_empty() && !self.campaign.is_active();
+        !self.campaign.is_stopped() && (starts || !self.preview.lifted.is_empty())
     }
 }
 
