@@ -24,6 +24,10 @@ where status = 'scheduled' and confirmation = 'pending' and confirmation_started
 -- The change of a contact may have been sent.
 update callbacks set change_sent_at = now() where change is not null and change_sent_at is null;
 
+-- Who has signed out of the console since stays signed out, and a link that was used stays used.
+delete from console_sessions;
+delete from console_links;
+
 -- Everything that is open is due now, also what a replica was working on.
 update callbacks set due_at = now() where due_at is not null;
 update campaigns set due_at = now();

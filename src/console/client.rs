@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -44,10 +44,7 @@ pub struct Client {
 }
 
 /// An answer with a success.
-pub struct Answer {
-    pub headers: HeaderMap,
-    body: Bytes,
-}
+pub struct Answer(Bytes);
 
 impl Answer {
     /// The members that a page shows.
@@ -56,7 +53,7 @@ impl Answer {
     /// A 500 if the answer does not have them.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiProblem> {
         // An answer without a body is null.
-        let body: &[u8] = if self.body.is_empty() { b"null" } else { &self.body };
+        let body: &[u8] = if self.0.is_empty() { b"null" } else { &self.0 };
         serde_json::from_slice(body).map_err(|error| {
             tracing::error!(error = %error, "the console cannot read an answer of the API");
             unreadable()
@@ -67,7 +64,7 @@ impl Answer {
 impl Answer {
     /// The body as text.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+        String::from_utf8_lossy(&self.0).into_owned()
     }
 }
 
@@ -107,9 +104,8 @@ impl Client {
         headers: &[(HeaderName, &str)],
     ) -> Result<Answer, ApiProblem> {
         let response = self.stream(method, path, body, headers).await?;
-        let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, MAX_ANSWER).await.map_err(|_| unreadable())?;
-        Ok(Answer { headers: parts.headers, body })
+        let body = axum::body::to_bytes(response.into_body(), MAX_ANSWER).await.map_err(|_| unreadable())?;
+        Ok(Answer(body))
     }
 
     /// Sends any request, and returns the answer as it comes.

@@ -26,8 +26,6 @@
 //!    `safe`.
 //! 8. Tests over HTTP are in `tests/e2e/console_<name>.rs`, with `support::Browser`.
 
-#![allow(dead_code, reason = "the pages that use all of it are not complete")]
-
 mod assets;
 mod chart;
 mod client;

@@ -5,7 +5,6 @@ use std::fmt;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use crate::http::{Problem, ProblemKind};
 
@@ -24,9 +23,6 @@ struct ProblemBody {
     request_id: Option<String>,
     #[serde(default)]
     errors: Vec<Fault>,
-    /// Such as `nextOpening`.
-    #[serde(flatten)]
-    members: Map<String, Value>,
 }
 
 /// What is wrong with a member of the request.
@@ -78,11 +74,6 @@ impl ApiProblem {
     pub fn faults(&self) -> &[Fault] {
         &self.0.errors
     }
-
-    /// A further member as text, such as `nextOpening`.
-    pub fn member(&self, name: &str) -> Option<&str> {
-        self.0.members.get(name)?.as_str()
-    }
 }
 
 impl From<Problem> for ApiProblem {
@@ -97,7 +88,6 @@ impl From<Problem> for ApiProblem {
                 detail: kind.advice().to_owned(),
                 request_id: None,
                 errors: Vec::new(),
-                members: Map::new(),
             })
         }))
     }
@@ -137,12 +127,11 @@ mod tests {
     use crate::types;
 
     #[test]
-    fn a_problem_of_the_service_is_shown_with_its_faults_and_members() {
+    fn a_problem_of_the_service_is_shown_with_its_faults() {
         let problem = Problem::fault("/language", types::Fault::new("unknown-language", "must be a language tag"));
-        let shown = ApiProblem::from(problem.with("nextOpening", "2026-11-20T14:00:00Z"));
+        let shown = ApiProblem::from(problem);
         assert_eq!((shown.slug(), shown.status().as_u16()), ("invalid-request", 422));
         assert_eq!(shown.fault_of("/language"), Some("must be a language tag"));
         assert_eq!(shown.fault_of("/other"), None);
-        assert_eq!(shown.member("nextOpening"), Some("2026-11-20T14:00:00Z"));
     }
 }

@@ -145,7 +145,6 @@ fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Option<Value> 
 struct PausePage {
     layout: Layout,
     campaign: Campaign,
-    reasons: [&'static str; 4],
     form: PauseForm,
     problem: Option<ApiProblem>,
 }
@@ -186,7 +185,7 @@ async fn show(
 ) -> Result<Response, ApiProblem> {
     visit.require(Scope::CampaignsWrite)?;
     let campaign = Campaign::read(&visit, &id).await?;
-    page(&PausePage { layout: visit.layout(Section::Campaigns), campaign, reasons: REASONS, form, problem: None })
+    page(&PausePage { layout: visit.layout(Section::Campaigns), campaign, form, problem: None })
 }
 
 async fn confirm(
@@ -239,7 +238,7 @@ fn with_problem(
 ) -> Result<Response, ApiProblem> {
     let status: StatusCode = problem.status();
     let layout = visit.layout(Section::Campaigns);
-    page_with(status, &PausePage { layout, campaign, reasons: REASONS, form, problem: Some(problem) })
+    page_with(status, &PausePage { layout, campaign, form, problem: Some(problem) })
 }
 
 #[cfg(test)]

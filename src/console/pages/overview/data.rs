@@ -41,7 +41,6 @@ pub type Part<T> = Result<T, ApiProblem>;
 
 /// What is going on. `None` stands for what the person may not see.
 pub struct Overview {
-    pub read_at: Timestamp,
     pub status: Part<ServiceStatus>,
     pub statistics: Option<Part<Statistics>>,
     pub campaigns: Option<Part<Vec<CampaignRow>>>,
@@ -59,7 +58,7 @@ impl Overview {
         let hours = async { if sees_callbacks { Some(hours(visit, source, &key.chosen).await) } else { None } };
         let status = async { source.status().await.map_err(ApiProblem::from) };
         let (status, statistics, campaigns, hours) = tokio::join!(status, statistics, campaigns, hours);
-        Self { read_at: now, status, statistics, campaigns, hours }
+        Self { status, statistics, campaigns, hours }
     }
 
     /// Whether CXone works, as far as is known.
@@ -87,7 +86,6 @@ pub struct Statistics {
     pub callbacks: CallbackCounts,
     pub promises: Promises,
     pub pauses: Commands,
-    pub resumes: Commands,
     pub webhooks: Deliveries,
     pub quota: Quota,
 }
@@ -112,37 +110,26 @@ impl CallbackCounts {
             ("cancelled", self.cancelled),
         ]
     }
-
-    pub fn total(&self) -> i64 {
-        self.by_status().iter().map(|(_, count)| count).sum()
-    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Promises {
-    pub kept: i64,
     pub late: i64,
     pub missed: i64,
-    pub open: i64,
     pub kept_rate: Option<f64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Commands {
-    pub applied: i64,
     pub success_rate: Option<f64>,
-    pub median_latency_ms: Option<f64>,
     pub p95_latency_ms: Option<f64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Deliveries {
-    pub succeeded: i64,
-    pub dead: i64,
-    pub pending: i64,
     pub success_rate: Option<f64>,
 }
 
