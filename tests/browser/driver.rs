@@ -61,6 +61,8 @@ async fn start() -> Driver {
     // The browser ends with the driver, whose pipe is closed then.
     chrome.add_arg("--remote-debugging-pipe").unwrap();
     chrome.add_arg(&format!("--user-data-dir={profile}")).unwrap();
+    // thirtyfour's HTTP client uses the crypto library that a client of the service has chosen.
+    drop(crate::harness::http_client());
     let web = WebDriver::new(format!("http://127.0.0.1:{port}"), chrome).await.unwrap();
     Driver { web, _keeper: keeper }
 }

@@ -19,7 +19,7 @@ const LISTS: [(&str, &str); 5] = [
     ("audit", "/console/audit"),
 ];
 /// In bytes, of a file.
-const LARGEST: usize = 150_000;
+const LARGEST: usize = 250_000;
 
 #[test]
 #[ignore = "make console-pictures runs it, with the demo"]
