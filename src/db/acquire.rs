@@ -11,7 +11,7 @@ use super::pooled::Pooled;
 
 /// The connections that a replica opens at the same time. Each costs Postgres a new process. When all replicas have lost
 /// theirs, more attempts than it can answer in time would keep it from answering any.
-const OPENED_AT_ONCE: usize = 4;
+const OPENED_AT_ONCE: usize = 8;
 
 /// The statements that wait for a connection.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod driver;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod page;
+mod pages;
 mod pictures;
 mod run;
 mod sign_in;
