@@ -77,7 +77,7 @@ clients: ## Generate typed clients in TypeScript, Python and Rust, and call the 
 console-pictures: ## Update docs/console, the pictures of the console in light and dark
 	cargo build --locked
 	scripts/with-tool chromium env -u DATABASE_URL $(WITH_POSTGRES) scripts/with-demo $(TARGET_DIR)/debug/ringback \
-		cargo test --locked --test browser -- --ignored pictures
+		cargo test --locked --test browser -- pictures
 
 BENCHES := --bench accepts --bench audit --bench audit_log --bench callbacks --bench pauses --bench answer_rate --bench footprint
 

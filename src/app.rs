@@ -116,6 +116,18 @@ struct Services {
     audit: AuditSettings,
 }
 
+/// What verifies tokens, and what signs people in, where there is an identity provider.
+type IdentityProvider = (Option<Arc<TokenVerifier>>, Option<Arc<CodeFlow>>);
+
+fn identity_provider(settings: &ServiceSettings, clock: &Clock) -> anyhow::Result<IdentityProvider> {
+    let Some(oidc) = &settings.oidc else { return Ok((None, None)) };
+    let proxy = settings.outbound_proxy.as_ref();
+    let tokens = TokenVerifier::new(oidc.clone(), proxy, clock.clone())?;
+    let client = settings.console_client.clone();
+    let code_flow = client.map(|client| CodeFlow::new(client, oidc, proxy, &tokens)).transpose()?;
+    Ok((Some(Arc::new(tokens)), code_flow.map(Arc::new)))
+}
+
 impl Services {
     fn new(settings: &ServiceSettings, db: &Db, clock: &Clock) -> anyhow::Result<Self> {
         let proxy = settings.outbound_proxy.as_ref();
@@ -146,11 +158,7 @@ impl Services {
         let rate_monitor = AnswerRateMonitor::new(rate_store.clone(), Arc::clone(&campaign_worker), clock.clone());
         let callback_days = settings.callback_retention_days;
         let keys = KeyStore::new(db.clone());
-        let tokens = settings.oidc.clone().map(|oidc| TokenVerifier::new(oidc, proxy, clock.clone())).transpose()?;
-        let tokens = tokens.map(Arc::new);
-        let signs_in = settings.console_client.clone().zip(settings.oidc.as_ref()).zip(tokens.as_deref());
-        let code_flow =
-            signs_in.map(|((client, oidc), tokens)| CodeFlow::new(client, oidc, proxy, tokens)).transpose()?;
+        let (tokens, code_flow) = identity_provider(settings, clock)?;
         Ok(Self {
             callback_retention: privacy::Retention::new(db.clone(), callback_days, clock.clone()),
             cxone,
@@ -174,7 +182,7 @@ impl Services {
             sessions: Sessions::new(ConsoleStore::new(db.clone()), keys.clone(), clock.clone()),
             keys,
             key_usage: UsageSharing::new(db.clone(), Arc::default()),
-            code_flow: code_flow.map(Arc::new),
+            code_flow,
             tokens,
             audit_log: LogStore::new(db.clone()),
             audit_retention: audit::Retention::new(settings.direct_database.clone()),

@@ -32,15 +32,3 @@ pub fn run_with(settings: &[(&str, &str)], test: impl AsyncFnOnce(&mut World, &P
         world.end().await;
     });
 }
-
-/// Without a service.
-pub fn run_alone(test: impl AsyncFnOnce(&Page)) {
-    RUNTIME.block_on(async {
-        if !has_program("chromedriver").await {
-            return;
-        }
-        let page = Page::open().await;
-        test(&page).await;
-        page.assert_nothing_was_refused().await;
-    });
-}

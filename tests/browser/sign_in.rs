@@ -3,7 +3,7 @@
 use crate::run::run;
 use crate::support::create_key;
 
-const SCOPES: [&str; 6] =
+pub const SCOPES: [&str; 6] =
     ["callbacks:read", "callbacks:write", "campaigns:read", "campaigns:write", "webhooks:read", "audit:read"];
 
 #[test]

@@ -20,7 +20,7 @@ use super::problem::ApiProblem;
 use super::state::Console;
 use crate::http::Problem;
 
-/// The routes of all pages. Whoever sends a request to them is signed in.
+/// The routes of all pages. Only requests of people who are signed in reach them.
 pub fn routes() -> Router<Arc<Console>> {
     let audit = audit::routes().merge(audit_entry::routes()).merge(audit_verification::routes());
     let webhooks = webhooks::routes().merge(webhook::routes()).merge(webhook_actions::routes());
