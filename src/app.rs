@@ -14,6 +14,7 @@ use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 
 use self::console::ConsoleSource;
@@ -107,6 +108,7 @@ struct Services {
     sessions: Sessions,
     tokens: Option<Arc<TokenVerifier>>,
     code_flow: Option<Arc<CodeFlow>>,
+    console_address: Option<Url>,
     callback_retention: privacy::Retention,
     outcomes: OutcomeSettings,
     default_zone: TimeZone,
@@ -123,7 +125,7 @@ fn identity_provider(settings: &ServiceSettings, clock: &Clock) -> anyhow::Resul
     let Some(oidc) = &settings.oidc else { return Ok((None, None)) };
     let proxy = settings.outbound_proxy.as_ref();
     let tokens = TokenVerifier::new(oidc.clone(), proxy, clock.clone())?;
-    let client = settings.console_client.clone();
+    let client = settings.console.oidc_client.clone();
     let code_flow = client.map(|client| CodeFlow::new(client, oidc, proxy, &tokens)).transpose()?;
     Ok((Some(Arc::new(tokens)), code_flow.map(Arc::new)))
 }
@@ -183,6 +185,7 @@ impl Services {
             keys,
             key_usage: UsageSharing::new(db.clone(), Arc::default()),
             code_flow,
+            console_address: settings.console.address.clone(),
             tokens,
             audit_log: LogStore::new(db.clone()),
             audit_retention: audit::Retention::new(settings.direct_database.clone()),
@@ -244,6 +247,7 @@ impl Services {
             sessions: self.sessions.clone(),
             live: Live::new(log, Arc::<ConsoleSource>::clone(&source), clock.clone(), stop.clone()),
             source,
+            address: self.console_address.clone(),
             code_flow: self.code_flow.clone(),
             refusals: Arc::<Refusals>::clone(&self.refusals),
             clock: clock.clone(),

@@ -45,8 +45,9 @@ use self::polls::PollArgs;
 pub use self::secret::secret;
 use self::webhooks::WebhookArgs;
 use crate::callbacks::{AttemptSettings, OutcomeSettings, WithoutForecast};
+use crate::console::ConsoleSettings;
 use crate::cxone::Settings as CxoneSettings;
-use crate::oidc::{OidcClient, OidcSettings};
+use crate::oidc::OidcSettings;
 use crate::telemetry::LogFormat;
 use crate::types::{PhoneNumber, Region, TimeZone, TrustedProxies};
 use crate::webhooks::WebhookSettings;
@@ -131,8 +132,8 @@ pub struct ServiceSettings {
     pub listen: ListenSettings,
     /// The identity provider whose tokens are accepted, if there is one.
     pub oidc: Option<OidcSettings>,
-    /// Who the console is for the identity provider, if people sign in there.
-    pub console_client: Option<OidcClient>,
+    /// The console: where browsers reach it, and how people sign in.
+    pub console: ConsoleSettings,
     /// The URL of CXone, and the OAuth client.
     pub cxone: CxoneSettings,
     /// The proxy for requests to CXone and to the identity provider. Webhooks have the same one in their settings.
@@ -183,7 +184,7 @@ impl ServiceArgs {
         let listen = self.listen.read(errors);
         let oidc = self.oidc.read(errors);
         let has_issuer = oidc.as_ref().is_none_or(Option::is_some);
-        let console_client = self.console.read(has_issuer, errors);
+        let console = self.console.read(has_issuer, errors);
         let cxone = self.cxone.read(errors);
         let region = errors.take(self.default_region);
         let sms_from = errors.take(self.sms_from.and_then(|text| sender(&text, region)));
@@ -209,7 +210,7 @@ impl ServiceArgs {
             max_connections,
             listen: listen?,
             oidc: oidc?,
-            console_client: console_client?,
+            console: console?,
             cxone: cxone?,
             outbound_proxy: outbound_proxy?,
             attempts: AttemptSettings {

@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::config::{
     AuditSettings, DatabaseArgs, Given, ListenSettings, ServiceSettings, SettingErrors, address, choice,
 };
-use crate::console::{ConsoleStore, Sessions};
+use crate::console::{ConsoleSettings, ConsoleStore, Sessions};
 use crate::db::SharedTime;
 use crate::http::Scope;
 use crate::keys::{Author, Grant, KeyStore};
@@ -175,7 +175,7 @@ fn settings(
         database: options,
         max_connections: CONNECTIONS,
         oidc: None,
-        console_client: None,
+        console: ConsoleSettings::default(),
         listen: ListenSettings { address: simulator, metrics: None, tls: None },
         cxone: api.settings(simulator),
         outbound_proxy: None,

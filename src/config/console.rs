@@ -8,14 +8,14 @@ use secrecy::SecretString;
 use super::errors::{BadSetting, SettingErrors};
 use super::given::{Given, optional_text, parsed, secret_text, text};
 use super::secret::secret;
-use crate::console::{self, parse_address};
+use crate::console::{ConsoleSettings, oidc_redirect, parse_address};
 use crate::oidc::OidcClient;
 
 /// The console, as given.
 #[derive(Clone, Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "clap prints these lines as they are")]
 pub struct ConsoleArgs {
-    /// Where browsers reach the service, such as https://ringback.example.com; for the sign-in at the identity provider
+    /// Where browsers reach the service, such as https://ringback.example.com; for the sign-in at the identity provider, and behind a proxy that changes `Host`
     #[arg(long, env, value_parser = parsed(parse_address), value_name = "URL")]
     console_url: Option<Given<Url>>,
     /// Id of the service at OIDC_ISSUER: people sign in to the console there
@@ -30,8 +30,8 @@ pub struct ConsoleArgs {
 }
 
 impl ConsoleArgs {
-    /// How people sign in at the identity provider, if they do, or none after adding errors.
-    pub fn read(self, has_issuer: bool, errors: &mut SettingErrors) -> Option<Option<OidcClient>> {
+    /// The settings, or none after adding errors.
+    pub fn read(self, has_issuer: bool, errors: &mut SettingErrors) -> Option<ConsoleSettings> {
         let address = errors.take(self.console_url.transpose());
         let id = errors.take(optional_text(self.console_oidc_client_id));
         let name = "CONSOLE_OIDC_CLIENT_SECRET";
@@ -40,13 +40,14 @@ impl ConsoleArgs {
         let (address, id, secret) = (address?, id?, secret?);
         let Some(id) = id else {
             let missing = || BadSetting::new("CONSOLE_OIDC_CLIENT_ID", "is required with CONSOLE_OIDC_CLIENT_SECRET");
-            return errors.take(if secret.is_some() { Err(missing()) } else { Ok(None) });
+            let none = ConsoleSettings { address, oidc_client: None };
+            return errors.take(if secret.is_some() { Err(missing()) } else { Ok(none) });
         };
         let required = |variable: &'static str| BadSetting::new(variable, "is required with CONSOLE_OIDC_CLIENT_ID");
         let issuer = errors.take(if has_issuer { Ok(()) } else { Err(required("OIDC_ISSUER")) });
-        let redirect =
-            errors.take(address.map(|url| console::oidc_redirect(&url)).ok_or_else(|| required("CONSOLE_URL")));
+        let redirect = address.as_ref().map(oidc_redirect).ok_or_else(|| required("CONSOLE_URL"));
+        let redirect = errors.take(redirect);
         issuer?;
-        Some(Some(OidcClient { id, secret, redirect: redirect? }))
+        Some(ConsoleSettings { address, oidc_client: Some(OidcClient { id, secret, redirect: redirect? }) })
     }
 }

@@ -13,7 +13,7 @@
 //!    shows, and answers with [`page::page`]. A problem that it returns is shown as a page by `gate`. Numbers are read as
 //!    [`view::MaskedNumber`].
 //! 3. A form is a POST to an address below the page's own, with the hidden member `once` (`layout.once()`), read by
-//!    `axum_extra::extract::Form`. The handler sends the command with `visit.api.post`. After a success it answers with
+//!    [`extract::Form`]. The handler sends the command with `visit.api.post`. After a success it answers with
 //!    [`page::done`], whose message is in [`words::Done`]. Where the problem [is of the form](problem::ApiProblem::is_of_form), it shows the page again by
 //!    [`page::page_with`], with the problem's status and faults beside the fields. A form of filters is a GET.
 //! 4. A button is shown only where `layout.may(crate::http::Scope::…)`. The API refuses the request without the scope in any case.
@@ -30,6 +30,7 @@ mod assets;
 mod chart;
 mod client;
 mod events;
+mod extract;
 mod gate;
 mod live;
 mod local_time;
@@ -58,7 +59,7 @@ use axum::middleware::from_fn_with_state;
 pub use client::Api;
 pub use live::Live;
 pub use session::Sessions;
-pub use settings::{oidc_redirect, parse_address};
+pub use settings::{ConsoleSettings, oidc_redirect, parse_address};
 pub use source::{ComingHour, Dialed, EndpointState, EndpointStatus, ServiceStatus, Source};
 pub use state::Console;
 pub use store::ConsoleStore;
@@ -69,5 +70,6 @@ pub fn routes(console: Console) -> Router {
     let inside = pages::routes().merge(events::routes()).merge(sign_in::sign_out_route());
     let inside = inside.layer(from_fn_with_state(Arc::clone(&console), gate::signed_in));
     let outside = sign_in::routes().merge(oidc::routes()).layer(from_fn_with_state(Arc::clone(&console), gate::anyone));
-    security::secured(inside.merge(outside).merge(assets::routes())).with_state(console)
+    let routes = inside.merge(outside).merge(assets::routes());
+    security::secured(routes, console.address.as_ref()).with_state(console)
 }

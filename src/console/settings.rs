@@ -2,7 +2,17 @@
 
 use url::{Host, Url};
 
+use crate::oidc::OidcClient;
 use crate::types::Fault;
+
+/// What the service is told about the console.
+#[derive(Clone, Debug, Default)]
+pub struct ConsoleSettings {
+    /// Where browsers reach the service.
+    pub address: Option<Url>,
+    /// How people sign in at the identity provider, if they do.
+    pub oidc_client: Option<OidcClient>,
+}
 
 /// Where browsers reach the service: an https URL with nothing after the host; http only for this machine.
 ///

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
-use axum_extra::extract::{CookieJar, Form};
+use axum_extra::extract::CookieJar;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+use super::extract::{Form, Query};
 use super::gate::SIGN_IN;
 use super::page::{Layout, Section, Visit, done, page, page_with};
 use super::problem::ApiProblem;

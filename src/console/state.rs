@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use super::client::Api;
 use super::live::Live;
 use super::session::Sessions;
@@ -16,6 +18,8 @@ pub struct Console {
     pub sessions: Sessions,
     pub live: Live,
     pub source: Arc<dyn Source>,
+    /// Where browsers reach the service, if that is known.
+    pub address: Option<Url>,
     /// How people sign in at the identity provider.
     pub code_flow: Option<Arc<CodeFlow>>,
     /// Records sign-ins that are refused.

@@ -90,6 +90,36 @@ async fn a_form_that_another_site_sends_is_refused() {
 }
 
 #[tokio::test]
+async fn a_form_is_accepted_behind_a_proxy_that_changes_the_host_if_its_address_is_known() {
+    let world = World::with(&[("CONSOLE_URL", "https://ringback.example.com/")]).await;
+    let browser = world.browser().await;
+    let sign_out = |origin: &str| browser.request(Method::POST, "/console/sign-out").header("origin", origin);
+    assert_eq!(browser.page(sign_out("https://ringback.example.com.evil.example")).await.status, 403);
+    assert_eq!(browser.page(sign_out("https://ringback.example.com")).await.status, 303);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_address_or_a_form_that_cannot_be_read_is_answered_by_a_page() {
+    let world = World::start().await;
+    let browser = world.browser().await;
+    let form = |body: String| {
+        let request = browser.request(Method::POST, "/console/callbacks/search").body(body);
+        request.header("content-type", "application/x-www-form-urlencoded")
+    };
+    let repeated = browser.get("/console/callbacks?status=failed&status=failed").await;
+    let not_a_form = browser.request(Method::POST, "/console/callbacks/search").body("{}");
+    for (status, answer) in [
+        (422, repeated),
+        (422, browser.page(not_a_form).await),
+        (413, browser.page(form(format!("number={}", "1".repeat(70_000)))).await),
+    ] {
+        assert_eq!((answer.status, answer.has("<nav")), (status, true), "{answer:?}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_page_loads_only_what_this_host_serves_and_is_not_stored() {
     let world = World::start().await;
     let browser = world.browser().await;

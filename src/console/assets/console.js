@@ -34,6 +34,7 @@ function showTimes(root) {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
     const text = "relative" in time.dataset ? asRelative(at) : asTime(at);
+    time.hidden = false;
     if (time.textContent !== text) time.textContent = text;
   }
   for (const label of root.querySelectorAll("text[data-time]")) label.textContent = hour.format(new Date(label.dataset.time));

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::Query;
 use axum::http::{Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
@@ -16,6 +15,7 @@ use uuid::Uuid;
 use super::audit_filter::{Filter, PATH};
 use super::audit_verification::{Checkpoint, newest_checkpoint};
 use crate::audit::Action;
+use crate::console::extract::Query;
 use crate::console::page::{Layout, Section, Visit, page, page_with};
 use crate::console::problem::ApiProblem;
 use crate::console::state::Console;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
@@ -14,6 +13,7 @@ use uuid::Uuid;
 
 use super::webhooks::Webhook;
 use crate::console::client::with_query;
+use crate::console::extract::Query;
 use crate::console::page::{Layout, Section, Visit, page, page_with};
 use crate::console::problem::ApiProblem;
 use crate::console::state::Console;

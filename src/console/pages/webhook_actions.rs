@@ -6,13 +6,13 @@ use askama::Template;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::post;
-use axum_extra::extract::Form;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::webhook::{path_of, show_with};
+use crate::console::extract::Form;
 use crate::console::page::{Layout, Section, Visit, done, page};
 use crate::console::problem::ApiProblem;
 use crate::console::state::Console;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::Query;
 use axum::response::Response;
 use axum::routing::get;
 use jiff::Timestamp;
@@ -12,6 +11,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::console::client::with_query;
+use crate::console::extract::Query;
 use crate::console::page::{Layout, Section, Visit, page};
 use crate::console::problem::ApiProblem;
 use crate::console::state::Console;

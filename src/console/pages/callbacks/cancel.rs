@@ -7,12 +7,12 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use axum_extra::extract::Form;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::model::Callback;
+use crate::console::extract::Form;
 use crate::console::page::{Layout, Section, Visit, done, page_with};
 use crate::console::problem::ApiProblem;
 use crate::console::state::Console;

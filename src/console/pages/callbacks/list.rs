@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
@@ -12,6 +11,7 @@ use serde::Deserialize;
 
 use super::model::Callback;
 use crate::console::client::with_query;
+use crate::console::extract::Query;
 use crate::console::local_time::{DEFAULT_ZONE, parse_local_time};
 use crate::console::page::{Layout, Section, Visit, page, page_with};
 use crate::console::problem::ApiProblem;

@@ -7,13 +7,13 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
-use axum_extra::extract::Form;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::list::{CallbackList, CallbacksPage, Filters};
 use super::model::Callback;
 use crate::console::client::with_query;
+use crate::console::extract::Form;
 use crate::console::page::{Section, Visit, page_with};
 use crate::console::problem::ApiProblem;
 use crate::console::state::Console;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
@@ -13,6 +12,7 @@ use serde::Deserialize;
 
 use super::model::Campaign;
 use crate::console::client::with_query;
+use crate::console::extract::Query;
 use crate::console::page::{Layout, Section, Visit, page, page_with};
 use crate::console::problem::ApiProblem;
 use crate::console::state::Console;

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use axum_extra::extract::Form;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -16,6 +14,7 @@ use uuid::Uuid;
 
 use super::model::Campaign;
 use super::preview::ResumePreview;
+use crate::console::extract::{Form, Query};
 use crate::console::page::{Layout, Section, Visit, done, page_with};
 use crate::console::problem::ApiProblem;
 use crate::console::state::Console;

@@ -86,6 +86,7 @@ pub struct Statistics {
     pub callbacks: CallbackCounts,
     pub promises: Promises,
     pub pauses: Commands,
+    pub resumes: Commands,
     pub webhooks: Deliveries,
     pub quota: Quota,
 }
@@ -124,6 +125,7 @@ pub struct Promises {
 #[serde(rename_all = "camelCase")]
 pub struct Commands {
     pub success_rate: Option<f64>,
+    pub median_latency_ms: Option<f64>,
     pub p95_latency_ms: Option<f64>,
 }
 

@@ -5,13 +5,14 @@ mod data;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use serde::Deserialize;
 
 use self::data::{Overview, OverviewKey};
+use crate::console::extract::Query;
 use crate::console::page::{Layout, Section, Visit, page};
 use crate::console::problem::ApiProblem;
 use crate::console::shared::Shared;

@@ -1,0 +1,49 @@
+//! The query and the form of a request. One that cannot be read is shown as a problem.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::problem::ApiProblem;
+use super::security::MAX_FORM;
+use crate::http::{Problem, ProblemKind};
+use crate::types::Fault;
+
+/// The query of an address, which somebody may have edited.
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiProblem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiProblem> {
+        let axum::extract::Query(query) = axum::extract::Query::try_from_uri(&parts.uri)
+            .map_err(|_| unreadable("the address has parameters that this page cannot read"))?;
+        Ok(Self(query))
+    }
+}
+
+/// A form that a page has sent.
+pub struct Form<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
+    type Rejection = ApiProblem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiProblem> {
+        let form = axum_extra::extract::Form::from_request(request, state).await;
+        let axum_extra::extract::Form(form) = form.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_long(),
+            _ => unreadable("the form has fields that this page cannot read"),
+        })?;
+        Ok(Self(form))
+    }
+}
+
+fn too_long() -> ApiProblem {
+    let limit = format!("a form has at most {} KiB", MAX_FORM / 1024);
+    Problem::new(ProblemKind::PayloadTooLarge, limit).into()
+}
+
+fn unreadable(detail: &'static str) -> ApiProblem {
+    Problem::fault("", Fault::new("unreadable", detail)).into()
+}
