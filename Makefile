@@ -79,7 +79,7 @@ console-pictures: ## Update docs/console, the pictures of the console in light a
 	scripts/with-tool chromium env -u DATABASE_URL $(WITH_POSTGRES) scripts/with-demo $(TARGET_DIR)/debug/ringback \
 		cargo test --locked --test browser -- pictures
 
-BENCHES := --bench accepts --bench audit --bench audit_log --bench callbacks --bench pauses --bench answer_rate --bench footprint
+BENCHES := --bench accepts --bench audit --bench audit_log --bench callbacks --bench pauses --bench answer_rate --bench console --bench footprint
 
 # The release build is measured. The benchmarks themselves are built without its slow link, and with them a program that
 # takes the place of the release build: so a copy is measured.

@@ -95,17 +95,17 @@ impl Commands {
         Ok(taken.into_iter().sum())
     }
 
-    async fn send(&self, verb: &str, body: &Value) -> Outcome<Value> {
+    pub async fn send(&self, verb: &str, body: &Value) -> Outcome<Value> {
         let request = self.http.post(format!("{}/{verb}", self.url)).bearer_auth(&self.key).json(body);
         Ok(request.send().await?.json().await?)
     }
 }
 
-fn micros(duration: Duration) -> Outcome<u64> {
+pub fn micros(duration: Duration) -> Outcome<u64> {
     Ok(u64::try_from(duration.as_micros())?)
 }
 
-fn pause() -> Value {
+pub fn pause() -> Value {
     json!({
         "pauseReason": "CARRIER_THROTTLE", "maxAgents": 10,
         "regulatoryWindow": {"startTime": "00:00", "endTime": "23:59", "timezone": "UTC"},

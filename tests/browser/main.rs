@@ -5,10 +5,14 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
+mod access;
 mod axe;
+mod commands;
 mod driver;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod keyboard;
+mod live;
 mod page;
 mod pages;
 mod pictures;

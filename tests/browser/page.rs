@@ -135,6 +135,20 @@ impl Page {
         self.find(role, name).await.click().await.unwrap();
     }
 
+    /// Clicks the first element that this CSS selector finds.
+    pub async fn click_at(&self, selector: &str) {
+        eventually(selector, async || {
+            let element = self.web.find(By::Css(selector)).await.map_err(|error| error.to_string())?;
+            element.click().await.map_err(|error| error.to_string())
+        })
+        .await;
+    }
+
+    /// Chooses from the list with this label.
+    pub async fn choose(&self, label: &str, text: &str) {
+        self.find("combobox", label).await.send_keys(text).await.unwrap();
+    }
+
     /// Replaces the text of the field with this label.
     pub async fn fill(&self, label: &str, text: &str) {
         let field = self.find("textbox", label).await;
@@ -162,6 +176,14 @@ impl Page {
     /// The result of a script, which returns it.
     pub async fn script(&self, script: &str) -> Value {
         self.web.execute(script.to_owned(), Vec::new()).await.unwrap().json().clone()
+    }
+
+    /// The status and the text of a request that a script of the page sends, with the session.
+    pub async fn fetched(&self, address: &str, method: &str, form: &str) -> Value {
+        let script = "const [address, method, form, done] = arguments;
+            const body = form ? new URLSearchParams(form) : undefined;
+            fetch(address, { method, body }).then(async (answer) => done({ status: answer.status, text: await answer.text() }));";
+        self.web.execute_async(script, vec![json!(address), json!(method), json!(form)]).await.unwrap().json().clone()
     }
 
     /// Sets the size of the window and the colours.

@@ -8,8 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::page::{Page, Screen, Theme};
-use crate::run::run;
-use crate::sign_in::SCOPES;
+use crate::run::{SCOPES, run};
 use crate::support::create_key;
 
 /// The screens. A detail page is the first that the list links to.

@@ -1,10 +1,7 @@
 //! Signing in and out, and the overview.
 
-use crate::run::run;
+use crate::run::{SCOPES, run};
 use crate::support::create_key;
-
-pub const SCOPES: [&str; 6] =
-    ["callbacks:read", "callbacks:write", "campaigns:read", "campaigns:write", "webhooks:read", "audit:read"];
 
 #[test]
 fn a_person_signs_in_with_a_key_sees_the_overview_and_signs_out() {

@@ -58,7 +58,8 @@ setInterval(() => {
 
 // Parts of the page that stay current: <section data-live="topics" data-src="address" data-every="seconds">
 
-const PAUSE = 1000;
+// The shortest time between two reads of a part. A change is shown within a second.
+const PAUSE = 500;
 
 class LivePart {
   constructor(section) {
@@ -71,7 +72,7 @@ class LivePart {
     this.isDue = false;
   }
 
-  // Reads the part again, at most once a second.
+  // Reads the part again, at most twice a second.
   refresh() {
     this.isDue = true;
     if (this.timer || this.isReading) return;
