@@ -15,8 +15,9 @@ use super::verdict::{CampaignEnd, Change, Evidence, Kind, Violation};
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// Changes of campaigns reach CXone within this time after the last fault.
 const CAMPAIGNS_WITHIN: Duration = Duration::from_mins(1);
-/// Their webhooks arrive within this time: one that the receiver refuses twice is sent again after five minutes.
-const WEBHOOKS_WITHIN: Duration = Duration::from_mins(7);
+/// Their webhooks arrive within this time: one that is refused is sent again after five seconds, and one whose replica was killed
+/// after its lease.
+const WEBHOOKS_WITHIN: Duration = Duration::from_mins(2);
 
 /// What had settled, or had not when the time was over.
 pub struct Settled {

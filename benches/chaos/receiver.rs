@@ -1,18 +1,26 @@
 //! A WFO system's receiver of webhooks, which refuses some of them.
 
+use std::collections::HashSet;
+
 use fastrand::Rng;
 use serde_json::Value;
 
 use super::harness::{self, Received, Reply};
 
-/// The percentage of webhooks that are refused although they were processed, as when an answer is late.
+/// The percentage of webhooks that are refused once although they were processed, as when an answer is late.
 const REFUSED: u32 = 10;
 
 pub struct Receiver(harness::Receiver);
 
 impl Receiver {
     pub async fn start(mut rng: Rng) -> Self {
-        let reply = move || Reply::Status(if rng.u32(0..100) < REFUSED { 503 } else { 200 });
+        // None is refused twice: a delivery waits five minutes after its second failure, and later ones of its campaign wait for it.
+        let mut refused = HashSet::new();
+        let reply = move |received: &Received| {
+            let id = received.headers.get("webhook-id").cloned();
+            let is_refused = rng.u32(0..100) < REFUSED && refused.insert(id);
+            Reply::Status(if is_refused { 503 } else { 200 })
+        };
         Self(harness::Receiver::replying(reply).await)
     }
 

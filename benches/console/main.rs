@@ -23,7 +23,8 @@ use support::report;
 use support::world::World;
 
 const CONSOLES: usize = 200;
-const SCOPES: [&str; 5] = ["callbacks:read", "campaigns:read", "campaigns:write", "campaigns:override", "webhooks:read"];
+const SCOPES: [&str; 5] =
+    ["callbacks:read", "campaigns:read", "campaigns:write", "campaigns:override", "webhooks:read"];
 const NO_QUOTA: &str = "1000000";
 /// Until all have read the whole page.
 const SETTLED: Duration = Duration::from_secs(5);

@@ -41,7 +41,7 @@ impl Received {
     }
 }
 
-type NextReply = Box<dyn FnMut() -> Reply + Send>;
+type NextReply = Box<dyn FnMut(&Received) -> Reply + Send>;
 
 struct State {
     received: Vec<Received>,
@@ -59,11 +59,11 @@ impl Receiver {
     /// Gives these replies in order, and 200 after that.
     pub async fn start(replies: &[Reply]) -> Self {
         let mut replies = Vec::from(replies).into_iter();
-        Self::replying(move || replies.next().unwrap_or(Reply::Status(200))).await
+        Self::replying(move |_| replies.next().unwrap_or(Reply::Status(200))).await
     }
 
     /// Asks for the reply to each request.
-    pub async fn replying(next_reply: impl FnMut() -> Reply + Send + 'static) -> Self {
+    pub async fn replying(next_reply: impl FnMut(&Received) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State { received: Vec::new(), next_reply: Box::new(next_reply) }));
@@ -104,8 +104,9 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
         let received = read(&mut stream).await?;
         let reply = {
             let mut state = state.lock();
+            let reply = (state.next_reply)(&received);
             state.received.push(received);
-            (state.next_reply)()
+            reply
         };
         let text = head_and_body(&reply);
         if matches!(reply, Reply::Hang) {
