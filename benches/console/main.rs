@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use harness::{Service, create_key};
 use screen::{Screen, Seen};
 use support::Outcome;
-use support::commands::pause;
+use support::commands::{CAMPAIGN, pause};
 use support::cores::Cores;
 use support::report;
 use support::world::World;
@@ -45,6 +45,7 @@ fn main() -> Outcome {
 async fn consoles() -> Outcome {
     report::machine();
     let world = World::start(NO_QUOTA).await?;
+    world.cxone.change_campaign(CAMPAIGN, json!({"state": "ACTIVE"})).await;
     let key = create_key(&world.database, &SCOPES).await;
     let replica = Service::start(&world.database, &world.cxone, &[]).await;
     let seen = Seen::default();
@@ -90,14 +91,16 @@ impl Bench {
             turns.tick().await;
             let is_paused = turn % 2 == 0;
             let (verb, body) = if is_paused { ("pause", pause()) } else { ("resume", json!({"force": true})) };
-            self.world.commands.send(verb, &body).await?;
             self.seen.expect(is_paused);
+            let answer = self.world.commands.send(verb, &body).await?;
+            anyhow::ensure!(answer["status"].is_string(), "the {verb} was refused: {answer}");
         }
         turns.tick().await;
         report::cores(&before, &self.cores().await?);
         let latencies = self.seen.take();
         report::figure("changes that were shown", latencies.len(), "");
-        report::latencies(&latencies);
+        report::latencies_of("from the command until it is shown", &latencies);
+        report::milliseconds("from the command until it is shown, max", Duration::from_micros(latencies.max()));
         Ok(())
     }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use futures::StreamExt as _;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 
-use crate::harness::http_client;
+use crate::harness::plain_http;
 use crate::support::Outcome;
 use crate::support::commands::micros;
 
@@ -106,7 +106,8 @@ pub struct Screen {
 
 impl Screen {
     pub async fn sign_in(url: &str, key: &str, seen: Seen) -> Outcome<Self> {
-        let http = http_client();
+        // The cookie comes with the redirect.
+        let http = plain_http().redirect(Policy::none()).build()?;
         let request = http.post(format!("{url}/console/sign-in")).header("sec-fetch-site", "same-origin");
         let answer = request.form(&[("key", key)]).send().await?;
         let cookie = answer.headers().get("set-cookie").context("a session")?.to_str()?;
@@ -116,12 +117,12 @@ impl Screen {
 
     /// Shows what changes, until it is dropped.
     pub async fn watch(self) -> Outcome {
-        let mut events = self.get("/console/events").await?.bytes_stream();
+        let mut events = self.get("/console/events").await?;
         let (mut parts, mut last) = (Part::all(), 0);
         loop {
             let next = parts.iter_mut().min_by_key(|part| part.next()).context("a part")?;
             tokio::select! {
-                event = events.next() => announce(&event.context("the events have ended")??, &mut parts),
+                event = events.chunk() => announce(&event?.context("the events have ended")?, &mut parts),
                 () = tokio::time::sleep_until(next.next().into()) => {
                     (next.read_at, next.is_due) = (Instant::now(), false);
                     let html = self.get(&format!("/console/fragments/overview/{}", next.path)).await?.text().await?;

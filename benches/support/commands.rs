@@ -13,7 +13,7 @@ use super::Outcome;
 use super::cxone::Cxone;
 use crate::harness::http_client;
 
-const CAMPAIGN: &str = "0192f0c4-1111-7000-8000-000000000001";
+pub const CAMPAIGN: &str = "0192f0c4-1111-7000-8000-000000000001";
 
 /// Between a resume and the next pause.
 const REST: Duration = Duration::from_millis(100);
