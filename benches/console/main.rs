@@ -48,7 +48,7 @@ async fn consoles() -> Outcome {
     world.cxone.change_campaign(CAMPAIGN, json!({"state": "ACTIVE"})).await;
     let key = create_key(&world.database, &SCOPES).await;
     let replica = Service::start(&world.database, &world.cxone, &[]).await;
-    let seen = Seen::default();
+    let seen = Seen::new()?;
     let screens = (0..CONSOLES).map(|_| Screen::sign_in(&replica.base_url, &key, seen.clone()));
     let screens = try_join_all(screens).await?;
     let mut open = JoinSet::new();

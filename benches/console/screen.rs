@@ -19,7 +19,7 @@ const AT_MOST_EVERY: Duration = Duration::from_millis(500);
 const HOLD: &str = "Carrier throttle";
 
 /// The change that is expected, and how long it took until it was shown.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Seen(Arc<Mutex<Expected>>);
 
 struct Expected {
@@ -30,14 +30,13 @@ struct Expected {
     latencies: Histogram<u64>,
 }
 
-impl Default for Expected {
-    fn default() -> Self {
-        let latencies = Histogram::new(3).expect("three digits are possible");
-        Self { number: 0, is_paused: false, since: Instant::now(), latencies }
-    }
-}
-
 impl Seen {
+    pub fn new() -> Outcome<Self> {
+        let latencies = Histogram::new(3)?;
+        let nothing = Expected { number: 0, is_paused: false, since: Instant::now(), latencies };
+        Ok(Self(Arc::new(Mutex::new(nothing))))
+    }
+
     /// From now on the campaign is expected to be paused, or not.
     pub fn expect(&self, is_paused: bool) {
         let mut expected = self.0.lock();
