@@ -180,7 +180,6 @@ pub enum Done {
     CancelRequested,
     Redelivered,
     NothingToRedeliver,
-    SecretRotated,
     WebhookEnabled,
     TestSent,
 }
@@ -206,7 +205,6 @@ impl Done {
             Self::CancelRequested => "CXone is asked to delete the contact. The callback is cancelled once it has.",
             Self::Redelivered => "The deliveries are queued again.",
             Self::NothingToRedeliver => "No delivery has failed since then.",
-            Self::SecretRotated => "The endpoint has a new secret.",
             Self::WebhookEnabled => "The endpoint is enabled.",
             Self::TestSent => "A test event is queued.",
         }
