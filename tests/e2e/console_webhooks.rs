@@ -63,8 +63,13 @@ async fn the_last_attempts_are_shown_with_status_and_body_by_the_status_of_the_d
     assert!(browser.get(&path).await.has("No deliveries in the last 30 days"));
     world.command("pause", &pause()).await;
 
-    let page = page_with(&browser, &path, "status 500").await;
-    assert!(page.has("<pre>noted</pre>") && page.has(">campaign.paused<") && page.has(">Failing<"), "{page:?}");
+    // The state of the endpoint and its deliveries are read by two requests.
+    let page = eventually("an endpoint that fails, with its attempt", async || {
+        let page = browser.get(&path).await;
+        if page.has("status 500") && page.has(">Failing<") { Ok(page) } else { Err(format!("{page:?}")) }
+    })
+    .await;
+    assert!(page.has("<pre>noted</pre>") && page.has(">campaign.paused<"), "{page:?}");
     world.deliveries_when(&hook, |sent| sent[0]["status"] == "succeeded").await;
     let page = browser.get(&path).await;
     assert!(page.has("2 attempts, the last: status 200") && page.has(">Delivered</span>"), "{page:?}");

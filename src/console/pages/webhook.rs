@@ -18,7 +18,7 @@ use crate::console::page::{Layout, Section, Visit, page, page_with};
 use crate::console::problem::ApiProblem;
 use crate::console::state::Console;
 use crate::console::view::List;
-use crate::http::{PathParam, Scope};
+use crate::http::PathParam;
 
 /// The deliveries of a part of the list. Each is shown with its attempts.
 const LIMIT: &str = "25";
@@ -199,27 +199,4 @@ async fn deliveries_fragment(
 ) -> Result<Response, ApiProblem> {
     let WebhookPage { layout, webhook, deliveries, .. } = read(&visit, id, &filter).await?;
     page(&DeliveriesFragment { layout, webhook, deliveries })
-}
-
-impl WebhookPage {
-    /// Whether the person may send commands.
-    fn may_change(&self) -> bool {
-        may_change(&self.layout)
-    }
-}
-
-impl StateFragment {
-    fn may_change(&self) -> bool {
-        may_change(&self.layout)
-    }
-}
-
-impl DeliveriesFragment {
-    fn may_change(&self) -> bool {
-        may_change(&self.layout)
-    }
-}
-
-fn may_change(layout: &Layout) -> bool {
-    layout.may(Scope::WebhooksWrite)
 }
