@@ -5,7 +5,7 @@ use url::{Host, Url};
 use crate::oidc::OidcClient;
 use crate::types::Fault;
 
-/// What the service is told about the console.
+/// The settings of the console.
 #[derive(Clone, Debug, Default)]
 pub struct ConsoleSettings {
     /// Where browsers reach the service.

@@ -13,6 +13,7 @@ use crate::support::{DIALING, ENCRYPTION_KEY, World, create_key};
 /// One for all tests, because the connections to the driver belong to it.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
+/// How many tests have a world at the same time.
 static PLACES: Semaphore = Semaphore::const_new(2);
 
 /// Webhooks to this machine, and a sealed audit log.
@@ -61,6 +62,7 @@ impl World {
         page.sign_in(&self.service.base_url, &self.key).await;
         format!("{}/console", self.service.base_url)
     }
+
     /// Pauses the dialing campaign. Returns once CXone has done it.
     pub async fn pause(&self, pause: &Value) {
         let (status, answer) = self.command("pause", pause).await;
