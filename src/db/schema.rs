@@ -41,10 +41,7 @@ pub enum SchemaError {
 /// # Errors
 /// If Postgres is unavailable, a migration fails or does not get its locks for some minutes, or the schema is too new.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
-    if compare(options).await?.ordering() != Ordering::Greater {
-        Box::pin(super::migrate::migrate(&MIGRATIONS, options)).await?;
-    }
-    Ok(())
+    migrate_from(&Found::read(options).await?, options).await
 }
 
 /// Migrates the schema where the role of the service owns it. Any other role only checks its version.
@@ -52,27 +49,20 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
 /// # Errors
 /// As [`migrate`], and if the version does not fit.
 pub async fn migrate_or_check(options: &PgConnectOptions) -> Result<DatabaseRole, SchemaError> {
-    let role = database_role(options).await.map_err(SchemaError::Unreadable)?;
-    match role {
-        DatabaseRole::Owner => migrate(options).await?,
-        DatabaseRole::Application => check_schema(options).await?,
+    let found = Found::read(options).await?;
+    match found.role {
+        DatabaseRole::Owner => migrate_from(&found, options).await?,
+        DatabaseRole::Application => check(&found)?,
     }
-    Ok(role)
+    Ok(found.role)
 }
 
 /// Who this role is to Postgres. In a database without tables, the service creates and so owns them.
 ///
 /// # Errors
 /// If Postgres is unavailable.
-pub async fn database_role(options: &PgConnectOptions) -> Result<DatabaseRole, sqlx::Error> {
-    let mut connection = PgConnection::connect_with(options).await?;
-    let owns = sqlx::query_scalar!(
-        r#"select pg_has_role(relowner, 'usage') as "owns!" from pg_class where oid = to_regclass('audit_entries')"#
-    )
-    .fetch_optional(&mut connection)
-    .await?;
-    connection.close().await?;
-    Ok(if owns == Some(false) { DatabaseRole::Application } else { DatabaseRole::Owner })
+pub async fn database_role(options: &PgConnectOptions) -> Result<DatabaseRole, SchemaError> {
+    Ok(Found::read(options).await?.role)
 }
 
 /// Checks that this program works with the schema: it has the program's own version, or a newer one that says so.
@@ -80,60 +70,100 @@ pub async fn database_role(options: &PgConnectOptions) -> Result<DatabaseRole, s
 /// # Errors
 /// If it does not, or Postgres is unavailable.
 pub async fn check_schema(options: &PgConnectOptions) -> Result<(), SchemaError> {
-    let versions = compare(options).await?;
-    let Versions { found, needed } = versions;
-    match versions.ordering() {
-        Ordering::Less => Err(SchemaError::Older { found, needed }),
+    check(&Found::read(options).await?)
+}
+
+async fn migrate_from(found: &Found, options: &PgConnectOptions) -> Result<(), SchemaError> {
+    if found.compare()? != Ordering::Greater && !found.has_all_migrations() {
+        Box::pin(super::migrate::migrate(&MIGRATIONS, options)).await?;
+    }
+    Ok(())
+}
+
+fn check(found: &Found) -> Result<(), SchemaError> {
+    match found.compare()? {
+        Ordering::Less => Err(SchemaError::Older { found: found.version(), needed: needed() }),
         Ordering::Equal | Ordering::Greater => Ok(()),
     }
 }
 
-/// The version of the schema, and the last one that this program knows.
-struct Versions {
-    found: i64,
-    needed: i64,
+/// The last version that this program knows.
+fn needed() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-impl Versions {
-    fn ordering(&self) -> Ordering {
-        self.found.cmp(&self.needed)
+/// What the database has of the schema.
+struct Found {
+    role: DatabaseRole,
+    /// In the order of their versions.
+    migrations: Vec<Applied>,
+    /// The version of the oldest program that works with the schema.
+    oldest_program: Option<i64>,
+}
+
+/// A migration that was run, or begun.
+#[derive(sqlx::FromRow)]
+struct Applied {
+    version: i64,
+    checksum: Vec<u8>,
+    success: bool,
+}
+
+impl Found {
+    async fn read(options: &PgConnectOptions) -> Result<Self, SchemaError> {
+        let mut connection = PgConnection::connect_with(options).await.map_err(SchemaError::Unreadable)?;
+        let found = Self::read_from(&mut connection).await.map_err(SchemaError::Unreadable)?;
+        connection.close().await.map_err(SchemaError::Unreadable)?;
+        Ok(found)
     }
-}
 
-/// Compares the schema with this program. A newer schema that does not work with it is an error.
-async fn compare(options: &PgConnectOptions) -> Result<Versions, SchemaError> {
-    let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-    let (found, oldest_program) = version(options).await.map_err(SchemaError::Unreadable)?;
-    if found > needed {
-        if oldest_program.is_none_or(|oldest| oldest > needed) {
-            return Err(SchemaError::Newer { found, needed });
+    async fn read_from(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let tables = sqlx::query!(
+            r#"select to_regclass('_sqlx_migrations') is not null as "has_migrations!",
+                to_regclass('schema_compatibility') is not null as "has_compatibility!",
+                (select pg_has_role(relowner, 'usage') from pg_class where oid = to_regclass('audit_entries')) as owns"#
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        // Not checked at compile time: the table is sqlx's own.
+        let migrations = "select version, checksum, success from _sqlx_migrations order by version";
+        let migrations = if tables.has_migrations {
+            sqlx::query_as(migrations).fetch_all(&mut *connection).await?
+        } else {
+            Vec::new()
+        };
+        let oldest_program = if tables.has_compatibility {
+            let oldest = sqlx::query_scalar!("select oldest_program from schema_compatibility");
+            Some(oldest.fetch_one(connection).await?)
+        } else {
+            None
+        };
+        let role = if tables.owns == Some(false) { DatabaseRole::Application } else { DatabaseRole::Owner };
+        Ok(Self { role, migrations, oldest_program })
+    }
+
+    /// 0 where there is no schema.
+    fn version(&self) -> i64 {
+        self.migrations.iter().filter(|applied| applied.success).map(|applied| applied.version).max().unwrap_or(0)
+    }
+
+    /// Compares the version with the one that this program needs. A newer schema that does not work with it is an error.
+    fn compare(&self) -> Result<Ordering, SchemaError> {
+        let (found, needed) = (self.version(), needed());
+        if found > needed {
+            if self.oldest_program.is_none_or(|oldest| oldest > needed) {
+                return Err(SchemaError::Newer { found, needed });
+            }
+            tracing::warn!(found, needed, "the schema is newer than this program, which works with it");
         }
-        tracing::warn!(found, needed, "the schema is newer than this program, which works with it");
+        Ok(found.cmp(&needed))
     }
-    Ok(Versions { found, needed })
-}
 
-/// The version of the schema, 0 where there is none, and that of the oldest program that works with it.
-async fn version(options: &PgConnectOptions) -> Result<(i64, Option<i64>), sqlx::Error> {
-    let mut connection = PgConnection::connect_with(options).await?;
-    // Not checked at compile time: the first table is sqlx's own, and either may not exist.
-    let found = if exists("_sqlx_migrations", &mut connection).await? {
-        let found = "select coalesce(max(version), 0) from _sqlx_migrations where success";
-        sqlx::query_scalar(found).fetch_one(&mut connection).await?
-    } else {
-        0
-    };
-    let oldest_program = if exists("schema_compatibility", &mut connection).await? {
-        Some(sqlx::query_scalar("select oldest_program from schema_compatibility").fetch_one(&mut connection).await?)
-    } else {
-        None
-    };
-    connection.close().await?;
-    Ok((found, oldest_program))
-}
-
-async fn exists(table: &str, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("select to_regclass($1) is not null").bind(table).fetch_one(connection).await
+    /// Whether the database has exactly the migrations of this program, unchanged: nothing is left to do.
+    fn has_all_migrations(&self) -> bool {
+        let applied = self.migrations.iter().map(|applied| (applied.version, &*applied.checksum, applied.success));
+        applied.eq(MIGRATIONS.iter().map(|known| (known.version, &*known.checksum, true)))
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::cli::cxone::of_service;
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::cxone::{Class, RequestContext};
-use crate::db::{self, DatabaseRole, Db, SharedTime};
+use crate::db::{self, DatabaseRole, Db, SchemaError, SharedTime};
 use crate::oidc;
 use crate::trace::Traceparent;
 use crate::webhooks::{self, Probe, WebhookStore};
@@ -130,7 +130,7 @@ async fn role(settings: &ServiceSettings) -> Finding {
             "owns the tables and could change the audit log",
             "run the service as another role: see docs/database-roles.sql",
         ),
-        Err(error) => Finding::fail("database role", error.to_string(), "check the log of Postgres"),
+        Err(error) => Finding::fail("database role", with_causes(error), "check the log of Postgres"),
     }
 }
 
@@ -139,9 +139,13 @@ async fn schema(settings: &ServiceSettings) -> Finding {
         Ok(()) => Finding::ok("schema", "has the version of this program"),
         Err(error) => {
             let advice = "run `ringback migrate`, or the version of Ringback that fits the schema";
-            Finding::fail("schema", error.to_string(), advice)
+            Finding::fail("schema", with_causes(error), advice)
         }
     }
+}
+
+fn with_causes(error: SchemaError) -> String {
+    format!("{:#}", anyhow::Error::from(error))
 }
 
 async fn clock(db: &Db, machine: &Clock) -> Finding {
