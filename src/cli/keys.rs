@@ -132,7 +132,7 @@ impl Keys {
         let mut errors = SettingErrors::default();
         let given = self.database.read(&mut errors).zip(self.action.read(&mut errors));
         let (database, task) = errors.finish(given)?;
-        let db = db::connect(&database, db::FEW_CONNECTIONS).await.context("Postgres cannot be reached")?;
+        let db = db::connect(&database, db::ONE_CONNECTION).await.context("Postgres cannot be reached")?;
         db::migrate_or_check(&database).await?;
         let time = SharedTime::follow(&db, Clock::system()).await.context("Postgres does not say what time it is")?;
         let clock = time.clock();

@@ -20,7 +20,7 @@ impl Migrate {
         let mut errors = SettingErrors::default();
         let given = self.database.read(&mut errors).zip(self.retention.read(&mut errors));
         let (database, retention_days) = errors.finish(given)?;
-        let db = db::connect(&database, db::FEW_CONNECTIONS).await.context("cannot connect to Postgres")?;
+        let db = db::connect(&database, db::ONE_CONNECTION).await.context("cannot connect to Postgres")?;
         db::migrate(&database).await.context("cannot update the schema")?;
         audit::set_retention(&db, retention_days, &Clock::system())
             .await

@@ -46,7 +46,7 @@ impl Replay {
         let database = self.database.read(&mut errors);
         let given = database.zip(errors.take(self.callback));
         let (database, id) = errors.finish(given)?;
-        let db = db::connect(&database, db::FEW_CONNECTIONS).await.context("cannot connect to Postgres")?;
+        let db = db::connect(&database, db::ONE_CONNECTION).await.context("cannot connect to Postgres")?;
         let placed = CallbackStore::new(db.clone()).placement(id).await;
         db.close().await;
         let placed = placed.context("the placement cannot be read")?;

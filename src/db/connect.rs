@@ -8,7 +8,9 @@ use sqlx::{PgConnection, PgPool};
 
 use super::Db;
 
-/// The connections of a command that is not the service.
+/// The connections of a command that runs one statement after the other.
+pub const ONE_CONNECTION: u32 = 1;
+/// Those of a command that runs some at once.
 pub const FEW_CONNECTIONS: u32 = 4;
 /// A request that waits longer than this for a connection is answered with a 503. The longest pause between two
 /// attempts to connect is a fifth of it.

@@ -24,7 +24,7 @@ use sqlx::postgres::PgConnectOptions;
 
 pub use cache::Cache;
 pub use changes::{Changes, Topic};
-pub use connect::{FEW_CONNECTIONS, connect, connect_for_maintenance, missing_limits};
+pub use connect::{FEW_CONNECTIONS, ONE_CONNECTION, connect, connect_for_maintenance, missing_limits};
 pub use error::{decode, is_overlap, is_pool_full, is_transient};
 pub use listener::{ChangeListener, replicas};
 pub use page::{CreatedPosition, Page, PageRequest, SequencePosition, decode_cursor};
