@@ -7,7 +7,7 @@ use reqwest::{Method, Response};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::support::{Answer, BINARY, World, eventually, faults, payload_from, processes, text};
+use crate::support::{Answer, BINARY, World, create_key_with, eventually, faults, payload_from, processes, text};
 
 /// More than an export holds in memory, in entries of 2 KiB.
 const MANY: usize = 20_000;
@@ -161,6 +161,7 @@ async fn reports_that_hang_do_not_keep_a_callback_from_being_accepted() {
 #[tokio::test]
 async fn the_command_line_prints_the_log() {
     let world = World::start().await;
+    create_key_with(BINARY.as_ref(), &world.database.url, &["callbacks:read"]).await;
     let id = world.accept(&payload_from(1)).await;
     world.settled(&id).await;
     let list = async |arguments: &[&str]| {

@@ -6,7 +6,8 @@ use serde_json::json;
 use tokio::process::Command;
 
 use crate::support::{
-    BINARY, Browser, CAMPAIGN, DIALING, Page, World, create_key, eventually, pause, payload, payload_from,
+    BINARY, Browser, CAMPAIGN, DIALING, Page, World, create_key, create_key_with, eventually, pause, payload,
+    payload_from,
 };
 
 const SETTINGS: [(&str, &str); 2] = [
@@ -217,7 +218,7 @@ async fn a_key_of_campaigns_sees_only_their_entries_and_leaves_no_refusal() {
 #[tokio::test]
 async fn without_the_scope_the_log_is_not_shown() {
     let world = World::start().await;
-    let key = create_key(&world.database, &["callbacks:read"]).await;
+    let key = create_key_with(BINARY.as_ref(), &world.database.url, &["callbacks:read"]).await;
     let browser = Browser::signed_in(&world.service.base_url, &key).await;
     let id = newest(&world, "key.created").await;
     for path in [

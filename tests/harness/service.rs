@@ -7,6 +7,7 @@ use ringback::simulator;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use uuid::Uuid;
 
 use super::{Control, Database, PATIENCE, processes, wire};
 
@@ -153,12 +154,17 @@ pub fn serve_with(binary: &Path, database_url: &str, cxone_url: &str, settings: 
     command
 }
 
-/// Creates an API key with these scopes, by `ringback keys create`.
+/// Creates an API key with these scopes, faster than `ringback keys create` does.
 pub async fn create_key(database: &Database, scopes: &[&str]) -> String {
-    create_key_with(&binary(), &database.url, scopes).await
+    let secret = format!("rbk_{}", Uuid::now_v7().simple());
+    let row = "insert into api_keys (id, name, secret_hash, scopes, created_at)
+               values ($1, 'test', sha256(convert_to($2, 'utf8')), $3, clock_timestamp())";
+    let row = sqlx::query(row).bind(Uuid::now_v7()).bind(&secret).bind(scopes);
+    row.execute(&database.pool).await.unwrap();
+    secret
 }
 
-/// Like [`create_key`], with another build of the program.
+/// Creates an API key with these scopes, by `ringback keys create`.
 pub async fn create_key_with(binary: &Path, database_url: &str, scopes: &[&str]) -> String {
     let mut command = Command::new(binary);
     command.env("DATABASE_URL", database_url).args(["keys", "create", "--name", "test"]);
