@@ -22,6 +22,12 @@ async fn url_of_service(database: &Database) -> String {
 
 async fn drop_role(database: &Database, url: &str) {
     let url: url::Url = url.parse().unwrap();
+    let sessions = format!("from pg_stat_activity where usename = '{}'", url.username());
+    eventually("the end of its sessions, and of their temporary tables", async || {
+        let open = database.count(&sessions).await;
+        if open == 0 { Ok(()) } else { Err(format!("{open} are open")) }
+    })
+    .await;
     database.run(&format!("drop role {}", url.username())).await;
 }
 

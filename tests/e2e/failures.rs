@@ -187,8 +187,10 @@ async fn while_cxone_is_down_callbacks_are_kept_and_those_whose_window_passes_ex
         ids.push(callback["id"].as_str().unwrap().to_owned());
     }
 
-    let passed = "update callbacks set requested_start = now() - interval '2 hours', due_at = now(),
-                      requested_end = now() - interval '1 hour' where id = $1::uuid";
+    // It may have been placed already.
+    let passed = "update callbacks set due_at = now(), requested_start = requested_start - interval '3 hours',
+                      requested_end = requested_end - interval '3 hours',
+                      dispatch_time = dispatch_time - interval '3 hours' where id = $1::uuid";
     sqlx::query(passed).bind(&ids[0]).execute(&world.database.pool).await.unwrap();
     let expired = world.settled(&ids[0]).await;
     world.cxone.heal().await;
