@@ -130,9 +130,10 @@ migrations: ## Measure how long each migration stops writers on large tables; MI
 	@env -u DATABASE_URL $(WITH_POSTGRES) "$(call BUILT_BENCH,migrations)"
 
 # 30 targets.
-fuzz: ## Give ten million mutated inputs to the parsers; FUZZ_INPUTS for each target, FUZZ_SEED; ARGS='phone' runs some
+fuzz: ## Give ten million mutated inputs to the parsers, and run the model tests longer; FUZZ_INPUTS for each target, FUZZ_SEED; ARGS='phone' runs some
 	cargo test --locked --lib --no-run
 	FUZZ_INPUTS=$${FUZZ_INPUTS:-350000} cargo test --locked --lib $(if $(ARGS),$(ARGS),fuzz_test::) -- --show-output
+	$(if $(ARGS),,INTERLEAVINGS=100000 cargo test --locked --lib model_test::)
 
 fuzz-api: ## Run schemathesis against the release build; FUZZ_BINARY replaces it; ARGS='--max-examples 1000'
 	$(if $(FUZZ_BINARY),,cargo build --locked --release)

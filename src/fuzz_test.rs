@@ -80,7 +80,8 @@ pub fn fuzz_bytes(samples: &[&str], property: impl Fn(&[u8])) {
     println!("{inputs} inputs: {}", std::thread::current().name().unwrap_or_default());
 }
 
-fn number(variable: &str) -> Option<u64> {
+/// The number in this environment variable.
+pub fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect(variable))
 }
 

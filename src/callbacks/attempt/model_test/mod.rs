@@ -16,10 +16,12 @@ use jiff::SignedDuration;
 use world::Behavior;
 
 use crate::callbacks::model::{Confirmation, Status};
+use crate::fuzz_test::number;
 use crate::placement::NOTICE;
 
-const INTERLEAVINGS: u64 = 30_000;
-const NICE_INTERLEAVINGS: u64 = 8_000;
+/// `INTERLEAVINGS` replaces both.
+const INTERLEAVINGS: u64 = 10_000;
+const NICE_INTERLEAVINGS: u64 = 3_000;
 const STEPS: usize = 60;
 /// The errors of the clocks of the replicas and of CXone.
 const SKEWS_MS: [i64; 3] = [0, -1_500, 1_500];
@@ -117,7 +119,7 @@ fn no_callback_is_lost_or_called_twice_where_each_request_creates_a_contact() {
 
 fn run_all(is_nice: bool, interleavings: u64) {
     let mut ends = [0_u32; 5];
-    for seed in 0..interleavings {
+    for seed in 0..number("INTERLEAVINGS").unwrap_or(interleavings) {
         let end = run(seed, is_nice, None).or_else(|_| run(seed, is_nice, Some(String::new())));
         ends[end.unwrap_or_else(|failure| panic!("{failure}")) as usize] += 1;
     }
