@@ -169,7 +169,8 @@ async fn a_contact_that_a_late_effect_creates_twice_is_deleted() {
         payload["campaignId"] = json!("101");
         payload
     };
-    let late = json!({"route": "contact", "kind": "late", "status": 504, "latencyMs": 30_000, "times": 1});
+    // Longer than the wait for the second attempt, which creates the other contact.
+    let late = json!({"route": "contact", "kind": "late", "status": 504, "latencyMs": 45_000, "times": 1});
     world.cxone.fault(late).await;
     let (_, callback) = world.ask(&payload(1)).await;
     let callback = world.outcome_when(callback["id"].as_str().unwrap(), "pending").await;

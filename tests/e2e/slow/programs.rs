@@ -201,9 +201,9 @@ fn exported_key(said: &str) -> &str {
 /// The blocks of README and docs/ that send requests, with their files.
 fn documented_curls() -> Vec<(&'static str, &'static str)> {
     let files = [
-        ("README.md", include_str!("../../README.md")),
-        ("docs/campaigns.md", include_str!("../../docs/campaigns.md")),
-        ("docs/webhooks.md", include_str!("../../docs/webhooks.md")),
+        ("README.md", include_str!("../../../README.md")),
+        ("docs/campaigns.md", include_str!("../../../docs/campaigns.md")),
+        ("docs/webhooks.md", include_str!("../../../docs/webhooks.md")),
     ];
     let blocks = files.into_iter().flat_map(|(file, text)| {
         text.split("```sh\n").skip(1).filter_map(move |rest| Some((file, rest.split_once("```")?.0)))
