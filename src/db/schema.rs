@@ -187,4 +187,16 @@ mod tests {
         let refused = migrate(&options).await.unwrap_err();
         assert!(matches!(refused, SchemaError::Newer { found: 9999, .. }), "{refused}");
     }
+    #[sqlx::test]
+    async fn a_migration_that_is_missing_is_run_and_one_that_has_changed_is_refused(pool: PgPool) {
+        let options = pool.connect_options();
+        let cleared = "delete from _sqlx_migrations where version = 59";
+        sqlx::query(cleared).execute(&pool).await.unwrap();
+        migrate(&options).await.unwrap();
+        assert!(Found::read(&options).await.unwrap().has_all_migrations());
+
+        sqlx::query("update _sqlx_migrations set checksum = '' where version = 59").execute(&pool).await.unwrap();
+        let refused = migrate(&options).await.unwrap_err();
+        assert!(matches!(refused, SchemaError::Migration(MigrateError::VersionMismatch(59))), "{refused}");
+    }
 }

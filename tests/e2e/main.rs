@@ -38,6 +38,7 @@ mod failures;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod hold_rules;
+mod holds;
 mod intake;
 mod keys;
 mod listeners;
