@@ -243,6 +243,18 @@ fn with_problem(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::words;
+
+    #[test]
+    fn every_reason_of_the_api_can_be_chosen_and_has_words() {
+        let document: serde_json::Value =
+            serde_json::from_str(include_str!("../../../../openapi/ringback.json")).unwrap();
+        let known = document["components"]["schemas"]["PauseReason"]["enum"].as_array().unwrap();
+        assert_eq!(known.len(), REASONS.len());
+        for reason in known.iter().map(|reason| reason.as_str().unwrap()) {
+            assert!(REASONS.contains(&reason) && words::pause_reason(reason) != reason, "{reason}");
+        }
+    }
 
     #[test]
     fn what_is_left_empty_is_not_sent_and_what_is_no_number_is_sent_as_text() {
