@@ -190,8 +190,8 @@ mod tests {
     #[sqlx::test]
     async fn a_migration_that_is_missing_is_run_and_one_that_has_changed_is_refused(pool: PgPool) {
         let options = pool.connect_options();
-        let cleared = "delete from _sqlx_migrations where version = 59";
-        sqlx::query(cleared).execute(&pool).await.unwrap();
+        // It validates constraints, which may be done twice.
+        sqlx::query("delete from _sqlx_migrations where version = 59").execute(&pool).await.unwrap();
         migrate(&options).await.unwrap();
         assert!(Found::read(&options).await.unwrap().has_all_migrations());
 
