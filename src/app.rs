@@ -9,11 +9,12 @@ mod waiting_work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -40,7 +41,7 @@ use crate::privacy::{self, Privacy};
 use crate::statistics::{self, Statistics};
 use crate::telemetry;
 use crate::tls::ServerTls;
-use crate::types::TimeZone;
+use crate::types::{TimeZone, TrustedProxies};
 use crate::webhooks::{self, DeliveryQueue, DeliveryWorker, WebhookStore, Webhooks};
 
 /// The time that running requests get after SIGTERM. Then their connections are closed.
@@ -202,8 +203,11 @@ impl Services {
             refusals: Arc::<Refusals>::clone(&self.refusals),
             clock: clock.clone(),
         };
+        let gate = ServiceBuilder::new()
+            .layer(from_fn_with_state(Arc::new(authentication), authenticate))
+            .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent));
         let reports = db.for_reports();
-        let callbacks = Arc::new(self.callbacks(settings, clock, stop));
+        let callbacks = Arc::new(self.callbacks(settings, db, clock, stop));
         let source = self.console_source(db, &callbacks, clock);
         let v1 = OpenApiRouter::new()
             .merge(callbacks::routes().with_state(Arc::clone(&callbacks)))
@@ -215,15 +219,14 @@ impl Services {
             .merge(audit::routes().with_state(AuditStore::new(reports.clone())))
             .merge(privacy::routes().with_state(Privacy::new(db.clone(), callbacks, reports.clone())))
             .merge(audit::log_routes().with_state(AuditLog::new(LogStore::new(reports), self.audit.keys.as_ref())))
-            .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent))
-            .layer(from_fn_with_state(Arc::new(authentication), authenticate));
+            .layer(gate);
         let console = crate::console::routes(self.console(v1.clone(), source, db, clock, stop));
         let public =
             OpenApiRouter::from(http::docs(openapi_text).merge(console)).merge(v1).merge(http::problem_pages());
         let probes = Operations::routes().with_state(self.operations(db, stop));
         let wrap = |routes: OpenApiRouter| {
-            let router = http::wrap(routes.split_for_parts().0, clock.clone(), RequestLimits::default());
-            router.layer(Extension(settings.trusted_proxies.clone()))
+            let proxies = settings.trusted_proxies.clone();
+            http::wrap(routes.split_for_parts().0, clock.clone(), RequestLimits::default(), proxies)
         };
         match settings.listen.metrics {
             Some(_) => Routers { public: wrap(public), metrics: Some(wrap(probes)) },
@@ -240,7 +243,8 @@ impl Services {
         clock: &Clock,
         stop: &CancellationToken,
     ) -> Console {
-        let api = http::wrap(v1.split_for_parts().0, clock.clone(), RequestLimits::default());
+        let routes = v1.split_for_parts().0;
+        let api = http::wrap(routes, clock.clone(), RequestLimits::default(), TrustedProxies::default());
         let log = AuditStore::new(db.clone());
         Console {
             api: Api::new(api),
@@ -266,11 +270,11 @@ impl Services {
         })
     }
 
-    fn callbacks(&self, settings: &ServiceSettings, clock: &Clock, stop: &CancellationToken) -> Callbacks {
+    fn callbacks(&self, settings: &ServiceSettings, db: &Db, clock: &Clock, stop: &CancellationToken) -> Callbacks {
         let (store, cxone) = (Arc::clone(&self.callback_store), Arc::clone(&self.cxone));
         Callbacks {
             store: Arc::clone(&self.callback_store),
-            writer: Writer::start(&self.callback_store, &self.callback_worker),
+            writer: Writer::start(CallbackStore::new(db.for_new_callbacks()), &self.callback_worker),
             rules: self.rules.clone(),
             worker: Arc::clone(&self.callback_worker),
             waiters: self.waiters.clone(),

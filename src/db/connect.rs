@@ -35,6 +35,8 @@ const LIMITS: [(&str, &str); 8] = [
     ("tcp_user_timeout", "10000"),
 ];
 
+/// The statements that store new callbacks at the same time: [`super::Db::for_new_callbacks`].
+pub const INSERT_CONNECTIONS: u32 = 3;
 /// Reports that are read at the same moment. Each takes a connection for one statement.
 const REPORT_CONNECTIONS: u32 = 3;
 /// A report that waits longer than this for its turn is refused.
@@ -89,6 +91,11 @@ pub async fn missing_limits(db: &Db) -> Result<Vec<String>, sqlx::Error> {
 pub async fn connect_for_maintenance(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let options = options.clone().application_name("ringback-maintenance").options(LIMITS);
     PgConnection::connect_with(&options.options([("statement_timeout", "600000")])).await
+}
+
+/// A pool for the statements that store new callbacks, with these options of another pool.
+pub(super) fn inserts_pool(options: &PgConnectOptions) -> PgPool {
+    pool_of(INSERT_CONNECTIONS).acquire_timeout(CONNECTION_WITHIN).connect_lazy_with(options.clone())
 }
 
 /// A pool for reports, on the same server.

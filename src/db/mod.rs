@@ -24,7 +24,9 @@ use sqlx::postgres::PgConnectOptions;
 
 pub use cache::Cache;
 pub use changes::{Changes, Topic};
-pub use connect::{FEW_CONNECTIONS, ONE_CONNECTION, connect, connect_for_maintenance, missing_limits};
+pub use connect::{
+    FEW_CONNECTIONS, INSERT_CONNECTIONS, ONE_CONNECTION, connect, connect_for_maintenance, missing_limits,
+};
 pub use error::{decode, is_overlap, is_pool_full, is_transient};
 pub use listener::{ChangeListener, replicas};
 pub use page::{CreatedPosition, Page, PageRequest, SequencePosition, decode_cursor};
@@ -70,6 +72,13 @@ impl Db {
     #[must_use]
     pub fn for_reports(&self) -> Self {
         Self::new(connect::reports_pool(&self.direct))
+    }
+
+    /// A small pool of its own for new callbacks. Each process of Postgres plans and caches for itself: few that are always in use
+    /// do it in less time than all of a large pool in turn.
+    #[must_use]
+    pub fn for_new_callbacks(&self) -> Self {
+        Self::new(connect::inserts_pool(&self.pool.connect_options())).with_direct(&self.direct)
     }
 
     /// The changes that this replica knows of.

@@ -14,9 +14,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) struct Peer(pub IpAddr);
 
 /// The address of the client, as far as trusted proxies report it. None if the connection is not known.
-pub(super) fn client_address(request: &Request) -> Option<IpAddr> {
+pub(super) fn client_address(request: &Request, proxies: &TrustedProxies) -> Option<IpAddr> {
     let Peer(peer) = *request.extensions().get::<Peer>()?;
-    let Some(proxies) = request.extensions().get::<TrustedProxies>() else { return Some(peer) };
     Some(reported(proxies, peer, request.headers()))
 }
 

@@ -32,6 +32,7 @@ use super::problem::{Problem, ProblemKind};
 use super::server_span::ServerSpan;
 use crate::clock::Clock;
 use crate::trace::Traceparent;
+use crate::types::TrustedProxies;
 
 /// Holds the largest legal batch (1,000 callbacks, 10,000 events) with room to spare.
 pub(super) const MAX_BODY: usize = 1024 * 1024;
@@ -97,8 +98,8 @@ pub struct RequestInfo {
 }
 
 /// Adds the layers to all routes. Those further up run first. All that needs a future of its own is in [`handle`]: each such
-/// layer allocates and copies all layers below it, for each request.
-pub fn wrap(router: Router, clock: Clock, limits: RequestLimits) -> Router {
+/// layer allocates and copies all layers below it, for each request. `proxies` report the addresses of clients.
+pub fn wrap(router: Router, clock: Clock, limits: RequestLimits, proxies: TrustedProxies) -> Router {
     let headers = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     let slots = Arc::new(Semaphore::new(limits.requests));
     // A compressed stream of events would be held back until a block is full.
@@ -113,7 +114,7 @@ pub fn wrap(router: Router, clock: Clock, limits: RequestLimits) -> Router {
         .layer(MapRequestLayer::new(remove_unsafe_id))
         .layer(SetRequestIdLayer::new(X_REQUEST_ID, NewRequestId(clock.clone())))
         .layer(PropagateRequestIdLayer::new(X_REQUEST_ID))
-        .layer(MapRequestLayer::new(move |request| with_info(request, clock.clone())))
+        .layer(MapRequestLayer::new(move |request| with_info(request, clock.clone(), &proxies)))
         .layer(from_fn_with_state(slots, handle))
         .layer(TraceLayer::new_for_http().make_span_with(request_span).on_request(()).on_response(()).on_failure(()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limits.deadline))
@@ -175,8 +176,8 @@ fn is_safe_id(id: &HeaderValue) -> bool {
 }
 
 /// Adds what is known of the request to its extensions.
-fn with_info(mut request: Request, clock: Clock) -> Request {
-    let mut info = RequestInfo::of(&request, clock);
+fn with_info(mut request: Request, clock: Clock, proxies: &TrustedProxies) -> Request {
+    let mut info = RequestInfo::of(&request, clock, proxies);
     // Probes would fill the traces.
     if !UNLIMITED.contains(&request.uri().path()) {
         let (parent, method) = (traceparent_of(request.headers()), method_label(request.method()));
@@ -190,7 +191,7 @@ fn with_info(mut request: Request, clock: Clock) -> Request {
 }
 
 impl RequestInfo {
-    fn of(request: &Request, clock: Clock) -> Self {
+    fn of(request: &Request, clock: Clock, proxies: &TrustedProxies) -> Self {
         let id = clock.new_id();
         let request_id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
         let parent = traceparent_of(request.headers());
@@ -201,7 +202,7 @@ impl RequestInfo {
             arrived_at: clock.now(),
             resource: ResourceId { id, repeated: false },
             clock,
-            client: client_address(request),
+            client: client_address(request, proxies),
             key_id: OnceLock::new(),
         }
     }

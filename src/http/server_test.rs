@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::clock::Clock;
 use crate::http::layers::{RequestLimits, wrap};
+use crate::types::TrustedProxies;
 
 const SHORT: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,7 +27,7 @@ impl Server {
             .route("/healthz", get(async || "healthy"))
             .route("/stuck", get(pending::<()>))
             .route("/", post(async |body: Bytes| body.len().to_string()).get(async || "hello"));
-        let router = wrap(routes, Clock::system(), requests);
+        let router = wrap(routes, Clock::system(), requests, TrustedProxies::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

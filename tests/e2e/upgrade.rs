@@ -52,3 +52,29 @@ async fn a_pause_and_a_resume_of_an_older_version_continue_after_the_migration()
     .await;
     world.end().await;
 }
+
+/// Callbacks of migration 59 for two numbers: one with two that are open and one that has ended, one with one.
+const OLD_CALLBACKS: &str = "
+    insert into callbacks (id, status, phone_number, campaign_id, requested_start, requested_end, language, confirmation,
+        failure_code, failure_detail, attempts, due_at, request_id, created_at, updated_at)
+    select gen_random_uuid(), status, phone_number, 'campaign', now() + start, now() + start + interval '2 hours', 'en',
+        'pending', failure, failure, 0, case when status = 'accepted' then now() end, 'r', now() + start, now()
+    from (values
+        ('accepted', '+12025550101', interval '1 hour', null), ('accepted', '+12025550101', interval '3 hours', null),
+        ('failed', '+12025550101', interval '1 hour', 'cxone-rejected'),
+        ('accepted', '+12025550102', interval '1 hour', null)) as old(status, phone_number, start, failure);
+";
+
+#[tokio::test]
+async fn numbers_that_had_several_open_callbacks_have_a_first_one_after_the_migration() {
+    let database = Database::create_empty().await;
+    MIGRATIONS.run_to(59, &database.pool).await.unwrap();
+    sqlx::raw_sql(OLD_CALLBACKS).execute(&database.pool).await.unwrap();
+
+    MIGRATIONS.run(&database.pool).await.unwrap();
+
+    let places = "select among_open from callbacks where status = 'accepted' order by phone_number, requested_start";
+    let places: Vec<String> = sqlx::query_scalar(places).fetch_all(&database.pool).await.unwrap();
+    assert_eq!(places, ["first", "other", "only"]);
+    database.drop().await;
+}

@@ -14,7 +14,7 @@ use crate::callbacks::model::Callback;
 use crate::callbacks::store::{CallbackStore, Inserted};
 use crate::callbacks::worker::{AttemptJob, AttemptLease, Worker};
 use crate::cxone::Class;
-use crate::db::is_transient;
+use crate::db::{INSERT_CONNECTIONS, is_transient};
 use crate::http::{Problem, ProblemKind};
 use crate::jobs::Slot;
 
@@ -24,8 +24,8 @@ const LARGEST_GROUP: usize = 256;
 const ENOUGH_FOR_ANOTHER: usize = 32;
 /// A group that takes longer than this, perhaps because of a lock, does not hold up the next one.
 const SLOW: Duration = Duration::from_millis(100);
-/// The most groups that are stored at the same time.
-const MOST_AT_ONCE: usize = 3;
+/// The most groups that are stored at the same time, each on a connection.
+const MOST_AT_ONCE: usize = INSERT_CONNECTIONS as usize;
 /// After a group of at least so many, the clients that it answered are about to send again: the next one waits for half of
 /// them, at most so long.
 const LARGE: usize = 16;
@@ -50,9 +50,9 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the task that stores callbacks. It ends when the last clone of the writer is dropped.
-    pub fn start(store: &Arc<CallbackStore>, worker: &Arc<Worker>) -> Self {
+    pub fn start(store: CallbackStore, worker: &Arc<Worker>) -> Self {
         let (queue, waiting) = mpsc::channel(LARGEST_QUEUE);
-        let groups = Groups { store: Arc::clone(store), worker: Arc::clone(worker) };
+        let groups = Groups { store, worker: Arc::clone(worker) };
         tokio::spawn(Arc::new(groups).run(waiting));
         Self { queue }
     }
@@ -82,7 +82,7 @@ fn unavailable(detail: &'static str) -> Problem {
 
 /// Stores callbacks in groups.
 struct Groups {
-    store: Arc<CallbackStore>,
+    store: CallbackStore,
     worker: Arc<Worker>,
 }
 

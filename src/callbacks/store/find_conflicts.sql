@@ -11,12 +11,7 @@ cross join lateral (
        and status in ('accepted', 'scheduled')
      order by created_at, id limit 1)
     union all
-    -- The expressions of the constraint one_open_callback.
-    select id, false from callbacks
-    where substr(phone_number, 2)::bigint = substr(r.phone_number, 2)::bigint and campaign_id = r.campaign_id
-      and status in ('accepted', 'scheduled')
-      and tstzmultirange(tstzrange(requested_start, requested_end),
-          tstzrange(coalesce(change_start, requested_start), coalesce(change_end, requested_end)))
-          && tstzrange(r.requested_start, r.requested_end)
+    select open_id, false
+    from open_callbacks_in(r.phone_number, r.campaign_id, tstzrange(r.requested_start, r.requested_end)) as open_id
     limit 1
 ) as found

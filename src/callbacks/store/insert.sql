@@ -1,6 +1,7 @@
 -- Stores new callbacks and their audit entries, and returns the ids of those that were stored. The arrays have one element
 -- for each callback. A callback is left out where the id exists, where the number has an open callback for the campaign in
 -- an overlapping window, and where it is an item of a batch and the API key has an open callback with its external id.
+-- Where $24 is true, it is also left out where the number has any open callback for the campaign: a trigger need not look for it.
 -- `(select $1)` hides from the planner how long the arrays are. So it plans once for each connection, and not for each
 -- statement, which takes longer than to store a few callbacks.
 with given as (
@@ -21,9 +22,10 @@ with given as (
 inserted as (
     insert into callbacks (id, status, phone_number, campaign_id, requested_start, requested_end, language, timezone,
         external_id, metadata, created_by, in_batch, confirmation, attempts, due_at, request_id, traceparent, created_at,
-        updated_at)
+        updated_at, among_open)
     select id, 'accepted', phone_number, campaign_id, requested_start, requested_end, language, timezone, external_id,
-        metadata, created_by, in_batch, 'pending', attempts, due_at, request_id, traceparent, created_at, created_at
+        metadata, created_by, in_batch, 'pending', attempts, due_at, request_id, traceparent, created_at, created_at,
+        case when $24 then 'only' end
     from given
     on conflict do nothing
     returning id

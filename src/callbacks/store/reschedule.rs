@@ -68,15 +68,10 @@ impl CallbackStore {
         callback: &Callback,
         window: TimeWindow,
     ) -> Result<Option<Uuid>, sqlx::Error> {
-        // The expressions of the constraint one_open_callback.
         let found = sqlx::query_scalar!(
-            "select id from callbacks
-             where substr(phone_number, 2)::bigint = substr($1, 2)::bigint and campaign_id = $2 and id <> $3
-               and status in ('accepted', 'scheduled')
-               and tstzmultirange(tstzrange(requested_start, requested_end),
-                   tstzrange(coalesce(change_start, requested_start), coalesce(change_end, requested_end)))
-                   && tstzrange($4, $5)
-             limit 1",
+            r#"select open_id as "open_id!" from open_callbacks_in($1, $2, tstzrange($4, $5)) as open_id
+               where open_id <> $3
+               limit 1"#,
             callback.phone_number.as_str(),
             callback.campaign_id.as_str(),
             callback.id,

@@ -57,6 +57,8 @@ pub(super) struct Row {
     pub change_sent_at: Option<jiff_sqlx::Timestamp>,
     pub change_request_id: Option<String>,
     pub moves: i32,
+    #[expect(dead_code, reason = "only for the constraints on open callbacks")]
+    pub among_open: String,
 }
 
 impl Row {

@@ -1,5 +1,6 @@
 //! The statements of the store, against Postgres.
 
+mod among_open;
 mod at_risk;
 mod changes;
 mod claim;

@@ -1,0 +1,1 @@
+alter table callbacks validate constraint among_open_known;
