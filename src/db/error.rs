@@ -5,11 +5,12 @@ use std::str::FromStr;
 
 use sqlx::Error;
 use sqlx::error::ErrorKind;
+use sqlx::postgres::PgDatabaseError;
 
 /// What a failed statement means for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
-    /// Another transaction was in the way. Postgres has rolled this one back.
+    /// Another transaction was in the way, or has changed a table. Postgres has rolled this one back.
     Conflict,
     /// Postgres is starting or stopping.
     NotRunning,
@@ -45,6 +46,14 @@ pub(super) fn is_lock_timeout(error: &Error) -> bool {
     matches!(error, Error::Database(error) if error.code().as_deref() == Some("55P03"))
 }
 
+/// Whether the statement was prepared before a column was added to its table. It fails on this connection for ever.
+pub(super) fn is_prepared_for_old_table(error: &Error) -> bool {
+    let Error::Database(error) = error else { return false };
+    let error = error.try_downcast_ref::<PgDatabaseError>();
+    // feature_not_supported. Postgres has no code of its own for it, and the message depends on the language.
+    error.is_some_and(|error| error.code() == "0A000" && error.routine() == Some("RevalidateCachedQuery"))
+}
+
 /// Whether Postgres rolled the transaction back because of another one. It can be repeated at once.
 pub(super) fn is_conflict(error: &Error) -> bool {
     class_of(error) == Class::Conflict
@@ -62,6 +71,7 @@ pub(super) fn no_response() -> Error {
 
 fn class_of(error: &Error) -> Class {
     match error {
+        _ if is_prepared_for_old_table(error) => Class::Conflict,
         Error::Io(_)
         | Error::Tls(_)
         | Error::Protocol(_)

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Db;
 use super::pooled::Pooled;
-use super::watchdog::LONGEST;
+use super::watchdog::{LONGEST, ends_connection};
 
 impl Db {
     /// Runs work on a connection of the pool.
@@ -18,15 +18,13 @@ impl Db {
     ) -> Result<T, Error> {
         let mut pooled: Option<Pooled> = None;
         let on_connection = async { work(pooled.insert(self.acquire().await?).get()?).await };
-        match self.watchdog.guard(Instant::now() + LONGEST, on_connection).await {
-            Ok(done) => done,
-            Err(unresponsive) => {
-                if let Some(mut pooled) = pooled.take() {
-                    pooled.close();
-                }
-                Err(unresponsive.into())
-            }
+        let done = self.watchdog.guard(Instant::now() + LONGEST, on_connection).await;
+        if ends_connection(&done)
+            && let Some(mut pooled) = pooled.take()
+        {
+            pooled.close();
         }
+        done?
     }
 }
 

@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 200;
 
 /// Runs the migrations that the database does not have. One that does not get its locks soon is rolled back and tried again.
-/// Others that migrate at the same time wait for the first one.
+/// Others that migrate at the same time wait for the first one. At the end it closes the connections of the replicas.
 pub async fn migrate(migrator: &Migrator, options: &PgConnectOptions) -> Result<(), MigrateError> {
     let options = options.clone().application_name("ringback-migrate").options([
         ("statement_timeout", "0"),
@@ -29,6 +29,9 @@ pub async fn migrate(migrator: &Migrator, options: &PgConnectOptions) -> Result<
         // A new connection for each attempt: the old one may still have the lock of the migrations.
         let mut connection = PgConnection::connect_with(&options).await?;
         let done = migrate_once(migrator, &mut connection).await;
+        if done.is_ok() {
+            close_connections_of_replicas(&mut connection).await?;
+        }
         connection.close().await?;
         let Err(error) = done else { return Ok(()) };
         match &error {
@@ -60,6 +63,16 @@ async fn migrate_once(migrator: &Migrator, connection: &mut PgConnection) -> Res
     migrator.run(&mut *connection).await
 }
 
+/// Replicas connect again at once. On a connection of before, a prepared `select *` fails once the table has another column. Those of
+/// a role that this one does not belong to stay.
+async fn close_connections_of_replicas(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let close = "select pg_terminate_backend(pid) from pg_stat_activity
+                 where datname = current_database() and application_name in ('ringback', 'ringback-reports')
+                   and pg_has_role(usesysid, 'member')";
+    sqlx::query(close).execute(&mut *connection).await?;
+    Ok(())
+}
+
 async fn is_applied(version: i64, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let applied = sqlx::query_scalar("select exists (select from _sqlx_migrations where version = $1)");
     applied.bind(version).fetch_one(connection).await
@@ -83,6 +96,7 @@ mod tests {
     use sqlx::migrate::{Migration, MigrationType};
 
     use super::*;
+    use crate::db::is_transient;
 
     fn migrator(migrations: &[(i64, &'static str)]) -> Migrator {
         let migration = |(version, sql): &(i64, &'static str)| {
@@ -127,6 +141,35 @@ mod tests {
         reader.rollback().await.unwrap();
         migrating.await.unwrap();
         sqlx::query("select name from numbers").execute(&pool).await.unwrap();
+    }
+
+    #[sqlx::test(migrations = false)]
+    async fn a_statement_that_was_prepared_before_a_column_was_added_can_be_sent_again_after_the_migration(
+        pool: PgPool,
+    ) {
+        remove_schema(&pool).await;
+        let options = pool.connect_options();
+        migrate(&migrator(&[TABLE]), &options).await.unwrap();
+        let replica = crate::db::connect(&options, 1).await.unwrap();
+        let read = async || sqlx::query("select * from numbers").fetch_all(&replica).await;
+        read().await.unwrap();
+
+        migrate(&migrator(&[TABLE, (2, "alter table numbers add column name text")]), &options).await.unwrap();
+        let error = read().await.unwrap_err();
+        assert!(is_transient(&error), "{error}");
+        assert_eq!(read().await.unwrap().len(), 10);
+
+        // As where the roles differ: the connection stays open.
+        sqlx::query("alter table numbers add column note text").execute(&pool).await.unwrap();
+        let error = read().await.unwrap_err();
+        assert!(is_conflict(&error), "{error}");
+        assert_eq!(read().await.unwrap().len(), 10);
+        let mut transaction = replica.begin().await.unwrap();
+        sqlx::query("alter table numbers add column more text").execute(&pool).await.unwrap();
+        let error = sqlx::query("select * from numbers").fetch_all(&mut transaction).await.unwrap_err();
+        assert!(is_conflict(&error), "{error}");
+        drop(transaction);
+        assert_eq!(read().await.unwrap().len(), 10);
     }
 
     #[sqlx::test(migrations = false)]

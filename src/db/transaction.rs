@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Db;
 use super::executor::rows_of;
 use super::pooled::Pooled;
-use super::watchdog::LONGEST;
+use super::watchdog::{LONGEST, ends_connection};
 
 /// A transaction. It is rolled back unless it is committed. If Postgres does not respond, its connection is closed. The
 /// server ends a transaction that is idle for 1.5 s.
@@ -59,7 +59,7 @@ impl Transaction {
         let Self { db, pooled, ends_at } = self;
         let on_connection = async { work(pooled.get()?).await };
         let done = db.watchdog.guard(*ends_at, on_connection).await;
-        if done.is_err() {
+        if ends_connection(&done) {
             pooled.close();
         }
         done?

@@ -9,7 +9,7 @@ use sqlx::{Connection as _, Error, PgConnection};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::error::{is_answer_of_running_server, no_response};
+use super::error::{is_answer_of_running_server, is_prepared_for_old_table, no_response};
 
 /// After this long without an answer, the watchdog opens a connection of its own to see whether Postgres responds …
 const PROBE_AFTER: Duration = Duration::from_secs(1);
@@ -32,6 +32,15 @@ pub struct Watchdog {
 
 /// Postgres does not respond: the connection must be closed.
 pub struct Unresponsive;
+
+/// Whether the connection of a statement cannot be used again.
+pub fn ends_connection<T>(done: &Result<Result<T, Error>, Unresponsive>) -> bool {
+    match done {
+        Ok(Ok(_)) => false,
+        Ok(Err(error)) => is_prepared_for_old_table(error),
+        Err(Unresponsive) => true,
+    }
+}
 
 impl Watchdog {
     pub fn new(options: Arc<PgConnectOptions>) -> Self {
