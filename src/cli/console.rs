@@ -40,8 +40,8 @@ impl Console {
         let Action::Link { key, console_url } = self.action;
         let (database, key, url) = (self.database.read(&mut errors), errors.take(key), errors.take(console_url));
         let ((database, key), url) = errors.finish(database.zip(key).zip(url))?;
-        let db = db::connect(&database, db::ONE_CONNECTION).await.context("Postgres cannot be reached")?;
         db::migrate_or_check(&database).await?;
+        let db = db::connect(&database, db::ONE_CONNECTION).await.context("Postgres cannot be reached")?;
         let time = SharedTime::follow(&db, Clock::system()).await.context("Postgres does not say what time it is")?;
         let keys = KeyStore::new(db.clone());
         if keys.get(key).await?.is_none_or(|key| !key.is_valid(time.clock().now())) {

@@ -81,8 +81,8 @@ impl Demo {
         // The demo's own lines say what happens; the logs only what goes wrong.
         let _logging = telemetry::start_logging(LogFormat::Pretty, "error");
         let stop = shutdown::on_signal()?;
-        let db = db::connect(&options, CONNECTIONS).await.context("cannot connect to Postgres")?;
         db::migrate(&options).await.context("cannot update the schema")?;
+        let db = db::connect(&options, CONNECTIONS).await.context("cannot connect to Postgres")?;
 
         progress("Postgres", "the schema is up to date");
         let simulator = start_simulator(api, stop.clone()).await?;

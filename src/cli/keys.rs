@@ -132,8 +132,8 @@ impl Keys {
         let mut errors = SettingErrors::default();
         let given = self.database.read(&mut errors).zip(self.action.read(&mut errors));
         let (database, task) = errors.finish(given)?;
-        let db = db::connect(&database, db::ONE_CONNECTION).await.context("Postgres cannot be reached")?;
         db::migrate_or_check(&database).await?;
+        let db = db::connect(&database, db::ONE_CONNECTION).await.context("Postgres cannot be reached")?;
         let time = SharedTime::follow(&db, Clock::system()).await.context("Postgres does not say what time it is")?;
         let clock = time.clock();
         let author = Author { clock: &clock, actor: Actor::operator(), request_id: None };

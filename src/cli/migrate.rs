@@ -20,8 +20,8 @@ impl Migrate {
         let mut errors = SettingErrors::default();
         let given = self.database.read(&mut errors).zip(self.retention.read(&mut errors));
         let (database, retention_days) = errors.finish(given)?;
-        let db = db::connect(&database, db::ONE_CONNECTION).await.context("cannot connect to Postgres")?;
         db::migrate(&database).await.context("cannot update the schema")?;
+        let db = db::connect(&database, db::ONE_CONNECTION).await.context("cannot connect to Postgres")?;
         audit::set_retention(&db, retention_days, &Clock::system())
             .await
             .context("cannot store AUDIT_RETENTION_DAYS")?;

@@ -23,9 +23,10 @@ impl Serve {
         let _logging = telemetry::start_logging(settings.log_format, telemetry::DEFAULT_FILTER);
         app::raise_limit_on_open_files();
         let stop = shutdown::on_signal()?;
+        // First: a migration closes all connections.
+        let role = db::migrate_or_check(direct).await?;
         let db = db::connect(database, settings.max_connections).await.context("cannot connect to Postgres")?;
         let db = db.with_direct(direct);
-        let role = db::migrate_or_check(direct).await?;
         report_missing_limits(&db).await?;
         let machine = Clock::shifted(settings.clock_offset);
         let time = SharedTime::follow(&db, machine).await.context("cannot read the time from Postgres")?;

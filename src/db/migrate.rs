@@ -64,11 +64,11 @@ async fn migrate_once(migrator: &Migrator, connection: &mut PgConnection) -> Res
 }
 
 /// Replicas connect again at once. On a connection of before, a prepared `select *` fails once the table has another column. Those of
-/// a role that this one does not belong to stay.
+/// a role that this one may not signal stay.
 async fn close_connections_of_replicas(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let close = "select pg_terminate_backend(pid) from pg_stat_activity
                  where datname = current_database() and application_name in ('ringback', 'ringback-reports')
-                   and pg_has_role(usesysid, 'member')";
+                   and (pg_has_role(usesysid, 'member') or pg_has_role('pg_signal_backend', 'member'))";
     sqlx::query(close).execute(&mut *connection).await?;
     Ok(())
 }
