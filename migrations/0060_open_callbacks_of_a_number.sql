@@ -1,5 +1,5 @@
--- Nearly every number has one open callback for a campaign at most. A unique index ensures that with a fifth of the work of an exclusion
--- constraint, which is left to the numbers with several.
+-- Nearly every number has one open callback for a campaign at most. A unique index ensures that with a fifth of the work of an
+-- exclusion constraint, which is left to the numbers with several.
 --
 -- only: the number has no other open callback for the campaign.
 -- first, other: it has, or had. While any is open, one of them is the first.
@@ -7,18 +7,28 @@ alter table callbacks
     add column among_open text not null default 'only',
     add constraint among_open_known check (among_open in ('only', 'first', 'other')) not valid;
 
--- For a new callback without `among_open`. Versions before this one never give it. The first callback is locked: it cannot end before
--- this one is stored.
+-- For a new callback without `among_open`. Versions before this one never give it. The first callback is locked: it cannot end
+-- before this one is stored.
 create function callbacks_place_among_open() returns trigger language plpgsql as $$
+declare
+    first record;
 begin
-    update callbacks set among_open = 'first'
-    where substr(phone_number, 2)::bigint = substr(new.phone_number, 2)::bigint and campaign_id = new.campaign_id
-      and status in ('accepted', 'scheduled') and among_open <> 'other';
-    new.among_open := case when found then 'other' else 'only' end;
+    new.among_open := 'only';
+    for first in
+        select id, among_open from callbacks
+        where substr(phone_number, 2)::bigint = substr(new.phone_number, 2)::bigint and campaign_id = new.campaign_id
+          and status in ('accepted', 'scheduled') and among_open <> 'other'
+        for no key update
+    loop
+        new.among_open := 'other';
+        if first.among_open = 'only' then
+            update callbacks set among_open = 'first' where id = first.id;
+        end if;
+    end loop;
     return new;
 end $$;
 
--- When the first callback ends, the oldest of the others is the first.
+-- When the first callback ends, any of the others is the first.
 create function callbacks_choose_first() returns trigger language plpgsql as $$
 begin
     update callbacks set among_open = 'first'
@@ -26,14 +36,14 @@ begin
         select id from callbacks
         where substr(phone_number, 2)::bigint = substr(old.phone_number, 2)::bigint and campaign_id = old.campaign_id
           and status in ('accepted', 'scheduled') and among_open <> 'only' and among_open = 'other'
-        order by created_at, id
         limit 1
         for update
     );
     return null;
 end $$;
 
--- online: no insert may come between the triggers and the update, which reads only the open callbacks and changes few of them.
+-- online: no insert may come between the triggers and the update. It takes 2 s for a million callbacks, and longer where many numbers
+-- have several: docs/upgrade.md says what to do then.
 create trigger callbacks_place_among_open before insert on callbacks for each row when (new.among_open is null)
     execute function callbacks_place_among_open();
 -- online: as above.

@@ -63,8 +63,8 @@ async fn migrate_once(migrator: &Migrator, connection: &mut PgConnection) -> Res
     migrator.run(&mut *connection).await
 }
 
-/// Replicas connect again at once. On a connection of before, a prepared `select *` fails once the table has another column. Those of
-/// a role that this one may not signal stay.
+/// Replicas connect again at once. On a connection from before, a prepared `select *` fails once the table has another column.
+/// Those of a role that this one may not signal stay.
 async fn close_connections_of_replicas(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let close = "select pg_terminate_backend(pid) from pg_stat_activity
                  where datname = current_database() and application_name in ('ringback', 'ringback-reports')

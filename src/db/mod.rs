@@ -74,8 +74,8 @@ impl Db {
         Self::new(connect::reports_pool(&self.direct))
     }
 
-    /// A small pool of its own for new callbacks. Each process of Postgres plans and caches for itself: few that are always in use
-    /// do it in less time than all of a large pool in turn.
+    /// A small pool of its own for new callbacks. Each process of Postgres plans and caches for itself: a few that are always in
+    /// use need less time than all of a large pool in turn.
     #[must_use]
     pub fn for_new_callbacks(&self) -> Self {
         Self::new(connect::inserts_pool(&self.pool.connect_options())).with_direct(&self.direct)

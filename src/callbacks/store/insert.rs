@@ -37,14 +37,11 @@ impl CallbackStore {
     pub async fn insert(&self, mut new: Vec<NewRow<'_>>) -> Result<HashMap<Uuid, Inserted>, sqlx::Error> {
         sort(&mut new);
         let mut results = HashMap::with_capacity(new.len());
-        let mut are_only = true;
-        // The open callback of a number may have another window, or may have ended before it is looked up: then the insert is
-        // repeated.
+        // A conflicting callback may have ended before it is looked up: then the insert is repeated.
         while let Some((first, _)) = new.first() {
             // May be repeated: rows that a lost commit has stored are found under their ids.
             let jitter = first.id.as_u64_pair().1;
-            let stored = retry(jitter, || self.insert_rows(&new, are_only)).await?;
-            are_only = false;
+            let stored = retry(jitter, || self.insert_rows(&new)).await?;
             results.extend(stored.into_iter().map(|id| (id, Inserted::New)));
             new.retain(|(callback, _)| !results.contains_key(&callback.id));
             if !new.is_empty() {
@@ -56,9 +53,8 @@ impl CallbackStore {
     }
 
     /// The ids of the rows that were inserted. Only for items of batches does it look for an open callback with the same
-    /// external id. Between concurrent batches the index `one_open_batch_item` decides. If the rows are to be the only open ones
-    /// of their numbers, those of numbers with others are not inserted.
-    async fn insert_rows(&self, new: &[NewRow<'_>], are_only: bool) -> Result<Vec<Uuid>, sqlx::Error> {
+    /// external id. Between concurrent batches the index `one_open_batch_item` decides.
+    async fn insert_rows(&self, new: &[NewRow<'_>]) -> Result<Vec<Uuid>, sqlx::Error> {
         let entries = || new.iter().map(|(_, entry)| *entry);
         let inserted = sqlx::query_file_scalar!(
             "src/callbacks/store/insert.sql",
@@ -84,8 +80,7 @@ impl CallbackStore {
             &entries().map(|entry| entry.actor.id.as_str()).collect::<Vec<_>>() as _,
             &entries().map(|entry| entry.actor.name.as_str()).collect::<Vec<_>>() as _,
             &entries().map(|entry| entry.latency_ms).collect::<Vec<_>>() as _,
-            &entries().map(|entry| entry.detail.as_json()).collect::<Vec<_>>() as _,
-            are_only
+            &entries().map(|entry| entry.detail.as_json()).collect::<Vec<_>>() as _
         );
         inserted.fetch_all(&self.pool).await
     }

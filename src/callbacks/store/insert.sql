@@ -1,7 +1,6 @@
 -- Stores new callbacks and their audit entries, and returns the ids of those that were stored. The arrays have one element
 -- for each callback. A callback is left out where the id exists, where the number has an open callback for the campaign in
 -- an overlapping window, and where it is an item of a batch and the API key has an open callback with its external id.
--- Where $24 is true, it is also left out where the number has any open callback for the campaign: a trigger need not look for it.
 -- `(select $1)` hides from the planner how long the arrays are. So it plans once for each connection, and not for each
 -- statement, which takes longer than to store a few callbacks.
 with given as (
@@ -19,14 +18,27 @@ with given as (
         where c.external_id = r.external_id and c.created_by = r.created_by and c.status in ('accepted', 'scheduled')
     ))
 ),
-inserted as (
+-- Nearly all are the only open callback of their number for their campaign, and nothing need be looked up.
+alone as (
     insert into callbacks (id, status, phone_number, campaign_id, requested_start, requested_end, language, timezone,
         external_id, metadata, created_by, in_batch, confirmation, attempts, due_at, request_id, traceparent, created_at,
         updated_at, among_open)
     select id, 'accepted', phone_number, campaign_id, requested_start, requested_end, language, timezone, external_id,
-        metadata, created_by, in_batch, 'pending', attempts, due_at, request_id, traceparent, created_at, created_at,
-        case when $24 then 'only' end
+        metadata, created_by, in_batch, 'pending', attempts, due_at, request_id, traceparent, created_at, created_at, 'only'
     from given
+    on conflict do nothing
+    returning id
+),
+-- The number has others, in other windows. A trigger sets `among_open`.
+further as (
+    insert into callbacks (id, status, phone_number, campaign_id, requested_start, requested_end, language, timezone,
+        external_id, metadata, created_by, in_batch, confirmation, attempts, due_at, request_id, traceparent, created_at,
+        updated_at)
+    select id, 'accepted', phone_number, campaign_id, requested_start, requested_end, language, timezone, external_id,
+        metadata, created_by, in_batch, 'pending', attempts, due_at, request_id, traceparent, created_at, created_at
+    from given
+    where id not in (select id from alone)
+      and not exists (select from open_callbacks_in(phone_number, campaign_id, tstzrange(requested_start, requested_end)))
     on conflict do nothing
     returning id
 )
@@ -34,5 +46,5 @@ insert into audit_entries (id, "timestamp", action, actor_type, actor_id, actor_
     new_state, latency_ms, request_id, detail)
 select g.entry_id, g.entry_timestamp, 'callback.accepted', g.actor_type, g.actor_id, g.actor_name, 'succeeded',
     g.campaign_id, g.id, 'accepted', g.latency_ms, g.request_id, g.detail
-from given as g join inserted using (id)
+from given as g join (select id from alone union all select id from further) as inserted using (id)
 returning callback_id as "id!"

@@ -52,7 +52,9 @@ async fn when_the_first_callback_of_a_number_ends_another_one_is_the_first(pool:
 
     end(&store, &early).await;
 
-    assert_eq!(places(&pool).await, ["first", "other"]);
+    let mut places_of_others = places(&pool).await;
+    places_of_others.sort();
+    assert_eq!(places_of_others, ["first", "other"]);
     let overlapping = in_window(3, 9);
     assert_eq!(insert(&store, [&overlapping]).await[&overlapping.id], Inserted::Duplicate(late.id));
     sqlx::query("delete from callbacks where id = $1").bind(noon.id).execute(&pool).await.unwrap();
@@ -123,4 +125,18 @@ async fn concurrent_inserts_and_ends_leave_no_two_open_callbacks_that_overlap(po
     let overlaps: i64 = sqlx::query_scalar(overlaps).fetch_one(&pool).await.unwrap();
     let places = places(&pool).await;
     assert_eq!((overlaps, places.iter().filter(|place| *place != "other").count()), (0, 1), "{places:?}");
+}
+
+#[sqlx::test]
+async fn callbacks_of_one_batch_for_one_number_are_stored_if_their_windows_do_not_overlap(pool: PgPool) {
+    let store = store(&pool);
+    let batch = [in_window(0, 0), in_window(1, 4), in_window(2, 5), in_window(3, 8)];
+    let inserted = insert(&store, &batch).await;
+    let expected = [Inserted::New, Inserted::New, Inserted::Duplicate(batch[1].id), Inserted::New];
+    assert_eq!(batch.each_ref().map(|callback| inserted[&callback.id]), expected);
+    assert_eq!(places(&pool).await, ["first", "other", "other"]);
+    for callback in &batch {
+        let is_new = inserted[&callback.id] == Inserted::New;
+        assert_eq!(actions(&pool, callback.id).await.len(), usize::from(is_new));
+    }
 }
