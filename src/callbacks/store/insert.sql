@@ -27,7 +27,7 @@ alone as (
         metadata, created_by, in_batch, 'pending', attempts, due_at, request_id, traceparent, created_at, created_at, 'only'
     from given
     on conflict do nothing
-    returning id
+    returning id, phone_number, campaign_id
 ),
 -- The number has others, in other windows. A trigger sets `among_open`.
 further as (
@@ -37,7 +37,7 @@ further as (
     select id, 'accepted', phone_number, campaign_id, requested_start, requested_end, language, timezone, external_id,
         metadata, created_by, in_batch, 'pending', attempts, due_at, request_id, traceparent, created_at, created_at
     from given
-    where id not in (select id from alone)
+    where (phone_number, campaign_id) not in (select phone_number, campaign_id from alone)
       and not exists (select from open_callbacks_in(phone_number, campaign_id, tstzrange(requested_start, requested_end)))
     on conflict do nothing
     returning id
