@@ -29,7 +29,7 @@ alone as (
     on conflict do nothing
     returning id, phone_number, campaign_id
 ),
--- The number has others, in other windows. A trigger sets `among_open`.
+-- Those of numbers with others, in other windows. A trigger sets `among_open`. The comparison of counts is made once.
 further as (
     insert into callbacks (id, status, phone_number, campaign_id, requested_start, requested_end, language, timezone,
         external_id, metadata, created_by, in_batch, confirmation, attempts, due_at, request_id, traceparent, created_at,
@@ -37,7 +37,8 @@ further as (
     select id, 'accepted', phone_number, campaign_id, requested_start, requested_end, language, timezone, external_id,
         metadata, created_by, in_batch, 'pending', attempts, due_at, request_id, traceparent, created_at, created_at
     from given
-    where (phone_number, campaign_id) not in (select phone_number, campaign_id from alone)
+    where (select count(*) from alone) < (select count(*) from given)
+      and (phone_number, campaign_id) not in (select phone_number, campaign_id from alone)
       and not exists (select from open_callbacks_in(phone_number, campaign_id, tstzrange(requested_start, requested_end)))
     on conflict do nothing
     returning id
