@@ -24,19 +24,22 @@ pub async fn migrate(migrator: &Migrator, options: &PgConnectOptions) -> Result<
         ("lock_timeout", LOCK_WITHIN),
         ("idle_in_transaction_session_timeout", "0"),
     ]);
+    let mut connection = PgConnection::connect_with(&options).await?;
+    let started_at: String = sqlx::query_scalar("select clock_timestamp()::text").fetch_one(&mut connection).await?;
+    connection.close().await?;
     let mut failures = 0;
     loop {
         // A new connection for each attempt: the old one may still have the lock of the migrations.
         let mut connection = PgConnection::connect_with(&options).await?;
         let done = migrate_once(migrator, &mut connection).await;
         if done.is_ok() {
-            close_connections_of_replicas(&mut connection).await?;
+            close_connections_of_replicas(&started_at, &mut connection).await?;
         }
         connection.close().await?;
         let Err(error) = done else { return Ok(()) };
         match &error {
-            // Another process migrates.
-            MigrateError::Execute(cause) if is_lock_timeout(cause) => {}
+            // Another process migrates. It cannot create an index concurrently while this one waits for it: a deadlock.
+            MigrateError::Execute(cause) if is_lock_timeout(cause) || is_conflict(cause) => {}
             MigrateError::ExecuteMigration(cause, version)
                 if failures < ATTEMPTS && (is_lock_timeout(cause) || is_conflict(cause)) =>
             {
@@ -64,12 +67,13 @@ async fn migrate_once(migrator: &Migrator, connection: &mut PgConnection) -> Res
 }
 
 /// Replicas connect again at once. On a connection from before, a prepared `select *` fails once the table has another column.
-/// Those of a role that this one may not signal stay.
-async fn close_connections_of_replicas(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Those of a role that this one may not signal stay, and those of others that migrated at the same time.
+async fn close_connections_of_replicas(started_at: &str, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let close = "select pg_terminate_backend(pid) from pg_stat_activity
                  where datname = current_database() and application_name in ('ringback', 'ringback-reports')
+                   and backend_start < $1::timestamptz
                    and (pg_has_role(usesysid, 'member') or pg_has_role('pg_signal_backend', 'member'))";
-    sqlx::query(close).execute(&mut *connection).await?;
+    sqlx::query(close).bind(started_at).execute(&mut *connection).await?;
     Ok(())
 }
 

@@ -23,7 +23,7 @@ pub enum DatabaseRole {
 pub enum SchemaError {
     #[error("cannot update the schema")]
     Migration(#[from] MigrateError),
-    #[error("cannot read the version of the schema")]
+    #[error("cannot read the version of the schema from Postgres")]
     Unreadable(#[source] sqlx::Error),
     #[error(
         "the schema has version {found} and this program needs {needed}; run `ringback migrate` as the owner of the tables"
