@@ -187,6 +187,7 @@ mod tests {
         let refused = migrate(&options).await.unwrap_err();
         assert!(matches!(refused, SchemaError::Newer { found: 9999, .. }), "{refused}");
     }
+
     #[sqlx::test]
     async fn a_migration_that_is_missing_is_run_and_one_that_has_changed_is_refused(pool: PgPool) {
         let options = pool.connect_options();
