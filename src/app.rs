@@ -1,6 +1,7 @@
 //! Wiring: from the settings to a running service.
 
 mod console;
+mod gate;
 mod listeners;
 mod open_files;
 mod tasks;
@@ -14,11 +15,11 @@ use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceBuilder;
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 
 use self::console::ConsoleSource;
+use self::gate::{Gate, pass};
 pub use self::listeners::Listeners;
 pub use self::open_files::raise_limit as raise_limit_on_open_files;
 use crate::audit::{self, AuditLog, AuditStore, LogStore, Refusals};
@@ -35,7 +36,7 @@ use crate::console::{Api, Console, ConsoleStore, Live, Sessions};
 use crate::cxone::Cxone;
 use crate::db::{ChangeListener, Db, SharedTime};
 use crate::http::{self, ConnectionLimits, Idempotency, Operations, RefusalLog, RequestLimits};
-use crate::keys::{self, Authentication, KeyStore, Keys, UsageSharing, authenticate};
+use crate::keys::{self, Authentication, KeyStore, Keys, UsageSharing};
 use crate::oidc::{CodeFlow, TokenVerifier};
 use crate::privacy::{self, Privacy};
 use crate::statistics::{self, Statistics};
@@ -203,9 +204,7 @@ impl Services {
             refusals: Arc::<Refusals>::clone(&self.refusals),
             clock: clock.clone(),
         };
-        let gate = ServiceBuilder::new()
-            .layer(from_fn_with_state(Arc::new(authentication), authenticate))
-            .layer(from_fn_with_state(Arc::new(self.idempotency.clone()), http::idempotent));
+        let gate = Gate { authentication, idempotency: Arc::new(self.idempotency.clone()) };
         let reports = db.for_reports();
         let callbacks = Arc::new(self.callbacks(settings, db, clock, stop));
         let source = self.console_source(db, &callbacks, clock);
@@ -219,7 +218,7 @@ impl Services {
             .merge(audit::routes().with_state(AuditStore::new(reports.clone())))
             .merge(privacy::routes().with_state(Privacy::new(db.clone(), callbacks, reports.clone())))
             .merge(audit::log_routes().with_state(AuditLog::new(LogStore::new(reports), self.audit.keys.as_ref())))
-            .layer(gate);
+            .layer(from_fn_with_state(Arc::new(gate), pass));
         let console = crate::console::routes(self.console(v1.clone(), source, db, clock, stop));
         let public =
             OpenApiRouter::from(http::docs(openapi_text).merge(console)).merge(v1).merge(http::problem_pages());

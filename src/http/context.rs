@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use super::caller::Caller;
 use super::idempotency_store::ResourceId;
-use super::layers::RequestInfo;
 use super::problem::{Problem, ProblemKind};
+use super::request_info::RequestInfo;
 use super::scope::{RequiredScope, Scope};
 use crate::clock::Clock;
 use crate::trace::Traceparent;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -24,9 +24,10 @@ use uuid::Uuid;
 use super::body::read_body;
 use super::caller::Caller;
 use super::idempotency_store::{Claim, IdempotencyStore, LEASE, Lookup, ResourceId, StoredResponse};
-use super::layers::{RequestInfo, has_large_body, panicked, refuse_large_body, rendered};
+use super::layers::{has_large_body, panicked, refuse_large_body, rendered};
 use super::problem::{Problem, ProblemKind};
 use super::refusal::{Received, Recorded, RefusalLog};
+use super::request_info::RequestInfo;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::types::{Fault, parse_uuid};
@@ -77,11 +78,7 @@ enum KeyOutcome {
 ///
 /// # Errors
 /// A 422 for a bad key, and for a key of another request; a 409 while the first request runs; the faults of the body.
-pub async fn idempotent(
-    State(idempotency): State<Arc<Idempotency>>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
+pub async fn idempotent(idempotency: &Arc<Idempotency>, mut request: Request, next: Next) -> Result<Response, Problem> {
     if has_large_body(&request) {
         return Ok(refuse_large_body(request).await);
     }
@@ -117,6 +114,7 @@ pub async fn idempotent(
         Lookup::Claimed(resource) => {
             parts.extensions.insert(resource);
             // In a task of its own: a client that disconnects gets the response when it repeats the request.
+            let idempotency = Arc::clone(idempotency);
             let answered = async move {
                 let run = AssertUnwindSafe(next.run(Request::from_parts(parts, Body::from(body)))).catch_unwind();
                 let response = idempotency.renewing(&claim, run).await.unwrap_or_else(panicked);

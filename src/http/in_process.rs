@@ -6,7 +6,7 @@ use axum::extract::Request;
 use axum::http::{Extensions, HeaderValue};
 
 use super::client_address::Peer;
-use super::layers::{RequestInfo, TRACEPARENT, X_REQUEST_ID};
+use super::request_info::{RequestInfo, TRACEPARENT, X_REQUEST_ID};
 
 /// The request that is being answered. Those that it causes have its id, its trace and the address of its client.
 #[derive(Clone, Debug)]

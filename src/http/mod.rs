@@ -20,6 +20,7 @@ mod prefer;
 mod problem;
 mod query;
 mod refusal;
+mod request_info;
 mod scope;
 mod server;
 mod server_connection;

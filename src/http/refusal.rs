@@ -10,8 +10,9 @@ use futures::future::BoxFuture;
 use uuid::Uuid;
 
 use super::caller::Caller;
-use super::layers::{NO_ROUTE, RequestInfo, method_label};
+use super::layers::{NO_ROUTE, method_label};
 use super::problem::{MAX_AUDITED_FAULTS, Problem};
+use super::request_info::RequestInfo;
 
 /// Where refusals are recorded.
 pub trait RefusalLog: Send + Sync {

@@ -1,17 +1,13 @@
 //! The span of a request, where traces are exported.
 
-use std::sync::Arc;
-
 use axum::http::StatusCode;
 use opentelemetry::KeyValue;
 use opentelemetry_semantic_conventions::attribute::{HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE};
-use parking_lot::Mutex;
 
 use crate::trace::{Span, Traceparent};
 
-/// An extension of the request, until it is handled. Extensions must be cloneable.
-#[derive(Clone)]
-pub struct ServerSpan(Arc<Mutex<Span>>);
+/// The span of a request that is being handled.
+pub struct ServerSpan(Span);
 
 impl ServerSpan {
     /// The span of a request, and what it is to the spans below it.
@@ -21,12 +17,12 @@ impl ServerSpan {
             (format!("{method} {route}"), attributes.into())
         });
         let traceparent = span.traceparent()?;
-        Some((Self(Arc::new(Mutex::new(span))), traceparent))
+        Some((Self(span), traceparent))
     }
 
     /// Ends the span.
-    pub fn answered(self, status: StatusCode) {
-        let mut span = self.0.lock();
+    pub fn answered(mut self, status: StatusCode) {
+        let Self(span) = &mut self;
         span.set(HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
         if status.is_server_error() {
             span.fail(status.as_str().to_owned());

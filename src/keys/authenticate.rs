@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderValue;
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum_extra::TypedHeader;
 use axum_extra::headers::Authorization;
@@ -27,7 +26,8 @@ pub const MAX_KEY_LENGTH: usize = 200;
 /// The `Retry-After` while the keys of the identity provider cannot be read, in seconds.
 const KEYS_RETRY_AFTER: u64 = 5;
 
-type AuthorizationHeader = Result<TypedHeader<Authorization<Bearer>>, TypedHeaderRejection>;
+/// The `Authorization` header of a request.
+pub type AuthorizationHeader = Result<TypedHeader<Authorization<Bearer>>, TypedHeaderRejection>;
 
 /// What authentication works with.
 pub struct Authentication {
@@ -58,13 +58,13 @@ impl Credentials {
     }
 }
 
-/// Rejects requests without a valid key or token and those beyond the rate of their key, and adds the [`Caller`] to the others. A request
-/// that is refused, here or later, is recorded before it is answered.
-pub async fn authenticate(
-    State(state): State<Arc<Authentication>>,
+/// Rejects requests without a valid key or token and those beyond the rate of their key, adds the [`Caller`] to the others, and
+/// runs `next` with them. A request that is refused, here or later, is recorded before it is answered.
+pub async fn authenticate<Answer: Future<Output = Response>>(
+    state: &Authentication,
     authorization: AuthorizationHeader,
     mut request: Request,
-    next: Next,
+    next: impl FnOnce(Request) -> Answer,
 ) -> Response {
     let mut received = Received::of(&request);
     let now = state.clock.now();
@@ -74,11 +74,11 @@ pub async fn authenticate(
         Ok(Credentials::Key(key)) if key.is_valid(now) => {
             received.log_key(key.id);
             let allowance = key.grant.rate.zip(state.usage.count(&key, now));
-            return answer(&state, received, with_key(&key), allowance, request, next).await;
+            return answer(state, received, with_key(&key), allowance, request, next).await;
         }
         Ok(Credentials::Token(token)) => {
             received.log_key(token.id);
-            return answer(&state, received, with_token(&token), None, request, next).await;
+            return answer(state, received, with_token(&token), None, request, next).await;
         }
         Ok(Credentials::Key(key)) => {
             received.log_key(key.id);
@@ -110,13 +110,13 @@ fn with_token(token: &Token) -> Caller {
     }
 }
 
-async fn answer(
+async fn answer<Answer: Future<Output = Response>>(
     state: &Authentication,
     mut received: Received,
     caller: Caller,
     allowance: Option<(Rate, Allowance)>,
     mut request: Request,
-    next: Next,
+    next: impl FnOnce(Request) -> Answer,
 ) -> Response {
     let refused = allowance.filter(|(_, allowance)| !allowance.accepted);
     let mut response = if let Some((rate, allowance)) = refused {
@@ -124,7 +124,7 @@ async fn answer(
     } else {
         let caller = received.caller.insert(caller);
         request.extensions_mut().insert(caller.clone());
-        let response = next.run(request).await;
+        let response = next(request).await;
         received.recorded(response, &*state.refusals).await
     };
     if let Some((rate, allowance)) = allowance {

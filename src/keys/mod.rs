@@ -13,7 +13,7 @@ mod usage;
 mod usage_store;
 
 pub use api::{Keys, routes};
-pub use authenticate::{Authentication, Credentials, MAX_KEY_LENGTH, authenticate};
+pub use authenticate::{Authentication, AuthorizationHeader, Credentials, MAX_KEY_LENGTH, authenticate};
 pub use entries::{Author, created, refused, revoked, rotated};
 pub use record::{Grant, KeyRecord, MAX_CAMPAIGNS, NewKey, parse_name};
 pub use secret::KeySecret;

@@ -93,7 +93,7 @@ impl Log {
 
 fn entry(n: usize) -> Entry {
     let now = Timestamp::from_second(1_790_000_000).unwrap();
-    let entry = Entry::new(Uuid::new_v4(), now, Action::KeyCreated, Actor::operator(), Outcome::Succeeded);
+    let entry = Entry::new(Clock::system().new_id(), now, Action::KeyCreated, Actor::operator(), Outcome::Succeeded);
     entry.with_detail(&json!({"n": n, "name": "é"}))
 }
 
