@@ -2,7 +2,9 @@
 
 mod metrics;
 
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
+use std::thread;
+use std::time::Duration;
 
 use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -28,6 +30,9 @@ pub const DEFAULT_FILTER: &str = "info";
 /// The lines that may wait to be written. Beyond it, lines are dropped: a slow reader of the log must not stop the service.
 const WAITING_LINES: usize = 16_384;
 
+/// The pause after lines were written. A busy service wakes the thread that writes so often, and not for each line.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Starts logging to standard error, filtered by `RUST_LOG`, or by `default_filter` if that is not set or invalid. Details of
 /// other crates are never printed. A thread writes the lines, those that wait together. What is left is written when the guard
 /// is dropped.
@@ -35,7 +40,7 @@ pub fn start_logging(format: LogFormat, default_filter: &str) -> WorkerGuard {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_printed));
     let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);
-    let (writer, guard) = builder.finish(BufWriter::new(std::io::stderr()));
+    let (writer, guard) = builder.finish(Paced(BufWriter::new(io::stderr())));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     // Fails if logging was started before in this process, as in a test. The first call wins.
     let _ = match format {
@@ -50,4 +55,20 @@ pub fn start_logging(format: LogFormat, default_filter: &str) -> WorkerGuard {
 fn may_be_printed(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     *metadata.level() <= Level::INFO || target == "ringback" || target.starts_with("ringback::")
+}
+
+/// Writes lines that wait together, and pauses after them.
+struct Paced<W: Write>(BufWriter<W>);
+
+impl<W: Write> Write for Paced<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    /// Called when no line is left.
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        thread::sleep(PAUSE);
+        Ok(())
+    }
 }

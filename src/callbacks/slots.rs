@@ -107,10 +107,9 @@ impl Slots {
             return Ok(Vec::new());
         }
         let outlook = self.outlook(campaign, span, now, trace).await?;
-        let rules = self.rules.rules_of_each([campaign]).await?;
-        let Some(rules) = rules.get(campaign) else { return Ok(Vec::new()) };
-        let windows = windows(span, length, rules);
-        let windows = windows.filter(|window| can_be_kept(window, rules, now));
+        let rules = self.rules.rules_of(campaign).await?;
+        let windows = windows(span, length, &rules);
+        let windows = windows.filter(|window| can_be_kept(window, &rules, now));
         let handle_seconds = rules.settings.handle_time().as_secs_f64();
         let offered = windows.filter_map(|window| {
             let slot = Slot::of(&window, &outlook.candidates(&window), handle_seconds)?;
@@ -130,8 +129,7 @@ impl Slots {
         trace: &Traceparent,
     ) -> Result<Vec<HourOutlook>, SlotsError> {
         let outlook = self.outlook(campaign, span, self.clock.now(), trace).await?;
-        let rules = self.rules.rules_of_each([campaign]).await?;
-        let Some(rules) = rules.get(campaign) else { return Ok(Vec::new()) };
+        let rules = self.rules.rules_of(campaign).await?;
         let handle_seconds = rules.settings.handle_time().as_secs_f64();
         let in_span = |hour: &ForecastHour| hour.hour < span.end && hour.hour + HOUR > span.start;
         let hours = outlook.hours.iter().filter(|(hour, _)| in_span(hour)).map(|(hour, placed)| HourOutlook {

@@ -47,7 +47,8 @@ impl TokenCache {
 
     /// Whether there is a valid token, so that none has to be fetched.
     pub fn has_valid(&self) -> bool {
-        self.usable(None).is_some()
+        let now = self.clock.now();
+        self.current.lock().as_ref().is_some_and(|token| token.is_usable(now, None))
     }
 
     /// A valid token. `refused` is one that CXone has just answered with a 401: it is replaced only where it is still the
@@ -76,7 +77,7 @@ impl TokenCache {
 
     fn usable(&self, refused: Option<&SecretString>) -> Option<Token> {
         let now = self.clock.now();
-        self.current.lock().as_ref().filter(|token| now < token.good_until && !token.is(refused)).cloned()
+        self.current.lock().as_ref().filter(|token| token.is_usable(now, refused)).cloned()
     }
 
     /// Fetches a token in place of `replaced`, unless another refresh has just done so, or failed.
@@ -134,6 +135,10 @@ impl TokenCache {
 }
 
 impl Token {
+    fn is_usable(&self, now: Timestamp, refused: Option<&SecretString>) -> bool {
+        now < self.good_until && !self.is(refused)
+    }
+
     fn is(&self, other: Option<&SecretString>) -> bool {
         other.is_some_and(|other| other.expose_secret() == self.secret.expose_secret())
     }

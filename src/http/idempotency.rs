@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::body::read_body;
 use super::caller::Caller;
-use super::idempotency_store::{Claim, IdempotencyStore, LEASE, Lookup, ResourceId, StoredResponse};
+use super::idempotency_store::{Claim, IdempotencyStore, LEASE, Lookup, StoredResponse};
 use super::layers::{has_large_body, panicked, refuse_large_body, rendered};
 use super::problem::{Problem, ProblemKind};
 use super::refusal::{Received, Recorded, RefusalLog};
@@ -60,7 +60,6 @@ pub struct StoredBody(pub Bytes);
 pub struct Idempotency {
     answers: IdempotencyStore,
     refusals: Arc<dyn RefusalLog>,
-    clock: Clock,
 }
 
 /// The state of a key after a run.
@@ -78,18 +77,14 @@ enum KeyOutcome {
 ///
 /// # Errors
 /// A 422 for a bad key, and for a key of another request; a 409 while the first request runs; the faults of the body.
-pub async fn idempotent(idempotency: &Arc<Idempotency>, mut request: Request, next: Next) -> Result<Response, Problem> {
+pub async fn idempotent(idempotency: &Arc<Idempotency>, request: Request, next: Next) -> Result<Response, Problem> {
     if has_large_body(&request) {
         return Ok(refuse_large_body(request).await);
     }
     if request.method() != Method::POST {
         return Ok(next.run(request).await);
     }
-    let Some(key) = idempotency_key(request.headers())? else {
-        let id = idempotency.clock.new_id();
-        request.extensions_mut().insert(ResourceId { id, repeated: false });
-        return Ok(next.run(request).await);
-    };
+    let Some(key) = idempotency_key(request.headers())? else { return Ok(next.run(request).await) };
     let received = Received::of(&request);
     let (mut parts, body) = request.into_parts();
     let (Some(caller), Some(info)) =
@@ -169,7 +164,7 @@ fn request_hash(target: &str, body: &[u8], secret: Option<&[u8]>) -> [u8; 32] {
 impl Idempotency {
     /// Stores keys in this database, and records refusals there.
     pub fn new(pool: Db, refusals: Arc<dyn RefusalLog>, clock: Clock) -> Self {
-        Self { answers: IdempotencyStore::new(pool, clock.clone()), refusals, clock }
+        Self { answers: IdempotencyStore::new(pool, clock), refusals }
     }
 
     /// Deletes expired keys.

@@ -15,11 +15,10 @@ use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower::ServiceBuilder;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 use tracing::Instrument as _;
 
+use super::compression::compressed;
 use super::problem::{Problem, ProblemKind};
 use super::request_info::{RequestInfo, X_REQUEST_ID, traceparent_of};
 use super::server_span::ServerSpan;
@@ -35,8 +34,6 @@ const MAX_DISCARDED: usize = 16 * MAX_BODY;
 const DISCARD_WITHIN: Duration = Duration::from_secs(5);
 /// The routes that answer in spite of the limits on requests and connections.
 const UNLIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
-/// Smaller responses are not compressed, in bytes.
-const COMPRESS_FROM: u64 = 1024;
 
 /// The route of a path that has none.
 pub(super) const NO_ROUTE: &str = "none";
@@ -84,10 +81,7 @@ struct Edge {
 pub fn wrap(router: Router, clock: Clock, limits: RequestLimits, proxies: TrustedProxies) -> Router {
     let RequestLimits { requests, deadline } = limits;
     let edge = Edge { clock, proxies, slots: Semaphore::new(requests), deadline };
-    // A compressed stream of events would be held back until a block is full.
-    let is_compressed = SizeAbove::new(COMPRESS_FROM).and(NotForContentType::SSE);
     let layers = ServiceBuilder::new()
-        .layer(CompressionLayer::new().compress_when(is_compressed))
         .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
         .layer(from_fn_with_state(Arc::new(edge), handle));
     router
@@ -99,6 +93,7 @@ pub fn wrap(router: Router, clock: Clock, limits: RequestLimits, proxies: Truste
 /// Runs a request, renders its problem, logs it, and records how long it took.
 async fn handle(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let accepted_encodings = request.headers().get_all(header::ACCEPT_ENCODING).iter().cloned().collect();
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
@@ -113,13 +108,7 @@ async fn handle(State(edge): State<Arc<Edge>>, mut request: Request, next: Next)
     });
     let info = Arc::new(info);
     request.extensions_mut().insert(Arc::clone(&info));
-    let log_span = tracing::info_span!(
-        "request",
-        http.method = method,
-        http.route = route,
-        request.id = info.request_id.as_str(),
-        trace.id = info.traceparent.trace_id()
-    );
+    let log_span = tracing::info_span!("request", request.id = info.request_id, trace.id = info.traceparent.trace_id());
 
     let response = edge.run(request, next).instrument(log_span).await;
 
@@ -129,7 +118,7 @@ async fn handle(State(edge): State<Arc<Edge>>, mut request: Request, next: Next)
         span.answered(response.status());
     }
     add_headers(response.headers_mut(), &info.request_id);
-    response
+    compressed(response, accepted_encodings).await
 }
 
 impl Edge {

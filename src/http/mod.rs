@@ -4,6 +4,7 @@ mod accept;
 mod body;
 mod caller;
 mod client_address;
+mod compression;
 mod conditional;
 mod context;
 #[cfg(test)]
@@ -40,7 +41,7 @@ pub use in_process::Cause;
 pub use layers::{RATE_LIMIT, RATE_LIMIT_POLICY, RequestLimits, wrap};
 pub use openapi::{complete, describe};
 pub use operations::{Operations, docs, problem_pages};
-pub use prefer::preferred_wait;
+pub use prefer::PreferredWait;
 pub use problem::{Problem, ProblemKind, ProblemSchema};
 pub use query::Query;
 pub use refusal::{Received, Refusal, RefusalLog, RefusedItems};

@@ -1,14 +1,28 @@
 //! The `Prefer` header (RFC 7240). No kept crate parses it.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 
 /// The longest wait for an outcome.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// How long the `Prefer` header of a request asks to wait, see [`preferred_wait`].
+pub struct PreferredWait(pub Option<Duration>);
+
+impl<S: Send + Sync> FromRequestParts<S> for PreferredWait {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(preferred_wait(&parts.headers)))
+    }
+}
+
 /// How long `Prefer` asks to wait: `wait=N` seconds, or not at all with `respond-async`. Invalid preferences are ignored.
-pub fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let preferences: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
     let wait = preferences.iter().find_map(|preference| {

@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
@@ -11,7 +10,7 @@ use super::refusal::too_late;
 use super::view::CallbackView;
 use crate::callbacks::intake::Callbacks;
 use crate::callbacks::model::{Callback, Change, ChangeKind, Status};
-use crate::http::{AuthorizedForCampaigns, PathParam, Problem, RequestContext, preferred_wait, required};
+use crate::http::{AuthorizedForCampaigns, PathParam, PreferredWait, Problem, RequestContext, required};
 
 /// Cancel a callback
 ///
@@ -32,7 +31,7 @@ pub(super) async fn cancel(
     State(callbacks): State<Arc<Callbacks>>,
     AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CallbacksWrite>,
     PathParam(id): PathParam<Uuid>,
-    headers: HeaderMap,
+    wait: PreferredWait,
 ) -> Result<Response, Problem> {
     let callback = callbacks.store.find(id).await?.ok_or_else(|| Problem::not_found("callback"))?;
     context.require_campaign(&callback.campaign_id)?;
@@ -46,16 +45,16 @@ pub(super) async fn cancel(
     if !callbacks.can_change(&callback) {
         return Err(too_late(&callback));
     }
-    Box::pin(withdraw(&callbacks, callback, &headers, &context)).await
+    Box::pin(withdraw(&callbacks, callback, wait, &context)).await
 }
 
 async fn withdraw(
     callbacks: &Callbacks,
     callback: Callback,
-    headers: &HeaderMap,
+    PreferredWait(wait): PreferredWait,
     context: &RequestContext,
 ) -> Result<Response, Problem> {
-    let wait = preferred_wait(headers).unwrap_or(callbacks.default_wait);
+    let wait = wait.unwrap_or(callbacks.default_wait);
     let change = Change::new(ChangeKind::Cancel, None, Some(context.request_id.clone()));
     let callback = callbacks.change(callback, change, wait, context).await?.ok_or_else(busy)?;
     let is_done = callback.status == Status::Cancelled;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
@@ -12,7 +12,7 @@ use super::view::CallbackView;
 use super::window::ParseContext;
 use crate::callbacks::intake::Callbacks;
 use crate::callbacks::model::{Callback, Failure, FailureCode, Status};
-use crate::http::{AuthorizedForCampaigns, JsonBody, Problem, ProblemKind, preferred_wait, required};
+use crate::http::{AuthorizedForCampaigns, JsonBody, PreferredWait, Problem, ProblemKind, required};
 
 /// The `Retry-After` of a 202, in seconds.
 const RETRY_AFTER: u32 = 2;
@@ -48,13 +48,12 @@ const RETRY_AFTER: u32 = 2;
 pub(super) async fn create(
     State(callbacks): State<Arc<Callbacks>>,
     AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CallbacksWrite>,
-    headers: HeaderMap,
+    PreferredWait(preferred): PreferredWait,
     JsonBody(request): JsonBody<CallbackRequest>,
 ) -> Result<Response, Problem> {
     if let Some(campaign) = request.campaign_id() {
         context.require_campaign(campaign)?;
     }
-    let preferred = preferred_wait(&headers);
     let wait = preferred.unwrap_or(callbacks.default_wait);
     // A repeated request gets the callback that the first one has stored, even if it would no longer be valid.
     if context.resource.repeated
@@ -64,10 +63,12 @@ pub(super) async fn create(
         let callback = callbacks.outcome_of(existing, waiter, Instant::now() + wait).await;
         return response(callback, preferred);
     }
-    let rules = callbacks.rules.rules_of_each(request.campaign_id()).await?;
-    // There is one campaign at most.
-    let rules = rules.values().next().map(Arc::as_ref);
-    let new = request.parse(&ParseContext { region: &callbacks.region, now: context.clock.now(), rules })?;
+    let rules = match request.campaign_id() {
+        Some(campaign) => Some(callbacks.rules.rules_of(campaign).await?),
+        None => None,
+    };
+    let (now, rules) = (context.clock.now(), rules.as_deref());
+    let new = request.parse(&ParseContext { region: &callbacks.region, now, rules })?;
     let callback = callbacks.accept(new, &context, wait).await?;
     response(callback, preferred)
 }

@@ -1,10 +1,8 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -22,7 +20,7 @@ use crate::callbacks::intake::Callbacks;
 use crate::callbacks::model::{Callback, Change, ChangeKind};
 use crate::http::validation::{Member, Unknown};
 use crate::http::{
-    AuthorizedForCampaigns, JsonBody, PathParam, Problem, ProblemKind, RequestContext, preferred_wait, required,
+    AuthorizedForCampaigns, JsonBody, PathParam, PreferredWait, Problem, ProblemKind, RequestContext, required,
 };
 use crate::types::TimeWindow;
 
@@ -88,7 +86,7 @@ pub(super) async fn reschedule(
     State(callbacks): State<Arc<Callbacks>>,
     AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CallbacksWrite>,
     PathParam(id): PathParam<Uuid>,
-    headers: HeaderMap,
+    PreferredWait(wait): PreferredWait,
     JsonBody(request): JsonBody<RescheduleRequest>,
 ) -> Result<Response, Problem> {
     let found = callbacks.store.find(id).await?;
@@ -96,10 +94,10 @@ pub(super) async fn reschedule(
         context.require_campaign(&callback.campaign_id)?;
     }
     let rules = match &found {
-        Some(callback) => callbacks.rules.rules_of_each([&callback.campaign_id]).await?,
-        None => HashMap::new(),
+        Some(callback) => Some(callbacks.rules.rules_of(&callback.campaign_id).await?),
+        None => None,
     };
-    let rules = rules.values().next().map(Arc::as_ref);
+    let rules = rules.as_deref();
     // The faults of the body are reported even if there is no such callback.
     let window = request.valid_window(&ParseContext { region: &callbacks.region, now: context.clock.now(), rules });
     match found {
@@ -110,7 +108,7 @@ pub(super) async fn reschedule(
         found => {
             let window = window?;
             let callback = found.ok_or_else(|| Problem::not_found("callback"))?;
-            let wait = preferred_wait(&headers).unwrap_or(callbacks.default_wait);
+            let wait = wait.unwrap_or(callbacks.default_wait);
             Box::pin(reschedule_callback(&callbacks, callback, window, wait, &context)).await
         }
     }

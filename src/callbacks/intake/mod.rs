@@ -69,7 +69,8 @@ impl Callbacks {
         let waiter = (!wait.is_zero()).then(|| self.waiters.add(callback.id));
         let entry = self.accepted_entry(&callback, context);
         let attempt = slot.map(|slot| (slot, class));
-        match self.writer.store(callback.clone(), entry, attempt).await? {
+        let (callback, inserted) = self.writer.store(callback, entry, attempt).await?;
+        match inserted {
             // Only an item of a batch can be `SameExternalId`.
             Inserted::Duplicate(existing) | Inserted::SameExternalId(existing) => return Err(duplicate(existing)),
             // `Existing` under a new id: an insert whose answer was lost has stored it.

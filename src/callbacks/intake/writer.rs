@@ -39,7 +39,8 @@ pub(super) struct QueuedCallback {
     pub entry: Entry,
     /// The attempt that starts once it is stored. The callback is claimed for it.
     pub attempt: Option<(Slot, Class)>,
-    pub result: oneshot::Sender<Result<Inserted, Problem>>,
+    /// Sends it back once it is stored, or refused.
+    pub result: oneshot::Sender<Result<(Callback, Inserted), Problem>>,
 }
 
 /// The queue of callbacks that are to be stored.
@@ -57,7 +58,7 @@ impl Writer {
         Self { queue }
     }
 
-    /// Stores a callback with its audit entry, also if the request that waits for it is dropped.
+    /// Stores a callback with its audit entry, also if the request that waits for it is dropped, and returns it.
     ///
     /// # Errors
     /// If too many callbacks wait, or Postgres is unavailable.
@@ -66,7 +67,7 @@ impl Writer {
         callback: Callback,
         entry: Entry,
         attempt: Option<(Slot, Class)>,
-    ) -> Result<Inserted, Problem> {
+    ) -> Result<(Callback, Inserted), Problem> {
         let (result, stored) = oneshot::channel();
         self.queue.try_send(QueuedCallback { callback, entry, attempt, result }).map_err(|error| match error {
             TrySendError::Full(_) => unavailable("too many callbacks are waiting to be stored"),
@@ -154,13 +155,13 @@ impl Groups {
         match (&result, attempt) {
             // `Existing`: an insert whose answer was lost has stored it.
             (Ok(Inserted::New | Inserted::Existing), Some((slot, class))) => {
-                self.worker.start(AttemptJob { callback, class }, slot);
+                self.worker.start(AttemptJob { callback: callback.clone(), class }, slot);
             }
             // It may be stored all the same, with a claim of this replica.
             (Err(_), Some(_)) => self.worker.release_later(AttemptLease::of(&callback)),
             _ => {}
         }
         // The request may have been dropped.
-        let _ = request.send(result);
+        let _ = request.send(result.map(|inserted| (callback, inserted)));
     }
 }

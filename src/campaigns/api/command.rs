@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -19,7 +19,7 @@ use crate::campaigns::reconcile::{AttemptError, log_report};
 use crate::campaigns::store::CommandContext;
 use crate::cxone::CampaignState;
 use crate::http::validation::{Faults, Member};
-use crate::http::{Problem, ProblemKind, RequestContext, Scope, preferred_wait};
+use crate::http::{PreferredWait, Problem, ProblemKind, RequestContext, Scope};
 use crate::types::{CampaignId, Fault};
 
 /// How long a command waits for CXone if the request has no `Prefer` header.
@@ -127,12 +127,12 @@ impl Arrival {
         campaigns: &Campaigns,
         id: &CampaignId,
         kind: CommandKind,
-        headers: &HeaderMap,
+        PreferredWait(wait): PreferredWait,
         resume_deferred_from: Option<Timestamp>,
     ) -> Result<Response, Problem> {
         let command = campaigns.worker.count_affected_callbacks(id, self.command(kind)).await?;
         let affected_callbacks = command.affected_callbacks();
-        let wait = preferred_wait(headers).unwrap_or(DEFAULT_WAIT);
+        let wait = wait.unwrap_or(DEFAULT_WAIT);
         let report = campaigns.worker.execute(id, command, wait).await.map_err(problem)?;
         log_report(&report);
         let latency = self.context.clock.now().duration_since(self.context.arrived_at);

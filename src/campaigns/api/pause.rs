@@ -1,7 +1,6 @@
 //! `POST /v1/campaigns/{campaignId}/pause`.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -17,7 +16,7 @@ use crate::campaigns::model::{
 };
 use crate::campaigns::store::CommandContext;
 use crate::http::validation::{Member, Unknown, fault_at, typed};
-use crate::http::{AuthorizedForCampaigns, JsonBody, PathParam, Problem, RequestContext, required};
+use crate::http::{AuthorizedForCampaigns, JsonBody, PathParam, PreferredWait, Problem, RequestContext, required};
 use crate::types::{Fault, parse_instant};
 
 /// Pause a campaign: places a hold
@@ -183,7 +182,7 @@ pub async fn pause(
     State(campaigns): State<Campaigns>,
     AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CampaignsWrite>,
     PathParam(path): PathParam<String>,
-    headers: HeaderMap,
+    wait: PreferredWait,
     JsonBody(request): JsonBody<PauseRequest>,
 ) -> Result<Response, Problem> {
     let arrival = Arrival::new(&campaigns, path, context).await?;
@@ -191,7 +190,7 @@ pub async fn pause(
     let id = arrival.check(&campaigns, Action::CampaignPauseRefused, validated).await?;
     let pause = request.into_pause(&arrival.known, &arrival.context).ok_or_else(incomplete)?;
     let command = CommandKind::Pause(Box::new(pause.hold));
-    arrival.execute(&campaigns, &id, command, &headers, pause.resume_deferred_from).await
+    arrival.execute(&campaigns, &id, command, wait, pause.resume_deferred_from).await
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! `POST /v1/campaigns/{campaignId}/resume`.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -14,7 +13,7 @@ use super::state::Campaigns;
 use crate::audit::Action;
 use crate::campaigns::model::{CommandKind, PauseReason};
 use crate::http::validation::{Member, Unknown, typed};
-use crate::http::{AuthorizedForCampaigns, OptionalJsonBody, PathParam, Problem, required};
+use crate::http::{AuthorizedForCampaigns, OptionalJsonBody, PathParam, PreferredWait, Problem, required};
 use crate::types::Fault;
 
 /// Lift holds of a campaign, and start it if none is left
@@ -103,13 +102,13 @@ pub async fn resume(
     State(campaigns): State<Campaigns>,
     AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CampaignsWrite>,
     PathParam(path): PathParam<String>,
-    headers: HeaderMap,
+    wait: PreferredWait,
     OptionalJsonBody(request): OptionalJsonBody<ResumeRequest>,
 ) -> Result<Response, Problem> {
     let arrival = Arrival::new(&campaigns, path, context).await?;
     let validated = request.validate_with_args(&arrival.rules());
     let id = arrival.check(&campaigns, Action::CampaignResumeRefused, validated).await?;
-    arrival.execute(&campaigns, &id, request.into_command(), &headers, None).await
+    arrival.execute(&campaigns, &id, request.into_command(), wait, None).await
 }
 
 #[cfg(test)]

@@ -25,6 +25,17 @@ impl RulesCache {
         Self { store: SettingsStore::new(db.clone()), copies }
     }
 
+    /// The rules of a campaign.
+    ///
+    /// # Errors
+    /// If Postgres is unavailable and there is no current copy.
+    pub async fn rules_of(&self, campaign: &CampaignId) -> Result<Arc<PlacementRules>, sqlx::Error> {
+        if let Some(rules) = self.copies.get(campaign) {
+            return Ok(rules);
+        }
+        Ok(self.rules_of_each([campaign]).await?.remove(campaign).unwrap_or_default())
+    }
+
     /// The rules of each of the campaigns.
     ///
     /// # Errors

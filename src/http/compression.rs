@@ -1,0 +1,31 @@
+//! Compresses large responses. Only those pass through the layer: it wraps the body of each response, also if it leaves it as
+//! it is.
+
+use std::convert::Infallible;
+
+use axum::body::{Body, HttpBody as _};
+use axum::http::{HeaderValue, Request, header};
+use axum::response::Response;
+use tower::{ServiceExt as _, service_fn};
+use tower_http::compression::Compression;
+use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
+
+/// Smaller responses are not compressed, in bytes.
+const COMPRESS_FROM: u64 = 1024;
+
+/// Compresses a response that is large, or whose size is not known, if the request had such values of `Accept-Encoding`.
+pub async fn compressed(response: Response, accepted: Vec<HeaderValue>) -> Response {
+    if response.body().size_hint().exact().is_some_and(|size| size < COMPRESS_FROM) {
+        return response;
+    }
+    // A compressed stream of events would be held back until a block is full.
+    let is_compressed = SizeAbove::new(COMPRESS_FROM).and(NotForContentType::SSE);
+    // The response is the body of a request with the headers that count.
+    let mut request = Request::new(response);
+    request.headers_mut().extend(accepted.into_iter().map(|value| (header::ACCEPT_ENCODING, value)));
+    let answer = service_fn(async |request: Request<Response>| Ok::<_, Infallible>(request.into_body()));
+    match Compression::new(answer).compress_when(is_compressed).oneshot(request).await {
+        Ok(response) => response.map(Body::new),
+        Err(never) => match never {},
+    }
+}
