@@ -1,5 +1,5 @@
--- Postgres parsed the body of a function in SQL again for each statement that inserts, to put it in the place of its call.
--- One in PL/pgSQL is parsed once for each connection, and only if a callback has metadata.
+-- Postgres parses a function in SQL for each statement that inserts, to see whether its body can replace the call. This body
+-- cannot, because it has a subquery. A function in PL/pgSQL is parsed once for each connection, when a callback has metadata.
 create or replace function is_callback_metadata(metadata jsonb) returns boolean language plpgsql immutable strict as $$
 begin
     return case when jsonb_typeof(metadata) = 'object' then (

@@ -2,7 +2,7 @@
 
 mod metrics;
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Stderr, Write};
 use std::thread;
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ pub const DEFAULT_FILTER: &str = "info";
 /// The lines that may wait to be written. Beyond it, lines are dropped: a slow reader of the log must not stop the service.
 const WAITING_LINES: usize = 16_384;
 
-/// The pause after lines were written. A busy service wakes the thread that writes so often, and not for each line.
+/// The pause after a write. A busy service wakes the writing thread at most once in this time, and not for each line. A process
+/// that is killed loses the lines of this time.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Starts logging to standard error, filtered by `RUST_LOG`, or by `default_filter` if that is not set or invalid. Details of
@@ -57,15 +58,15 @@ fn may_be_printed(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= Level::INFO || target == "ringback" || target.starts_with("ringback::")
 }
 
-/// Writes lines that wait together, and pauses after them.
-struct Paced<W: Write>(BufWriter<W>);
+/// Writes the lines that wait together, and pauses after them.
+struct Paced(BufWriter<Stderr>);
 
-impl<W: Write> Write for Paced<W> {
+impl Write for Paced {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
 
-    /// Called when no line is left.
+    /// Called when no line waits, and at the end.
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()?;
         thread::sleep(PAUSE);

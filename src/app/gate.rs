@@ -15,14 +15,14 @@ pub struct Gate {
     pub idempotency: Arc<Idempotency>,
 }
 
-/// Authenticates a request, and runs it once for its `Idempotency-Key`. One layer for both: each allocates and copies all below
-/// it, for each request.
+/// Authenticates a request, and runs it once for its `Idempotency-Key`. One layer for both: each layer allocates and copies
+/// what is below it, for each request.
 pub async fn pass(
     State(gate): State<Arc<Gate>>,
     authorization: AuthorizationHeader,
     request: Request,
     next: Next,
 ) -> Response {
-    let run = |request| async { idempotent(&gate.idempotency, request, next).await.into_response() };
+    let run = async |request| idempotent(&gate.idempotency, request, next).await.into_response();
     authenticate(&gate.authentication, authorization, request, run).await
 }

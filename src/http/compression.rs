@@ -1,5 +1,4 @@
-//! Compresses large responses. Only those pass through the layer: it wraps the body of each response, also if it leaves it as
-//! it is.
+//! Compresses large responses. Small ones do not pass through the layer, which would wrap their bodies for nothing.
 
 use std::convert::Infallible;
 
@@ -13,19 +12,26 @@ use tower_http::compression::predicate::{NotForContentType, Predicate as _, Size
 /// Smaller responses are not compressed, in bytes.
 const COMPRESS_FROM: u64 = 1024;
 
-/// Compresses a response that is large, or whose size is not known, if the request had such values of `Accept-Encoding`.
+/// Compresses a response that is large, or whose size is not known. `accepted` are the values of `Accept-Encoding` in the
+/// request.
 pub async fn compressed(response: Response, accepted: Vec<HeaderValue>) -> Response {
     if response.body().size_hint().exact().is_some_and(|size| size < COMPRESS_FROM) {
         return response;
     }
+    let status = response.status();
     // A compressed stream of events would be held back until a block is full.
     let is_compressed = SizeAbove::new(COMPRESS_FROM).and(NotForContentType::SSE);
-    // The response is the body of a request with the headers that count.
+    // The layer takes a request and calls a service. The body of this request is the response, which the service returns.
     let mut request = Request::new(response);
     request.headers_mut().extend(accepted.into_iter().map(|value| (header::ACCEPT_ENCODING, value)));
     let answer = service_fn(async |request: Request<Response>| Ok::<_, Infallible>(request.into_body()));
     match Compression::new(answer).compress_when(is_compressed).oneshot(request).await {
-        Ok(response) => response.map(Body::new),
+        Ok(response) => {
+            let mut response = response.map(Body::new);
+            // Not 406 where no encoding is accepted: what the request asked for is done.
+            *response.status_mut() = status;
+            response
+        }
         Err(never) => match never {},
     }
 }

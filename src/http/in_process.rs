@@ -6,7 +6,8 @@ use axum::extract::Request;
 use axum::http::{Extensions, HeaderValue};
 
 use super::client_address::Peer;
-use super::request_info::{RequestInfo, TRACEPARENT, X_REQUEST_ID};
+use super::request_info::{RequestInfo, X_REQUEST_ID};
+use super::server_span::TRACEPARENT;
 
 /// The request that is being answered. Those that it causes have its id, its trace and the address of its client.
 #[derive(Clone, Debug)]

@@ -6,22 +6,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::HttpBody as _;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use futures::stream::poll_fn;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower::ServiceBuilder;
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::compression::compressed;
 use super::problem::{Problem, ProblemKind};
-use super::request_info::{RequestInfo, X_REQUEST_ID, traceparent_of};
-use super::server_span::ServerSpan;
+use super::request_info::{RequestInfo, X_REQUEST_ID};
+use super::server_span;
 use crate::clock::Clock;
 use crate::types::TrustedProxies;
 
@@ -41,7 +42,7 @@ pub(super) const NO_ROUTE: &str = "none";
 /// What is left of the rate of an API key, and the rate itself.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// The headers of all responses.
+/// The headers of a response, unless its route has set them.
 const HEADERS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CACHE_CONTROL, "no-store"),
@@ -97,28 +98,34 @@ async fn handle(State(edge): State<Arc<Edge>>, mut request: Request, next: Next)
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-    let mut info = RequestInfo::of(&request, edge.clock.clone(), &edge.proxies);
     // Probes would fill the traces.
-    let is_traced = !UNLIMITED.contains(&route);
-    let parent = traceparent_of(request.headers());
-    let traced = if is_traced { ServerSpan::start(parent.as_ref(), method, route) } else { None };
-    let span = traced.map(|(span, traceparent)| {
-        info.traceparent = traceparent;
-        span
-    });
-    let info = Arc::new(info);
+    let is_traced = !UNLIMITED.contains(&request.uri().path());
+    let id = edge.clock.new_id();
+    let (server_span, traceparent) = server_span::start(request.headers(), is_traced.then_some((method, route)), id);
+    let info = Arc::new(RequestInfo::of(&request, id, traceparent, edge.clock.clone(), &edge.proxies));
     request.extensions_mut().insert(Arc::clone(&info));
-    let log_span = tracing::info_span!("request", request.id = info.request_id, trace.id = info.traceparent.trace_id());
+    let span = tracing::info_span!("request", request.id = info.request_id, trace.id = info.traceparent.trace_id());
 
-    let response = edge.run(request, next).instrument(log_span).await;
+    let response = edge.run(request, next).instrument(span.clone()).await;
 
     let mut response = rendered(response, &info);
     record(method, route, response.status(), started.elapsed(), &info);
-    if let Some(span) = span {
+    if let Some(span) = server_span {
         span.answered(response.status());
     }
     add_headers(response.headers_mut(), &info.request_id);
-    compressed(response, accepted_encodings).await
+    compressed(streamed_within(response, span), accepted_encodings).await
+}
+
+/// Lines that are logged while a body is streamed have the fields of the request, too.
+fn streamed_within(response: Response, span: Span) -> Response {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    response.map(|body| {
+        let mut stream = body.into_data_stream();
+        Body::from_stream(poll_fn(move |context| span.in_scope(|| stream.poll_next_unpin(context))))
+    })
 }
 
 impl Edge {
@@ -146,11 +153,12 @@ impl Edge {
 
 /// Headers that a route has set stay.
 fn add_headers(headers: &mut HeaderMap, request_id: &str) {
+    headers.reserve(HEADERS.len() + 1);
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     if let Ok(id) = HeaderValue::from_str(request_id) {
-        headers.insert(X_REQUEST_ID, id);
+        headers.entry(X_REQUEST_ID).or_insert(id);
     }
 }
 
@@ -228,7 +236,7 @@ pub(super) async fn refuse_large_body(request: Request) -> Response {
             discarded += piece.len();
         }
     };
-    let _ = tokio::time::timeout(DISCARD_WITHIN, discard).await;
+    let _ = timeout(DISCARD_WITHIN, discard).await;
     let mut refusal = Problem::new(ProblemKind::PayloadTooLarge, TOO_LARGE).into_response();
     refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     refusal

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::HeaderName;
 use uuid::Uuid;
 
 use super::client_address::client_address;
@@ -17,7 +17,6 @@ use crate::types::TrustedProxies;
 const MAX_REQUEST_ID: usize = 128;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What is known of a request when it arrives.
 #[derive(Clone, Debug)]
@@ -30,7 +29,7 @@ pub struct RequestInfo {
     pub traceparent: Traceparent,
     /// When it arrived.
     pub arrived_at: jiff::Timestamp,
-    /// The id for the resource that a POST creates, unless an `Idempotency-Key` has one already.
+    /// The id for the resource that a POST creates, unless an `Idempotency-Key` has one already. A new trace is made from it.
     pub resource: ResourceId,
     /// The service's clock.
     pub clock: Clock,
@@ -41,16 +40,14 @@ pub struct RequestInfo {
 }
 
 impl RequestInfo {
-    /// Of a request as it arrived. A request id that must not appear in logs is replaced.
-    pub fn of(request: &Request, clock: Clock, proxies: &TrustedProxies) -> Self {
-        let id = clock.new_id();
+    /// Of a request as it arrived. A request id that must not appear in logs is replaced. `id` is for the resource.
+    pub fn of(request: &Request, id: Uuid, traceparent: Traceparent, clock: Clock, proxies: &TrustedProxies) -> Self {
         let request_id =
             request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| is_safe_id(id));
-        let parent = traceparent_of(request.headers());
         Self {
             request_id: request_id.map_or_else(|| clock.new_id().to_string(), str::to_owned),
             path: request.uri().path().to_owned(),
-            traceparent: parent.map_or_else(|| Traceparent::root(id), |parent| parent.child(id)),
+            traceparent,
             arrived_at: clock.now(),
             resource: ResourceId { id, repeated: false },
             clock,
@@ -63,11 +60,6 @@ impl RequestInfo {
 fn is_safe_id(id: &str) -> bool {
     let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
     (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(is_safe)
-}
-
-/// The sender's trace.
-pub(super) fn traceparent_of(headers: &HeaderMap) -> Option<Traceparent> {
-    headers.get(TRACEPARENT).and_then(|value| Traceparent::parse(value.to_str().ok()?))
 }
 
 #[cfg(test)]

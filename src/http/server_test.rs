@@ -1,11 +1,16 @@
 //! Tests of the server and its limits with real sockets.
 
+use std::convert::Infallible;
 use std::future::pending;
+use std::io::Write;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::routing::{get, post};
+use futures::stream;
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::*;
 use crate::clock::Clock;
@@ -14,6 +19,16 @@ use crate::types::TrustedProxies;
 
 const SHORT: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(20);
+
+#[expect(clippy::panic, reason = "what the layers do about it")]
+async fn panics() {
+    panic!("a route")
+}
+
+async fn logged() -> Result<&'static str, Infallible> {
+    tracing::warn!("within the stream");
+    Ok("streamed")
+}
 
 struct Server {
     address: std::net::SocketAddr,
@@ -26,6 +41,8 @@ impl Server {
         let routes = Router::new()
             .route("/healthz", get(async || "healthy"))
             .route("/stuck", get(pending::<()>))
+            .route("/panics", get(panics))
+            .route("/stream", get(async || Body::from_stream(stream::once(logged()))))
             .route("/", post(async |body: Bytes| body.len().to_string()).get(async || "hello"));
         let router = wrap(routes, Clock::system(), requests, TrustedProxies::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -67,6 +84,50 @@ fn is_overloaded(answer: &str) -> bool {
 
 fn short_heads() -> ConnectionLimits {
     ConnectionLimits { head_within: SHORT, ..ConnectionLimits::default() }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_problem_and_each_response_has_the_headers_of_all() {
+    for (path, status, deadline) in
+        [("/", 200, PATIENCE), ("/nowhere", 404, PATIENCE), ("/panics", 500, PATIENCE), ("/stuck", 503, SHORT)]
+    {
+        let limits = RequestLimits { deadline, ..RequestLimits::default() };
+        let server = Server::start(ConnectionLimits::default(), limits).await;
+        let answer = server.get(path).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
+        assert_eq!(answer.contains("application/problem+json"), status != 200, "{path}: {answer}");
+        for header in
+            ["x-request-id: ", "x-content-type-options: nosniff", "cache-control: no-store", "x-frame-options: DENY"]
+        {
+            assert_eq!(answer.matches(header).count(), 1, "{path}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_is_logged_while_a_body_is_streamed_has_the_id_of_the_request() {
+    let lines = Arc::<Mutex<Vec<u8>>>::default();
+    let written = Arc::clone(&lines);
+    let writer = move || Lines(Arc::clone(&written));
+    let _logging = tracing_subscriber::fmt().json().with_writer(writer).set_default();
+    let server = Server::start(ConnectionLimits::default(), RequestLimits::default()).await;
+    let request = "GET /stream HTTP/1.1\r\nhost: ringback\r\nx-request-id: streamed-1\r\nconnection: close\r\n\r\n";
+    assert!(server.answer(request).await.contains("streamed"));
+    let lines = String::from_utf8(lines.lock().clone()).unwrap();
+    let line = lines.lines().find(|line| line.contains("within the stream")).unwrap();
+    assert!(line.contains("streamed-1"), "{line}");
+}
+
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]

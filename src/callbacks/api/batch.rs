@@ -11,7 +11,7 @@ use validator::Validate;
 use super::request::CallbackRequest;
 use super::window::ParseContext;
 use crate::callbacks::intake::Callbacks;
-use crate::http::validation::{Member, Unknown, valid};
+use crate::http::validation::{JsonType, Length, Member, Unknown, valid};
 use crate::http::{AuthorizedForCampaigns, JsonBody, Problem, RefusedItems, required};
 use crate::types::Fault;
 
@@ -25,11 +25,29 @@ pub(super) struct Batch {
     #[schema(value_type = Vec<CallbackRequest>, required, min_items = 1, max_items = 1000)]
     #[serde(default)]
     #[validate(required, length(min = 1, max = 1000, message = "must have 1 to 1000 callbacks"))]
-    pub(super) callbacks: Member<Vec<Value>>,
+    pub(super) callbacks: Member<Items>,
     #[serde(flatten)]
     #[schema(ignore)]
     #[validate(nested)]
     unknown: Unknown,
+}
+
+/// The callbacks of a batch, each to be read by itself.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Items(pub(super) Vec<Value>);
+
+impl JsonType for Items {
+    const NAME: &'static str = <Vec<Value>>::NAME;
+
+    fn read(value: Value) -> Option<Self> {
+        if let Value::Array(items) = value { Some(Self(items)) } else { None }
+    }
+}
+
+impl Length for Items {
+    fn length(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// The result of each callback of a batch, in the order of the batch
@@ -76,7 +94,7 @@ pub(super) async fn create_batch(
     JsonBody(batch): JsonBody<Batch>,
 ) -> Result<(Extension<RefusedItems>, Json<BatchResults>), Problem> {
     valid(batch.validate())?;
-    let items: Vec<_> = batch.callbacks.into_value().unwrap_or_default().into_iter().map(parse_item).collect();
+    let items: Vec<_> = batch.callbacks.into_value().unwrap_or_default().0.into_iter().map(parse_item).collect();
     let campaigns = items.iter().flatten().filter_map(CallbackRequest::campaign_id);
     let rules = callbacks.rules.rules_of_each(campaigns).await?;
     let (region, now) = (&callbacks.region, context.clock.now());

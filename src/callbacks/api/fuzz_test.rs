@@ -54,7 +54,7 @@ fn an_item_of_a_batch_is_read_or_a_fault_of_the_client() {
     let batch = json!({"callbacks": [serde_json::from_str::<Value>(CALLBACK).unwrap(), 7]}).to_string();
     fuzz_bytes(&[&batch], |body| match parse_json::<Batch>(body) {
         Ok(batch) if batch.validate().is_ok() => {
-            for item in batch.callbacks.into_value().unwrap() {
+            for item in batch.callbacks.into_value().unwrap().0 {
                 match parse_item(item) {
                     Ok(request) => parse(request),
                     Err(problem) => is_of_client(&problem),

@@ -39,7 +39,7 @@ pub(super) struct QueuedCallback {
     pub entry: Entry,
     /// The attempt that starts once it is stored. The callback is claimed for it.
     pub attempt: Option<(Slot, Class)>,
-    /// Sends it back once it is stored, or refused.
+    /// Gets the callback back with what became of it, or the problem.
     pub result: oneshot::Sender<Result<(Callback, Inserted), Problem>>,
 }
 

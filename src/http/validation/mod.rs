@@ -11,7 +11,7 @@ use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 use super::problem::{FieldFault, Problem};
 use crate::types::Fault;
 
-pub use member::{Element, JsonType, Member, Unknown, typed, whole_number};
+pub use member::{Element, JsonType, Length, Member, Unknown, typed, whole_number};
 
 /// Where `validator` keeps the errors of `schema` rules.
 const WHOLE_OBJECT: &str = "__all__";
