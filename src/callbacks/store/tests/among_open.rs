@@ -19,9 +19,19 @@ async fn end(store: &CallbackStore, callback: &Callback) {
     assert!(store.save(&ended, None).await.unwrap());
 }
 
+/// Erases a callback, as after its window.
+async fn erase(pool: &PgPool, callback: &Callback) {
+    let statement = "update callbacks set status = 'scheduled', contact_id = id, dispatch_time = requested_start,
+        confirmation = 'failed', due_at = null, erased_at = now(), phone_number = null, request_id = '', traceparent = null
+        where id = $1";
+    sqlx::query(statement).bind(callback.id).execute(pool).await.unwrap();
+}
+
 /// What `among_open` says of the open callbacks, in the order of their windows.
 async fn places(pool: &PgPool) -> Vec<String> {
-    let places = "select among_open from callbacks where status in ('accepted', 'scheduled') order by requested_start";
+    let places =
+        "select among_open from callbacks where status in ('accepted', 'scheduled') and phone_number is not null
+        order by requested_start";
     sqlx::query_scalar(places).fetch_all(pool).await.unwrap()
 }
 
@@ -66,6 +76,48 @@ async fn when_the_first_callback_of_a_number_ends_another_one_is_the_first(pool:
 }
 
 #[sqlx::test]
+async fn when_the_first_callback_of_a_number_is_erased_another_one_is_the_first(pool: PgPool) {
+    let store = store(&pool);
+    let [early, noon, late] = [(0, 0), (1, 4), (2, 8)].map(|(n, half_hours)| in_window(n, half_hours));
+    insert(&store, [&early]).await;
+    insert(&store, [&noon]).await;
+
+    erase(&pool, &early).await;
+
+    assert_eq!(places(&pool).await, ["first"]);
+    let overlapping = in_window(3, 5);
+    assert_eq!(insert(&store, [&overlapping]).await[&overlapping.id], Inserted::Duplicate(noon.id));
+    assert_eq!(insert(&store, [&late]).await[&late.id], Inserted::New);
+    assert_eq!(places(&pool).await, ["first", "other"]);
+}
+
+/// Before migration 65, an erasure left others without a first one.
+#[sqlx::test]
+async fn migration_65_chooses_a_first_callback_where_it_was_erased(pool: PgPool) {
+    const MIGRATION: &str = include_str!("../../../../migrations/0065_first_after_erasure.sql");
+    let store = store(&pool);
+    for (number, since, expected) in
+        [(0, None, &["first"][..]), (10, Some(8), &["other", "first"]), (20, Some(5), &["other", "only"])]
+    {
+        sqlx::raw_sql("truncate callbacks cascade").execute(&pool).await.unwrap();
+        let [early, noon] = [(0, 0), (1, 4)].map(|(n, half_hours)| in_window(number + n, half_hours));
+        insert(&store, [&early]).await;
+        insert(&store, [&noon]).await;
+        sqlx::raw_sql("drop trigger callbacks_choose_first on callbacks").execute(&pool).await.unwrap();
+        erase(&pool, &early).await;
+        assert_eq!(places(&pool).await, ["other"]);
+        if let Some(half_hours) = since {
+            let new = in_window(number + 2, half_hours);
+            assert_eq!(insert(&store, [&new]).await[&new.id], Inserted::New);
+        }
+
+        sqlx::raw_sql(MIGRATION).execute(&pool).await.unwrap();
+
+        assert_eq!(places(&pool).await, expected);
+    }
+}
+
+#[sqlx::test]
 async fn an_insert_of_an_older_version_is_placed_among_the_open_callbacks(pool: PgPool) {
     let store = store(&pool);
     insert_as_before(&pool, &in_window(0, 0)).await.unwrap();
@@ -86,7 +138,12 @@ async fn random_callbacks_of_a_number_are_stored_exactly_if_none_overlaps(pool: 
     let (mut rng, mut open) = (fastrand::Rng::with_seed(7), Vec::<Callback>::new());
     for n in 0..300 {
         if !open.is_empty() && rng.u8(0..3) == 0 {
-            end(&store, &open.swap_remove(rng.usize(..open.len()))).await;
+            let done = open.swap_remove(rng.usize(..open.len()));
+            if rng.bool() {
+                end(&store, &done).await;
+            } else {
+                erase(&pool, &done).await;
+            }
             continue;
         }
         let new = in_window(n, rng.i64(0..24));
