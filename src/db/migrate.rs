@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{Migrate as _, MigrateError, Migration, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::time::sleep;
@@ -15,6 +15,8 @@ const LOCK_WITHIN: &str = "500ms";
 const PAUSE: Duration = Duration::from_secs(1);
 /// Of one migration. With the pauses they last for five minutes, which is longer than any statement of the service.
 const ATTEMPTS: u32 = 200;
+/// About a minute.
+const WAITS_UNTIL_WARNING: u32 = 40;
 
 /// Runs the migrations that the database does not have. One that does not get its locks soon is rolled back and tried again.
 /// Others that migrate at the same time wait for the first one. At the end it closes the connections of the replicas.
@@ -24,22 +26,26 @@ pub async fn migrate(migrator: &Migrator, options: &PgConnectOptions) -> Result<
         ("lock_timeout", LOCK_WITHIN),
         ("idle_in_transaction_session_timeout", "0"),
     ]);
-    let mut connection = PgConnection::connect_with(&options).await?;
-    let started_at: String = sqlx::query_scalar("select clock_timestamp()::text").fetch_one(&mut connection).await?;
-    connection.close().await?;
-    let mut failures = 0;
+    let (mut waits, mut failures) = (0_u32, 0);
     loop {
         // A new connection for each attempt: the old one may still have the lock of the migrations.
         let mut connection = PgConnection::connect_with(&options).await?;
         let done = migrate_once(migrator, &mut connection).await;
         if done.is_ok() {
-            close_connections_of_replicas(&started_at, &mut connection).await?;
+            close_connections_of_replicas(&mut connection).await?;
         }
         connection.close().await?;
         let Err(error) = done else { return Ok(()) };
         match &error {
-            // Another process migrates. It cannot create an index concurrently while this one waits for it: a deadlock.
-            MigrateError::Execute(cause) if is_lock_timeout(cause) || is_conflict(cause) => {}
+            MigrateError::Execute(cause) if is_lock_timeout(cause) || is_conflict(cause) => {
+                waits += 1;
+                if waits.is_multiple_of(WAITS_UNTIL_WARNING) {
+                    tracing::warn!(
+                        waits,
+                        "another program migrates the database, or waits for a transaction that is open"
+                    );
+                }
+            }
             MigrateError::ExecuteMigration(cause, version)
                 if failures < ATTEMPTS && (is_lock_timeout(cause) || is_conflict(cause)) =>
             {
@@ -52,11 +58,13 @@ pub async fn migrate(migrator: &Migrator, options: &PgConnectOptions) -> Result<
     }
 }
 
+/// Holds the lock of the migrations until its connection is closed.
 async fn migrate_once(migrator: &Migrator, connection: &mut PgConnection) -> Result<(), MigrateError> {
+    connection.lock().await?;
     for migration in migrator.iter().filter(|migration| migration.no_tx) {
         migrator.run_to(migration.version - 1, &mut *connection).await?;
         if !is_applied(migration.version, connection).await? {
-            drop_invalid_indexes(connection).await?;
+            drop_index_of(migration, connection).await?;
             // It waits for the transactions that are open, and blocks nobody while it waits.
             sqlx::query("set lock_timeout = 0").execute(&mut *connection).await?;
             migrator.run_to(migration.version, &mut *connection).await?;
@@ -66,14 +74,14 @@ async fn migrate_once(migrator: &Migrator, connection: &mut PgConnection) -> Res
     migrator.run(&mut *connection).await
 }
 
-/// Replicas connect again at once. On a connection from before, a prepared `select *` fails once the table has another column.
-/// Those of a role that this one may not signal stay, and those of others that migrated at the same time.
-async fn close_connections_of_replicas(started_at: &str, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Replicas connect again at once. On a connection from before the last migration, a prepared `select *` fails once the table has
+/// another column. Those of a role that this one may not signal stay.
+async fn close_connections_of_replicas(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let close = "select pg_terminate_backend(pid) from pg_stat_activity
                  where datname = current_database() and application_name in ('ringback', 'ringback-reports')
-                   and backend_start < $1::timestamptz
+                   and backend_start < (select max(installed_on) from _sqlx_migrations)
                    and (pg_has_role(usesysid, 'member') or pg_has_role('pg_signal_backend', 'member'))";
-    sqlx::query(close).bind(started_at).execute(&mut *connection).await?;
+    sqlx::query(close).execute(&mut *connection).await?;
     Ok(())
 }
 
@@ -82,14 +90,12 @@ async fn is_applied(version: i64, connection: &mut PgConnection) -> Result<bool,
     applied.bind(version).fetch_one(connection).await
 }
 
-/// Drops what an interrupted `create index concurrently` has left.
-async fn drop_invalid_indexes(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let names = "select i.indexrelid::regclass::text from pg_index as i join pg_class as c on c.oid = i.indexrelid
-                 where not i.indisvalid and c.relkind = 'i' and c.relnamespace = current_schema()::regnamespace";
-    let names: Vec<String> = sqlx::query_scalar(names).fetch_all(&mut *connection).await?;
-    for name in names {
-        sqlx::query(AssertSqlSafe(format!("drop index concurrently {name}"))).execute(&mut *connection).await?;
-    }
+/// Drops the index that a migration creates concurrently. An attempt that was interrupted has left it, finished or not.
+async fn drop_index_of(migration: &Migration, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let created = migration.sql.as_str().split_once("index concurrently ");
+    let Some(name) = created.and_then(|(_, rest)| rest.split_whitespace().next()) else { return Ok(()) };
+    let drop = format!("drop index concurrently if exists {name}");
+    sqlx::query(AssertSqlSafe(drop)).execute(&mut *connection).await?;
     Ok(())
 }
 
@@ -97,7 +103,7 @@ async fn drop_invalid_indexes(connection: &mut PgConnection) -> Result<(), sqlx:
 mod tests {
     use sqlx::PgPool;
     use sqlx::SqlSafeStr as _;
-    use sqlx::migrate::{Migration, MigrationType};
+    use sqlx::migrate::MigrationType;
 
     use super::*;
     use crate::db::is_transient;
@@ -186,6 +192,10 @@ mod tests {
         migrate(&all, &pool.connect_options()).await.unwrap_err();
 
         sqlx::query("delete from numbers where number = 1").execute(&pool).await.unwrap();
+        migrate(&all, &pool.connect_options()).await.unwrap();
+        // Interrupted between the end of the index and its record.
+        sqlx::query("delete from _sqlx_migrations where version >= 2").execute(&pool).await.unwrap();
+        sqlx::query("drop table others").execute(&pool).await.unwrap();
         migrate(&all, &pool.connect_options()).await.unwrap();
         let valid = "select indisvalid from pg_index where indexrelid = 'numbers_unique'::regclass";
         assert!(sqlx::query_scalar::<_, bool>(valid).fetch_one(&pool).await.unwrap());
