@@ -29,7 +29,8 @@ impl Callbacks {
         let stored = Stored::new(stored, &callbacks);
         let new = callbacks.iter().flatten().filter(|callback| stored.id_of(callback).is_none());
         let new: Vec<_> = new.map(|callback| (callback, self.accepted_entry(callback, context))).collect();
-        let inserted = self.store.insert(new.iter().map(|(callback, entry)| (*callback, entry)).collect()).await?;
+        let inserted = self.store.insert(new.iter().map(|(callback, entry)| (*callback, entry)).collect()).await;
+        let inserted = inserted.map_err(|partly| partly.error)?;
         self.worker.wake();
         let count = inserted.values().filter(|inserted| **inserted == Inserted::New).count();
         metrics::counter!("ringback_callbacks_total", "status" => "accepted").increment(count as u64);

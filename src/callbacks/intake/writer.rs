@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::audit::Entry;
 use crate::callbacks::model::Callback;
-use crate::callbacks::store::{CallbackStore, Inserted};
+use crate::callbacks::store::{CallbackStore, Inserted, PartlyInserted};
 use crate::callbacks::worker::{AttemptJob, AttemptLease, Worker};
 use crate::cxone::Class;
 use crate::db::{INSERT_CONNECTIONS, is_transient};
@@ -126,25 +126,22 @@ impl Groups {
 
     async fn store(&self, group: Vec<QueuedCallback>) {
         let rows = group.iter().map(|new| (&new.callback, &new.entry)).collect();
-        match self.store.insert(rows).await {
-            Ok(results) => {
-                for new in group {
-                    // Each has a result.
-                    let result = results.get(&new.callback.id).copied().ok_or(sqlx::Error::RowNotFound);
-                    self.finish(new, result.map_err(Problem::from));
-                }
-            }
-            // Perhaps because of one of them: the others are stored without it.
-            Err(error) if !is_transient(&error) && group.len() > 1 => {
-                for new in group {
-                    Box::pin(self.store(vec![new])).await;
-                }
-            }
-            Err(error) => {
-                let problem = Problem::from(error);
-                for new in group {
-                    self.finish(new, Err(problem.clone()));
-                }
+        let (results, error) = match self.store.insert(rows).await {
+            Ok(results) => (results, None),
+            Err(PartlyInserted { error, results }) => (results, Some(error)),
+        };
+        // Perhaps because of one of them: the others are stored without it.
+        let store_each = error.as_ref().is_some_and(|error| !is_transient(error)) && group.len() > 1;
+        let problem = error.filter(|_| !store_each).map(Problem::from);
+        for new in group {
+            if let Some(inserted) = results.get(&new.callback.id) {
+                self.finish(new, Ok(*inserted));
+            } else if store_each {
+                Box::pin(self.store(vec![new])).await;
+            } else {
+                // Without an error each has a result.
+                let problem = problem.clone().unwrap_or_else(|| sqlx::Error::RowNotFound.into());
+                self.finish(new, Err(problem));
             }
         }
     }

@@ -25,6 +25,13 @@ pub enum Inserted {
     SameExternalId(Uuid),
 }
 
+/// Why not all callbacks have a result, and the results of the others.
+#[derive(Debug)]
+pub struct PartlyInserted {
+    pub error: sqlx::Error,
+    pub results: HashMap<Uuid, Inserted>,
+}
+
 /// A callback to insert, with its audit entry.
 pub type NewRow<'a> = (&'a Callback, &'a Entry);
 
@@ -33,10 +40,21 @@ impl CallbackStore {
     /// callback, in one commit.
     ///
     /// # Errors
-    /// If Postgres is unavailable. None is stored then, unless the answer to a commit was lost.
-    pub async fn insert(&self, mut new: Vec<NewRow<'_>>) -> Result<HashMap<Uuid, Inserted>, sqlx::Error> {
+    /// If Postgres is unavailable. Those without a result are not stored then, unless the answer to a commit was lost.
+    pub async fn insert(&self, mut new: Vec<NewRow<'_>>) -> Result<HashMap<Uuid, Inserted>, PartlyInserted> {
         sort(&mut new);
         let mut results = HashMap::with_capacity(new.len());
+        match self.insert_each(new, &mut results).await {
+            Ok(()) => Ok(results),
+            Err(error) => Err(PartlyInserted { error, results }),
+        }
+    }
+
+    async fn insert_each(
+        &self,
+        mut new: Vec<NewRow<'_>>,
+        results: &mut HashMap<Uuid, Inserted>,
+    ) -> Result<(), sqlx::Error> {
         // A conflicting callback may have ended before it is looked up: then the insert is repeated.
         while let Some((first, _)) = new.first() {
             // May be repeated: rows that a lost commit has stored are found under their ids.
@@ -49,7 +67,7 @@ impl CallbackStore {
                 new.retain(|(callback, _)| !results.contains_key(&callback.id));
             }
         }
-        Ok(results)
+        Ok(())
     }
 
     /// The ids of the rows that were inserted. Only for items of batches does it look for an open callback with the same

@@ -32,13 +32,13 @@ use uuid::Uuid;
 use super::model::{Callback, Status};
 use crate::audit::Entry;
 use crate::campaigns::SettingsStore;
-use crate::db::{CreatedPosition, Db, Page, PageRequest};
+use crate::db::{CreatedPosition, Db, Page, PageRequest, retry};
 use crate::types::{AllowedCampaigns, CampaignId, ExternalId, PhoneNumber};
 use row::Row;
 
 pub use changes::Requested;
 pub use claim::Claimable;
-pub use insert::Inserted;
+pub use insert::{Inserted, PartlyInserted};
 pub use kept::KeptPlaces;
 pub use outcome_poll::OutcomePoll;
 pub use outcomes::{Marked, Settlement};
@@ -147,15 +147,20 @@ impl CallbackStore {
     /// # Errors
     /// If Postgres is unavailable.
     pub async fn cancel(&self, id: Uuid, now: Timestamp, entry: Entry) -> Result<Option<Callback>, sqlx::Error> {
-        let cancelled = sqlx::query_scalar!(
-            "update callbacks set status = 'cancelled', attempts = attempts + 1, due_at = null, updated_at = $2
-             where id = $1 and status = 'accepted' and dispatch_time is null
-             returning audit_record($3)",
-            id,
-            now.to_sqlx() as _,
-            entry.into_json()
-        );
-        match cancelled.fetch_optional(&self.pool).await? {
+        let entry = entry.into_json();
+        // If a commit whose answer was lost has cancelled it, none is returned, and the callback is cancelled.
+        let cancelled = retry(id.as_u64_pair().1, || async {
+            let cancelled = sqlx::query_scalar!(
+                "update callbacks set status = 'cancelled', attempts = attempts + 1, due_at = null, updated_at = $2
+                 where id = $1 and status = 'accepted' and dispatch_time is null
+                 returning audit_record($3)",
+                id,
+                now.to_sqlx() as _,
+                entry
+            );
+            cancelled.fetch_optional(&self.pool).await
+        });
+        match cancelled.await? {
             Some(_) => self.find(id).await,
             None => Ok(None),
         }
