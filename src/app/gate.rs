@@ -23,6 +23,6 @@ pub async fn pass(
     request: Request,
     next: Next,
 ) -> Response {
-    let run = async |request| idempotent(&gate.idempotency, request, next).await.into_response();
+    let run = |request| async { idempotent(&gate.idempotency, request, next).await.into_response() };
     authenticate(&gate.authentication, authorization, request, run).await
 }

@@ -1,6 +1,7 @@
 //! Compresses large responses. Small ones do not pass through the layer, which would wrap their bodies for nothing.
 
 use std::convert::Infallible;
+use std::future::ready;
 
 use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderValue, Request, header};
@@ -24,7 +25,7 @@ pub async fn compressed(response: Response, accepted: Vec<HeaderValue>) -> Respo
     // The layer takes a request and calls a service. The body of this request is the response, which the service returns.
     let mut request = Request::new(response);
     request.headers_mut().extend(accepted.into_iter().map(|value| (header::ACCEPT_ENCODING, value)));
-    let answer = service_fn(async |request: Request<Response>| Ok::<_, Infallible>(request.into_body()));
+    let answer = service_fn(|request: Request<Response>| ready(Ok::<_, Infallible>(request.into_body())));
     match Compression::new(answer).compress_when(is_compressed).oneshot(request).await {
         Ok(response) => {
             let mut response = response.map(Body::new);

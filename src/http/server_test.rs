@@ -6,7 +6,7 @@ use std::io::Write;
 
 use axum::body::{Body, Bytes};
 use axum::routing::{get, post};
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
@@ -20,12 +20,11 @@ use crate::types::TrustedProxies;
 const SHORT: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-#[expect(clippy::panic, reason = "what the layers do about it")]
 async fn panics() {
     panic!("a route")
 }
 
-async fn logged() -> Result<&'static str, Infallible> {
+fn logged(_: i32) -> Result<&'static str, Infallible> {
     tracing::warn!("within the stream");
     Ok("streamed")
 }
@@ -42,7 +41,7 @@ impl Server {
             .route("/healthz", get(async || "healthy"))
             .route("/stuck", get(pending::<()>))
             .route("/panics", get(panics))
-            .route("/stream", get(async || Body::from_stream(stream::once(logged()))))
+            .route("/stream", get(async || Body::from_stream(stream::iter([1]).map(logged))))
             .route("/", post(async |body: Bytes| body.len().to_string()).get(async || "hello"));
         let router = wrap(routes, Clock::system(), requests, TrustedProxies::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -122,7 +121,8 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().write(bytes)
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
