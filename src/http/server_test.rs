@@ -24,9 +24,9 @@ async fn panics() {
     panic!("a route")
 }
 
-fn logged(_: i32) -> Result<&'static str, Infallible> {
-    tracing::warn!("within the stream");
-    Ok("streamed")
+fn streamed() -> Body {
+    let texts = stream::iter([Ok::<_, Infallible>("streamed")]);
+    Body::from_stream(texts.inspect(|_| tracing::warn!("within the stream")))
 }
 
 struct Server {
@@ -41,7 +41,7 @@ impl Server {
             .route("/healthz", get(async || "healthy"))
             .route("/stuck", get(pending::<()>))
             .route("/panics", get(panics))
-            .route("/stream", get(async || Body::from_stream(stream::iter([1]).map(logged))))
+            .route("/stream", get(async || streamed()))
             .route("/", post(async |body: Bytes| body.len().to_string()).get(async || "hello"));
         let router = wrap(routes, Clock::system(), requests, TrustedProxies::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -247,3 +247,22 @@ async fn under_a_hold_without_an_end_a_contact_is_withdrawn_and_created_again_af
     world.is_moved_once(&id, 0, &again, &waiting).await;
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_callback_that_was_erased_after_its_window_cannot_be_changed() {
+    let mut world = World::nice(&[]).await;
+    let id = world.at_cxone(0).await;
+    world.make_past(&id).await;
+    world.key = create_key(&world.database, &["callbacks:write", "callbacks:read", "privacy:write"]).await;
+    let erased = world.answer("/v1/privacy/erase", &json!({"phoneNumber": caller(0)}), &[]).await;
+    assert_eq!((erased.status, &erased.body["callbacksErased"]), (200, &json!(1)), "{erased:?}");
+
+    for refused in [world.cancel_at_cxone(&id, &[]).await, world.reschedule_at_cxone(&id, &new_window(), &[]).await] {
+        assert_eq!(
+            (refused.status, &refused.body["type"]),
+            (409, &json!("/problems/already-scheduled")),
+            "{refused:?}"
+        );
+    }
+    world.end().await;
+}

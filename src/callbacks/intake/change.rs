@@ -13,7 +13,9 @@ use crate::http::{Problem, RequestContext};
 impl Callbacks {
     /// Whether CXone can change the contact of this callback.
     pub(in crate::callbacks) fn can_change(&self, callback: &Callback) -> bool {
-        callback.status == Status::Scheduled && self.worker.queue().can_change_contacts()
+        callback.status == Status::Scheduled
+            && callback.erased_at.is_none()
+            && self.worker.queue().can_change_contacts()
     }
 
     /// Stores a change, and waits up to `wait` until it is carried out or refused. Returns the callback as it is then; none if
