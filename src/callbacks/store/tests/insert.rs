@@ -111,3 +111,21 @@ async fn a_stored_value_that_is_not_known_is_an_error(pool: PgPool) {
         assert!(matches!(found, Err(sqlx::Error::Decode(_))), "{found:?}");
     }
 }
+
+/// After the statement that inserts, its connection finds no table, so that the search for the duplicate fails.
+#[sqlx::test]
+async fn what_is_stored_before_a_failure_has_its_result(pool: PgPool) {
+    insert(&store(&pool), [&accepted(0)]).await;
+    let break_connection = "create function break_connection() returns trigger language plpgsql as
+            $$ begin perform set_config('search_path', 'nowhere', false); return null; end $$;
+        create trigger break_connection after insert on callbacks execute function break_connection()";
+    sqlx::raw_sql(break_connection).execute(&pool).await.unwrap();
+    let store = CallbackStore::new(crate::db::connect(&pool.connect_options(), 1).await.unwrap());
+    let (new, duplicate) = (accepted(1), for_same_number(accepted(2)));
+    let entries = [&new, &duplicate].map(|callback| entry(callback, Action::CallbackAccepted));
+
+    let failed = store.insert(vec![(&new, &entries[0]), (&duplicate, &entries[1])]).await.unwrap_err();
+
+    assert_eq!(failed.results, HashMap::from([(new.id, Inserted::New)]), "{}", failed.error);
+    assert_eq!(actions(&pool, new.id).await, ["callback.accepted"]);
+}
