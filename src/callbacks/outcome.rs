@@ -28,12 +28,11 @@ pub struct Waiter {
 impl Waiters {
     /// Adds a waiting request, which is notified from now on.
     pub fn add(&self, id: Uuid) -> Waiter {
-        let (sender, latest) = watch::channel(None);
-        self.senders.lock().insert(id, sender);
+        let latest = self.senders.lock().entry(id).or_insert_with(|| watch::channel(None).0).subscribe();
         Waiter { id, waiters: self.clone(), latest }
     }
 
-    /// Passes the callback to the request that waits for it, if there is one.
+    /// Passes the callback to the requests that wait for it.
     pub fn notify(&self, callback: &Callback) {
         if let Some(sender) = self.senders.lock().get(&callback.id) {
             sender.send_replace(Some(callback.clone()));
@@ -43,6 +42,10 @@ impl Waiters {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.waiters.senders.lock().remove(&self.id);
+        let mut senders = self.waiters.senders.lock();
+        // The receiver of this waiter is dropped after it.
+        if senders.get(&self.id).is_some_and(|sender| sender.receiver_count() <= 1) {
+            senders.remove(&self.id);
+        }
     }
 }

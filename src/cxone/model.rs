@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::budget::Class;
 use super::error::CxoneError;
+use super::gate::StillWanted;
 use crate::trace::Traceparent;
 use crate::types::{CampaignId, Language, PhoneNumber, TimeWindow};
 
@@ -115,7 +116,7 @@ impl Serialize for ContactId {
 }
 
 /// A contact that is to be created: who is called, and when.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewContact<'a> {
     /// The callback for which it is created. No callback ever has two contacts.
     pub callback_id: Uuid,
@@ -133,6 +134,8 @@ pub struct NewContact<'a> {
     pub window: TimeWindow,
     /// The request is not sent after this.
     pub send_by: Option<Timestamp>,
+    /// No request that changes something is sent where the answer is no.
+    pub still_wanted: &'a dyn StillWanted,
 }
 
 /// How a contact came to exist.
@@ -192,7 +195,7 @@ pub struct SkillMapping {
 }
 
 /// An SMS.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Sms<'a> {
     /// The recipient.
     pub to: &'a PhoneNumber,
@@ -206,6 +209,8 @@ pub struct Sms<'a> {
     pub message: &'a str,
     /// The request is not sent after this.
     pub send_by: Option<Timestamp>,
+    /// No request that changes something is sent where the answer is no.
+    pub still_wanted: &'a dyn StillWanted,
 }
 
 /// One check of a tenant.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::client::Cxone;
 use super::error::CxoneError;
+use super::gate::StillWanted;
 use super::model::{CallPage, Disposition, RequestContext, WaitingContact};
 use super::wire::OutcomeReports;
 use crate::types::CampaignId;
@@ -64,12 +65,18 @@ impl Outcomes<'_> {
         self.cxone.in_time(CxoneError::unavailable, read).await
     }
 
-    /// Deletes a contact that is still to be called. One that does not exist is no failure.
+    /// Deletes a contact that is still to be called, unless the answer of `still_wanted` is no. Returns whether it was there.
     ///
     /// # Errors
-    /// The failure of CXone. The call is safe to repeat.
-    pub async fn withdraw(&self, number: i64, why: &str, context: RequestContext<'_>) -> Result<(), CxoneError> {
-        let change = self.reports.withdraw(&self.cxone.transport, number, why, context);
+    /// The failure of CXone. The call is safe to repeat. `Superseded` where the deletion is not wanted any more.
+    pub async fn withdraw(
+        &self,
+        number: i64,
+        why: &str,
+        context: RequestContext<'_>,
+        still_wanted: &dyn StillWanted,
+    ) -> Result<bool, CxoneError> {
+        let change = self.reports.withdraw(&self.cxone.transport, number, why, context, still_wanted);
         self.cxone.in_time(CxoneError::unavailable, change).await
     }
 }

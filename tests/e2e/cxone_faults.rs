@@ -279,6 +279,7 @@ impl Wanted {
             language: &self.language,
             window: self.window,
             send_by: Some(Timestamp::now() + milliseconds.milliseconds()),
+            still_wanted: &|| std::future::ready(true),
         };
         client.create_contact(&contact, RequestContext { class: Class::Waiting, trace: &self.trace }).await
     }
@@ -307,6 +308,7 @@ async fn a_request_that_cannot_be_sent_in_time_is_not_sent() {
         callback_id: Uuid::now_v7(),
         message: "…",
         send_by: Some(Timestamp::now() - 1.millisecond()),
+        still_wanted: &|| std::future::ready(true),
     };
     let context = RequestContext { class: Class::Waiting, trace: &wanted.trace };
     assert_eq!(client.send_sms(&sms, context).await, Err(CxoneError::NotSentInTime));

@@ -166,18 +166,29 @@ async fn a_misread_time_is_corrected_before_it_can_be_dialled_and_remembered() {
 }
 
 #[tokio::test]
-async fn a_failure_to_verify_the_first_time_leaves_one_callback() {
-    for route in ["contactList", "contactUpdate"] {
+async fn a_failure_to_verify_the_first_time_leaves_one_callback_and_the_right_form_of_times() {
+    let refused = |route| json!({"route": route, "kind": "status", "status": 429, "times": 1});
+    let lost = |after_work| json!({"route": "contactUpdate", "kind": "drop", "afterWork": after_work, "times": 1});
+    for (zone, fault) in [
+        ("Eastern Standard Time", refused("contactList")),
+        ("Eastern Standard Time", refused("contactUpdate")),
+        ("Eastern Standard Time", lost(true)),
+        ("Tokyo Standard Time", lost(true)),
+        ("Tokyo Standard Time", lost(false)),
+    ] {
         let world = World::of_nice(&[]).await;
-        let misreading = json!({"scheduleDates": "business-unit", "timeZone": "Eastern Standard Time"});
+        let misreading = json!({"scheduleDates": "business-unit", "timeZone": zone});
         world.cxone.control(Method::PUT, "nice", Some(misreading)).await;
-        world.cxone.fault(json!({"route": route, "kind": "status", "status": 429, "times": 1})).await;
+        world.cxone.fault(fault.clone()).await;
 
-        let id = world.accept(&payload()).await;
-        let callback = world.settled_soon(&id).await;
-        assert_eq!((&callback["status"], world.cxone.contacts().await.len()), (&json!("scheduled"), 1), "{route}");
-        let contact = &world.live_contacts().await[0]["contact"];
-        assert_eq!(contact["scheduledStartDateTime"], callback["dispatchTime"], "{route}");
+        for n in 0..2 {
+            let id = world.accept(&payload_with(json!({"phoneNumber": crate::support::caller(n)}))).await;
+            let callback = world.settled_soon(&id).await;
+            let contacts = world.cxone.contacts().await;
+            assert_eq!((&callback["status"], contacts.len()), (&json!("scheduled"), n + 1), "{fault}");
+            let contact = contacts.iter().find(|contact| contact["contact"]["contactId"] == id.as_str()).unwrap();
+            assert_eq!(contact["contact"]["scheduledStartDateTime"], callback["dispatchTime"], "{fault}");
+        }
         world.end().await;
     }
 }

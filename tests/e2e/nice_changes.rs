@@ -123,11 +123,12 @@ async fn a_callback_whose_contact_cxone_has_is_moved_there_and_announced_once() 
 #[tokio::test]
 async fn a_callback_that_cxone_has_called_is_not_changed() {
     let world = World::nice(&[]).await;
+    let ids = [world.at_cxone(0).await, world.at_cxone(1).await];
     for route in ["contactDelete", "contactUpdate"] {
         world.cxone.fault(json!({"route": route, "kind": "status", "status": 404})).await;
     }
-    for n in 0..2 {
-        let id = world.at_cxone(n).await;
+    world.cxone.fault(json!({"route": "contactList", "kind": "body", "body": {"callbacks": []}})).await;
+    for (n, id) in ids.into_iter().enumerate() {
         world.make_past(&id).await;
         let refused = match n {
             0 => world.cancel_at_cxone(&id, &[]).await,
@@ -164,6 +165,42 @@ async fn after_a_lost_answer_a_change_is_carried_out_once() {
         assert_eq!(world.contacts_left(&cancelled).await.len(), 0);
         assert_eq!(world.messages_to(&caller(2 * n + 1)).await.len(), 1);
     }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_contact_that_cxone_does_not_find_but_lists_is_still_there() {
+    let world = World::nice(&[]).await;
+    let (cancelled, moved, new) = (world.at_cxone(0).await, world.at_cxone(1).await, new_window());
+    for route in ["contactDelete", "contactUpdate"] {
+        world.cxone.fault(json!({"route": route, "kind": "status", "status": 404, "times": 1})).await;
+    }
+    let answer = world.cancel_at_cxone(&cancelled, &[]).await;
+    assert_eq!((answer.status, &answer.body["status"]), (200, &json!("cancelled")), "{answer:?}");
+    assert_eq!(world.contacts_left(&cancelled).await.len(), 0);
+
+    let answer = world.reschedule_at_cxone(&moved, &new, &[]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    world.is_moved_once(&moved, 1, &answer.body, &new).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn cancels_while_the_text_is_sent_wait_for_both() {
+    let world = World::nice(&[]).await;
+    // What is learned about the tenant is known then.
+    world.at_cxone(0).await;
+    world.cxone.clear_received().await;
+    world.cxone.fault(json!({"route": "message", "kind": "latency", "latencyMs": 1500, "times": 1})).await;
+    let id = world.accept(&payload_with(json!({"phoneNumber": caller(1), "campaignId": "101"}))).await;
+    world.cxone.wait_for_request("message").await;
+
+    let (first, second) = tokio::join!(world.cancel_at_cxone(&id, &[]), world.cancel_at_cxone(&id, &[]));
+    for answer in [first, second] {
+        assert_eq!((answer.status, &answer.body["status"]), (200, &json!("cancelled")), "{answer:?}");
+        assert_eq!(answer.body["confirmation"]["status"], "sent");
+    }
+    assert_eq!((world.contacts_left(&id).await.len(), world.messages_to(&caller(1)).await.len()), (0, 1));
     world.end().await;
 }
 

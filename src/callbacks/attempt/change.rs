@@ -9,7 +9,7 @@ use crate::audit::{Action, Outcome};
 use crate::callbacks::model::{Callback, Change, ChangeKind, Contact, Failure, FailureCode, Status, already_called};
 use crate::callbacks::retry::{Verdict, backoff, verdict};
 use crate::campaigns::{HoldScope, PlacementRules};
-use crate::cxone::{Class, ContactId, CxoneError, NewContact, RequestContext, Withdrawal};
+use crate::cxone::{Class, ContactId, CxoneError, NewContact, RequestContext, StillWanted, Withdrawal};
 use crate::placement::NOTICE;
 
 impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
@@ -48,7 +48,8 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         class: Class,
     ) -> Result<(), AttemptError> {
         let was_sent = self.start_change(callback).await?;
-        let contact = contact(callback, time, None, was_sent);
+        let claim = self.claim_of(callback, was_sent);
+        let contact = contact(callback, time, None, was_sent, &claim);
         let context = RequestContext { class, trace: &callback.trace };
         match self.gateway.withdraw_contact(id, &contact, context).await {
             Ok(Withdrawal::Withdrawn) => self.withdrawn(callback).await,
@@ -90,7 +91,8 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
             },
         };
         let was_sent = self.start_change(callback).await?;
-        let contact = contact(callback, time, Some(time - SEND_BEFORE), was_sent);
+        let claim = self.claim_of(callback, was_sent);
+        let contact = contact(callback, time, Some(time - SEND_BEFORE), was_sent, &claim);
         let context = RequestContext { class, trace: &callback.trace };
         match self.gateway.move_contact(id, &contact, context).await {
             Ok(Some(id)) => Box::pin(self.moved(callback, Contact { id, start: time }, class, &rules)).await,
@@ -165,8 +167,11 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         error: &CxoneError,
     ) -> Result<(), AttemptError> {
         let wait = match verdict(error, callback.attempts, self.gateway.is_up(&FOR_CONTACTS), &self.clock) {
-            // Nothing that CXone refuses now can still be carried out, unless an earlier request was not answered.
-            Verdict::Final if !was_sent => return self.refuse_change(callback, error.into()).await,
+            // Nothing that CXone refuses now can still be carried out, unless an earlier request was not answered. After the
+            // window, that does not matter any more.
+            Verdict::Final if !was_sent || callback.has_passed_with_its_change(self.clock.now()) => {
+                return self.refuse_change(callback, error.into()).await;
+            }
             Verdict::Final => backoff(callback.attempts, &self.clock),
             Verdict::NotDone { wait } => {
                 if let Some(change) = callback.change.as_mut().filter(|_| !was_sent) {
@@ -222,7 +227,13 @@ fn take_request_id(callback: &mut Callback) -> Option<String> {
     callback.change.as_mut().and_then(|change| change.request_id.take())
 }
 
-fn contact(callback: &Callback, at: Timestamp, send_by: Option<Timestamp>, may_exist: bool) -> NewContact<'_> {
+fn contact<'a>(
+    callback: &'a Callback,
+    at: Timestamp,
+    send_by: Option<Timestamp>,
+    may_exist: bool,
+    still_wanted: &'a dyn StillWanted,
+) -> NewContact<'a> {
     NewContact {
         callback_id: callback.id,
         may_exist,
@@ -232,5 +243,6 @@ fn contact(callback: &Callback, at: Timestamp, send_by: Option<Timestamp>, may_e
         language: &callback.language,
         window: callback.window_to_place(),
         send_by,
+        still_wanted,
     }
 }

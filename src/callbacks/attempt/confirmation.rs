@@ -60,6 +60,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
             let failure = Failure::new(FailureCode::SmsTooLate, "the channel of the SMS was removed");
             return self.not_confirmed(callback, Confirmation::Failed, failure).await;
         };
+        let claim = self.claim_of(callback, false);
         let sms = Sms {
             to: &callback.phone_number,
             from,
@@ -67,6 +68,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
             reference: &reference,
             message: &message,
             send_by: Some(start),
+            still_wanted: &claim,
         };
         match self.gateway.send_sms(&sms, RequestContext { class, trace: &callback.trace }).await {
             Ok(session_id) => {

@@ -134,6 +134,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         send_by: Option<Timestamp>,
         may_exist: bool,
     ) -> Result<ContactAnswer, CxoneError> {
+        let claim = self.claim_of(callback, may_exist);
         let contact = NewContact {
             callback_id: callback.id,
             may_exist,
@@ -143,6 +144,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
             language: &callback.language,
             window: callback.window,
             send_by,
+            still_wanted: &claim,
         };
         let answer = self.gateway.create_contact(&contact, RequestContext { class, trace: &callback.trace }).await?;
         if let ContactAnswer::Exists { deleted, .. } = &answer {

@@ -2,6 +2,7 @@
 //! that after a crash the next attempt continues where this one ended.
 
 mod change;
+mod claim;
 mod confirmation;
 mod contact;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::audit::Entry;
 use crate::callbacks::model::Callback;
@@ -32,6 +33,9 @@ pub trait CallbackRepository: Send + Sync {
     /// Stores the callback with its audit entry. Returns false, and stores nothing, if the attempt has lost its claim.
     fn save(&self, callback: &Callback, entry: Option<Entry>)
     -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+
+    /// Whether this attempt has the claim of the callback.
+    fn has_claim(&self, id: Uuid, attempt: i32) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 
     /// Stores an audit entry about something that was changed in CXone only.
     fn record(&self, entry: Entry) -> impl Future<Output = Result<(), sqlx::Error>> + Send;

@@ -29,8 +29,8 @@ impl Callbacks {
     ) -> Result<Option<Callback>, Problem> {
         let deadline = Instant::now() + wait;
         let waiter = self.waiters.add(callback.id);
-        let is_stored = callback.change.as_ref().is_some_and(|stored| stored.is_same(&change));
-        let stored = if is_stored {
+        let has_change = |callback: &Callback| callback.change.as_ref().is_some_and(|stored| stored.is_same(&change));
+        let stored = if has_change(&callback) {
             callback
         } else {
             let now = context.clock.now();
@@ -38,7 +38,11 @@ impl Callbacks {
             match self.store.request_change(&callback, &change, entry, now).await? {
                 Requested::Stored(stored) => *stored,
                 Requested::Overlaps(existing) => return Err(duplicate(existing)),
-                Requested::Changed => return Ok(None),
+                // Another request may have asked for the same.
+                Requested::Changed => match self.store.find(callback.id).await?.filter(has_change) {
+                    Some(stored) => stored,
+                    None => return Ok(None),
+                },
             }
         };
         self.worker.wake();

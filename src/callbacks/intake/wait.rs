@@ -22,7 +22,11 @@ impl Callbacks {
             }
             // The sender lives as long as the waiter.
             while waiter.latest.changed().await.is_ok() {
-                let latest = waiter.latest.borrow_and_update().clone();
+                let mut latest = waiter.latest.borrow_and_update().clone();
+                if callback.change.is_some() {
+                    // An attempt that was sending the SMS did not know of the change.
+                    latest = self.store.find(callback.id).await.ok().flatten();
+                }
                 if let Some(latest) = latest.filter(|latest| self.is_outcome(latest, deadline)) {
                     return Some(latest);
                 }

@@ -13,6 +13,11 @@ impl Callback {
         self.change.as_ref().and_then(|change| change.window).unwrap_or(self.window)
     }
 
+    /// Whether its window has passed, and that of its change.
+    pub fn has_passed_with_its_change(&self, now: Timestamp) -> bool {
+        self.window.end().max(self.window_to_place().end()) <= now
+    }
+
     /// The earliest time for which CXone may have its contact.
     pub fn earliest_dispatch_time(&self) -> Option<Timestamp> {
         let sent = self.change.as_ref().filter(|change| change.sent_at.is_some());
@@ -26,8 +31,8 @@ impl Callback {
         self.status = Status::Cancelled;
         self.due_at = None;
         self.failure = None;
-        if self.confirmation == Confirmation::Pending {
-            self.confirmation_started_at = None;
+        if self.confirmation == Confirmation::Pending && self.confirmation_started_at.is_some() {
+            self.confirmation = Confirmation::Unknown;
         }
     }
 

@@ -91,10 +91,45 @@ impl OutcomePoller {
         let ids: Vec<_> = waiting.iter().map(|contact| contact.callback_id).collect();
         let marked = self.store.marked(&ids).await?.into_iter().collect();
         for surplus in duplicates::surplus(&waiting, &marked, self.clock.now()) {
-            outcomes.withdraw(surplus.number, surplus.reason.description(), context).await?;
-            self.record_deleted(&surplus).await?;
+            if self.delete(outcomes, &surplus, context).await? {
+                self.record_deleted(&surplus).await?;
+            }
         }
         Ok(ids)
+    }
+
+    /// The same. None where CXone refuses what concerns this skill: the other skills go on.
+    async fn cleaned(
+        &self,
+        outcomes: Outcomes<'_>,
+        skill: i64,
+        context: RequestContext<'_>,
+    ) -> Result<Option<Vec<uuid::Uuid>>, PollError> {
+        match self.clean(outcomes, skill, context).await {
+            Err(PollError::Cxone(error)) if error.came_after_authorization() => {
+                tracing::warn!(skill, error = %error, "the callbacks of a skill could not be looked up");
+                Ok(None)
+            }
+            waiting => waiting.map(Some),
+        }
+    }
+
+    /// Returns whether the contact was there. One that an attempt has confirmed meanwhile is left.
+    async fn delete(
+        &self,
+        outcomes: Outcomes<'_>,
+        surplus: &Surplus,
+        context: RequestContext<'_>,
+    ) -> Result<bool, PollError> {
+        let is_surplus = || async {
+            let is_confirmed = self.store.is_confirmed_contact(surplus.callback_id, surplus.number).await;
+            is_confirmed.is_ok_and(|is_confirmed| !is_confirmed)
+        };
+        let why = surplus.reason.description();
+        match outcomes.withdraw(surplus.number, why, context, &is_surplus).await {
+            Err(CxoneError::Superseded) => Ok(false),
+            deleted => Ok(deleted?),
+        }
     }
 
     async fn record_deleted(&self, surplus: &Surplus) -> Result<(), sqlx::Error> {

@@ -55,14 +55,17 @@ impl OutcomePoller {
 
     async fn poll(&self, running: &mut Running<'_>) -> Result<(), PollError> {
         let skills = self.open_skills(running).await?;
-        let mut waiting = HashSet::new();
-        for skill in &skills {
+        let (mut looked_in, mut waiting) = (Vec::new(), HashSet::new());
+        for skill in skills {
             self.renew(running).await?;
-            waiting.extend(self.clean(running.outcomes, *skill, running.context).await?);
+            if let Some(listed) = self.cleaned(running.outcomes, skill, running.context).await? {
+                looked_in.push(skill);
+                waiting.extend(listed);
+            }
         }
         // After the lists: a callback that has left its list has its call among those that are read now, or has none.
         let is_up_to_date = self.read_calls(running).await?;
-        if is_up_to_date { self.find_missing(&skills, &waiting).await } else { Ok(()) }
+        if is_up_to_date { self.find_missing(&looked_in, &waiting).await } else { Ok(()) }
     }
 
     /// The skills with open outcomes, and those in which CXone may have a contact of a callback that expired.

@@ -25,14 +25,18 @@ impl OutcomePoller {
         let mut skills: BTreeMap<i64, Vec<Uuid>> = BTreeMap::new();
         for callback in due {
             let skill = match callback.skill {
-                Some(skill) => skill,
-                None => outcomes.skill_of(&callback.campaign_id, context).await?,
+                Some(skill) => Ok(skill),
+                None => outcomes.skill_of(&callback.campaign_id, context).await,
             };
-            skills.entry(skill).or_default().push(callback.id);
+            match skill {
+                Ok(skill) => skills.entry(skill).or_default().push(callback.id),
+                Err(error) => tracing::warn!(callback.id = %callback.id, error = %error, "the skill is not known"),
+            }
         }
         for (skill, ids) in skills {
-            self.clean(outcomes, skill, context).await?;
-            self.store.complete_rechecks(&ids, self.clock.now(), AHEAD).await?;
+            if self.cleaned(outcomes, skill, context).await?.is_some() {
+                self.store.complete_rechecks(&ids, self.clock.now(), AHEAD).await?;
+            }
         }
         Ok(())
     }

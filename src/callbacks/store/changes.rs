@@ -167,8 +167,7 @@ pub(super) async fn save_change(
              sms_session_id = $12, failure_code = $13, failure_detail = $14, due_at = $15, updated_at = $16,
              at_risk = $17, moves = $18, change = $19, change_start = $20, change_end = $21,
              change_dispatch_time = $22, change_sent_at = $23, change_request_id = $24,
-             outcome_status = case when $7::uuid is null then null else outcome_status end,
-             recheck_at = case when $7::uuid is null then null else recheck_at end
+             outcome_status = case when $7::uuid is null then null else outcome_status end
          where id = $1 and attempts = $2 and due_at is not null
          returning audit_record($25)",
         callback.id,

@@ -100,14 +100,15 @@ impl CallbackStore {
         .map(drop)
     }
 
-    /// The skills with open outcomes.
+    /// The skills with open outcomes, the earliest call first.
     ///
     /// # Errors
     /// If Postgres is unavailable.
     pub async fn open_skills(&self) -> Result<Vec<i64>, sqlx::Error> {
         let skills = sqlx::query_scalar!(
-            r#"select distinct skill_id as "id!" from callbacks
-               where outcome_status = 'pending' and skill_id is not null and erased_at is null limit $1"#,
+            r#"select skill_id as "id!" from callbacks
+               where outcome_status = 'pending' and skill_id is not null and erased_at is null
+               group by skill_id order by min(dispatch_time) limit $1"#,
             MAX_SKILLS
         );
         skills.fetch_all(&self.pool).await
@@ -145,6 +146,20 @@ impl CallbackStore {
             Ok((row.id, Marked { status: decode(&row.status)?, number: row.contact_number, dispatch_time }))
         });
         rows.collect()
+    }
+
+    /// Whether CXone has confirmed this contact to the callback.
+    ///
+    /// # Errors
+    /// If Postgres is unavailable.
+    pub async fn is_confirmed_contact(&self, id: Uuid, number: i64) -> Result<bool, sqlx::Error> {
+        let confirmed = sqlx::query_scalar!(
+            r#"select exists (select from callbacks where id = $1 and status = 'scheduled' and contact_number = $2)
+               as "confirmed!""#,
+            id,
+            number
+        );
+        confirmed.fetch_one(&self.pool).await
     }
 
     /// Stores outcomes, each with its audit entry, and returns how many. One that has changed meanwhile is left as it is.

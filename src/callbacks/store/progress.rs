@@ -7,6 +7,7 @@ use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
 use sqlx::PgExecutor;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::CallbackStore;
 use super::changes::save_change;
@@ -38,32 +39,47 @@ impl CallbackRepository for CallbackStore {
         self.place_in_turn(callback, hours, choose).await
     }
 
+    async fn has_claim(&self, id: Uuid, attempt: i32) -> Result<bool, sqlx::Error> {
+        let claimed = sqlx::query_scalar!(
+            r#"select exists (select from callbacks where id = $1 and attempts = $2 and due_at is not null) as "claimed!""#,
+            id,
+            attempt
+        );
+        claimed.fetch_one(&self.pool).await
+    }
+
     async fn record(&self, entry: Entry) -> Result<(), sqlx::Error> {
         audit::record(&self.pool, entry).await
     }
 
     async fn save(&self, callback: &Callback, entry: Option<Entry>) -> Result<bool, sqlx::Error> {
-        let entry = entry.map(Entry::into_json);
-        self.save_with(callback, || save(&self.pool, callback, entry.clone())).await
+        let (entry_id, entry) = (entry.as_ref().map(|entry| entry.id), entry.map(Entry::into_json));
+        self.save_with(callback, entry_id, || save(&self.pool, callback, entry.clone())).await
     }
 
     async fn save_change(&self, callback: &Callback, entry: Option<Entry>) -> Result<bool, sqlx::Error> {
-        let entry = entry.map(Entry::into_json);
-        self.save_with(callback, || save_change(&self.pool, callback, entry.clone())).await
+        let (entry_id, entry) = (entry.as_ref().map(|entry| entry.id), entry.map(Entry::into_json));
+        self.save_with(callback, entry_id, || save_change(&self.pool, callback, entry.clone())).await
     }
 }
 
 impl CallbackStore {
-    /// Retried while Postgres is unavailable, because CXone has carried out what is to be stored.
-    async fn save_with<F: Future<Output = Result<bool, sqlx::Error>> + Send>(
+    /// Retried while Postgres is unavailable, because CXone has carried out what is to be stored. What was committed with its
+    /// audit entry is not stored again: a change may have been requested since.
+    pub(super) async fn save_with<F: Future<Output = Result<bool, sqlx::Error>> + Send>(
         &self,
         callback: &Callback,
+        entry_id: Option<Uuid>,
         save: impl Fn() -> F + Send + Sync,
     ) -> Result<bool, sqlx::Error> {
         let deadline = Instant::now() + SAVE_WITHIN;
         let mut answer_lost = false;
         loop {
-            let error = match save().await {
+            let saved = match entry_id.filter(|_| answer_lost) {
+                Some(entry_id) => self.save_unless_recorded(callback.id, entry_id, &save).await,
+                None => save().await,
+            };
+            let error = match saved {
                 Ok(false) if answer_lost => return self.is_saved(callback).await,
                 Ok(saved) => return Ok(saved),
                 Err(error) => error,
@@ -74,6 +90,20 @@ impl CallbackStore {
             answer_lost = true;
             tokio::time::sleep(SAVE_RETRY_PAUSE).await;
         }
+    }
+
+    async fn save_unless_recorded<F: Future<Output = Result<bool, sqlx::Error>> + Send>(
+        &self,
+        id: Uuid,
+        entry_id: Uuid,
+        save: &(impl Fn() -> F + Send + Sync),
+    ) -> Result<bool, sqlx::Error> {
+        let recorded = sqlx::query_scalar!(
+            r#"select exists (select from audit_entries where callback_id = $1 and id = $2) as "recorded!""#,
+            id,
+            entry_id
+        );
+        if recorded.fetch_one(&self.pool).await? { Ok(true) } else { save().await }
     }
 
     /// Whether a save whose answer was lost was committed.

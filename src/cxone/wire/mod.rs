@@ -84,7 +84,8 @@ pub trait OutcomeReports: Send + Sync {
         number: i64,
         why: &'a str,
         context: RequestContext<'a>,
-    ) -> BoxFuture<'a, Result<(), CxoneError>>;
+        still_wanted: &'a dyn StillWanted,
+    ) -> BoxFuture<'a, Result<bool, CxoneError>>;
 }
 
 /// The calls of dialers, for an API that reports them. The documentation of the operations is at `DialerIntervals`.

@@ -8,7 +8,7 @@ use crate::callbacks::attempt::CallbackGateway;
 use crate::clock::Clock;
 use crate::cxone::{
     ContactAnswer, ContactId, CxoneError, Endpoint, ForecastHour, NewContact, RequestContext, Sms, SmsSender,
-    Withdrawal,
+    StillWanted, Withdrawal,
 };
 use crate::types::{CampaignId, PhoneNumber, TimeWindow};
 
@@ -18,8 +18,15 @@ pub struct ModelGateway {
 }
 
 impl ModelGateway {
-    /// A request is sent in time or not at all.
-    pub(super) fn sent_in_time(&self, send_by: Option<Timestamp>) -> Result<(), CxoneError> {
+    /// A request is sent in time, and under a claim, or not at all.
+    pub(super) async fn admit(
+        &self,
+        send_by: Option<Timestamp>,
+        still_wanted: &dyn StillWanted,
+    ) -> Result<(), CxoneError> {
+        if !still_wanted.ask().await {
+            return Err(CxoneError::Superseded);
+        }
         let is_late = send_by.is_some_and(|by| self.clock.now() > by);
         if is_late { Err(CxoneError::NotSentInTime) } else { Ok(()) }
     }
@@ -56,7 +63,7 @@ impl CallbackGateway for ModelGateway {
         if self.world.lock().unwrap().nice.is_some() {
             return self.create_at_nice(contact).await;
         }
-        self.sent_in_time(contact.send_by)?;
+        self.admit(contact.send_by, contact.still_wanted).await?;
         pending!();
         let answer = {
             let mut world = self.world.lock().unwrap();
@@ -117,7 +124,7 @@ impl CallbackGateway for ModelGateway {
 
     async fn send_sms(&self, sms: &Sms<'_>, _: RequestContext<'_>) -> Result<String, CxoneError> {
         pending!();
-        self.sent_in_time(sms.send_by)?;
+        self.admit(sms.send_by, sms.still_wanted).await?;
         pending!();
         let answer = {
             let mut world = self.world.lock().unwrap();

@@ -193,7 +193,8 @@ impl ModelGateway {
             }
         }
         pending!();
-        self.sent_in_time(Some(contact.send_by.unwrap_or(contact.at - SEND_BEFORE)))?;
+        let send_by = contact.send_by.unwrap_or(contact.at - SEND_BEFORE);
+        self.admit(Some(send_by), contact.still_wanted).await?;
         let answer = self.receive_at_nice(contact.at);
         pending!();
         answer

@@ -2,6 +2,7 @@
 
 use futures::pending;
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::world::Shared;
 use crate::audit::Entry;
@@ -42,6 +43,10 @@ impl CallbackRepository for ModelRepository {
         }
         world.store(callback, "placed");
         if world.postgres_answers { Ok(true) } else { Err(no_answer()) }
+    }
+
+    async fn has_claim(&self, _: Uuid, attempt: i32) -> Result<bool, sqlx::Error> {
+        Ok(self.0.lock().unwrap().is_claimed_as(attempt))
     }
 
     async fn record(&self, _: Entry) -> Result<(), sqlx::Error> {

@@ -47,6 +47,39 @@ async fn a_change_is_due_at_once_and_a_cancellation_replaces_it(pool: PgPool) {
     assert_eq!((cancelled.contact_id, cancelled.due_at, cancelled.change), (None, None, None));
 }
 
+/// The contact was moved and its SMS is sent, but Postgres did not answer.
+#[sqlx::test]
+async fn a_save_that_is_repeated_does_not_undo_a_change_that_was_requested_after_it(pool: PgPool) {
+    let store = store(&pool);
+    let callback = confirmed(0, "15:30:00");
+    put(&store, std::slice::from_ref(&callback)).await;
+    let move_it = Change::new(ChangeKind::Reschedule, Some(window("18:00:00", "20:00:00")), Some("r".into()));
+    assert!(matches!(request(&store, &callback, &move_it).await, Requested::Stored(_)));
+    let mut moved = claim(&store, at("14:00:05")).await.unwrap();
+    moved.complete_move(contact(&callback, at("18:30:00")), None, at("14:00:05"));
+    moved.due_at = Some(at("14:00:20"));
+    let (moved, tries) = (&moved, &std::sync::atomic::AtomicU32::new(0));
+    let moved_entry = &entry(moved, Action::CallbackRescheduled);
+    let cancel = &Change::new(ChangeKind::Cancel, None, Some("c".into()));
+
+    let save = || {
+        let store = &store;
+        async move {
+            let saved =
+                super::super::changes::save_change(&store.pool, moved, Some(moved_entry.clone().into_json())).await;
+            if tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0 {
+                return saved;
+            }
+            assert!(saved.unwrap());
+            assert!(matches!(request(store, moved, cancel).await, Requested::Stored(_)));
+            Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()))
+        }
+    };
+    assert!(store.save_with(moved, Some(moved_entry.id), save).await.unwrap());
+    let stored = stored(&store, callback.id).await;
+    assert_eq!((stored.attempts, stored.change.as_deref()), (moved.attempts, Some(cancel)));
+}
+
 #[sqlx::test]
 async fn both_windows_of_a_callback_that_is_being_rescheduled_are_taken(pool: PgPool) {
     let store = store(&pool);

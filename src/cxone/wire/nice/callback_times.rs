@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use crate::cxone::settings::CallbackTimesSetting;
 
 /// A shown time may be rounded to a minute.
-const TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
+pub const TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
 /// The offsets of zones are multiples of this.
 const QUARTER: i64 = 15 * 60;
 /// A callback whose time may be misread is first sent this much later: a misread time in the past would be dialled at once.

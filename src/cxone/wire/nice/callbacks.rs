@@ -8,11 +8,12 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::callback_list::{Scheduled, notes};
-use super::callback_times::{PROBE_AHEAD, Reading, TimeForm};
+use super::callback_times::{PROBE_AHEAD, Reading, TOLERANCE, TimeForm};
 use super::reply::{Fields, rows};
 use super::{Nice, Request, stored};
 use crate::cxone::endpoint::Operation;
 use crate::cxone::error::CxoneError;
+use crate::cxone::gate::StillWanted;
 use crate::cxone::model::{ContactAnswer, ContactId, NewContact, RequestContext};
 use crate::cxone::transport::Transport;
 
@@ -25,6 +26,8 @@ const SEND_BEFORE: SignedDuration = SignedDuration::from_secs(5);
 /// A call may start this much before the time of its callback.
 pub(super) const EARLY: SignedDuration = SignedDuration::from_mins(1);
 const PERMISSION: &str = "the permission to create and edit scheduled callbacks";
+/// What CXone records.
+const MISREAD: &str = "its time was misread";
 
 /// What the requests about one callback have in common.
 pub(super) struct Wanted<'a> {
@@ -41,7 +44,8 @@ impl Nice {
         contact: &NewContact<'_>,
         context: RequestContext<'_>,
     ) -> Result<ContactAnswer, CxoneError> {
-        let skill = self.callback_skill(transport, contact.campaign_id, context).await?;
+        let skill = self.callback_skill(transport, contact.campaign_id, context).await;
+        let skill = skill.map_err(|error| if contact.may_exist { in_a_look(error) } else { error })?;
         let wanted = Wanted { transport, contact, skill, context };
         if contact.may_exist
             && let Some(answer) = self.look_up(&wanted).await.map_err(in_a_look)?
@@ -117,9 +121,7 @@ impl Nice {
             Reading::Right => TimeForm::Utc,
             Reading::AsLocal => TimeForm::Local(zone.clone()),
             Reading::Wrong(off) => {
-                self.delete(wanted.transport, number, "its time was misread", wanted.context)
-                    .await
-                    .map_err(in_doubt)?;
+                self.delete(wanted, number, MISREAD).await.map_err(in_doubt)?;
                 let minutes = off.as_mins();
                 let reason = format!(
                     "CXone reads the time of a callback {minutes} minutes off, which is not the offset of its business \
@@ -129,10 +131,12 @@ impl Nice {
                 return Err(CxoneError::unavailable(reason));
             }
         };
+        // Before the correction: what CXone shows after it says nothing about how it reads times.
+        stored(self.times.remember(&form).await).map_err(in_doubt)?;
         if form != TimeForm::Utc || sent != wanted.contact.at {
             self.put(wanted, number, wanted.contact.at, &form, None).await.map_err(in_doubt)?;
         }
-        stored(self.times.remember(&form).await).map_err(in_doubt)
+        Ok(())
     }
 
     /// The callback that an earlier request created. Of two, the younger is deleted.
@@ -143,20 +147,37 @@ impl Nice {
         ours.sort_by_key(|listed| listed.number);
         let Some((oldest, younger)) = ours.split_first() else { return Ok(None) };
         for duplicate in younger {
-            self.delete(wanted.transport, duplicate.number, "it was created twice", wanted.context).await?;
+            self.delete(wanted, duplicate.number, "it was created twice").await?;
         }
         let contact = ContactId::Number(oldest.number);
         let deleted = younger.iter().map(|duplicate| duplicate.number).collect();
-        let (Some(shown), None) = (oldest.at, self.known_form(wanted).await?) else {
-            return Ok(Some(ContactAnswer::Exists { contact, at: oldest.at, deleted }));
+        let Some(shown) = oldest.at else { return Ok(Some(ContactAnswer::Exists { contact, at: None, deleted })) };
+        let Some(form) = self.known_form(wanted).await? else {
+            self.judge(wanted, oldest.number, shown).await?;
+            return Ok(Some(ContactAnswer::Exists { contact, at: Some(wanted.contact.at), deleted }));
         };
-        // The first callback of the tenant, whose time has not been judged.
+        if is_in_window(shown, wanted) {
+            return Ok(Some(ContactAnswer::Exists { contact, at: Some(shown), deleted }));
+        }
+        // A first callback of the tenant whose misread time was not corrected.
+        if wanted.contact.at - SEND_BEFORE > self.clock.now() {
+            self.put(wanted, oldest.number, wanted.contact.at, &form, None).await.map_err(in_doubt)?;
+            return Ok(Some(ContactAnswer::Exists { contact, at: Some(wanted.contact.at), deleted }));
+        }
+        if self.delete(wanted, oldest.number, MISREAD).await? {
+            return Ok(Some(ContactAnswer::Absent));
+        }
+        let reason = "CXone lists the callback, and does not find it".into();
+        Err(CxoneError::OutcomeUnknown { reason })
+    }
+
+    /// Judges how the time of the first callback of the tenant was read, which an earlier request created.
+    async fn judge(&self, wanted: &Wanted<'_>, number: i64, shown: Timestamp) -> Result<(), CxoneError> {
         let zone = self.business_unit_zone(wanted.transport, wanted.context).await?;
-        let at = wanted.contact.at;
-        let probed = Reading::of(shown, at + PROBE_AHEAD, &zone);
-        let sent = if matches!(probed, Reading::Wrong(_)) { at } else { at + PROBE_AHEAD };
-        self.settle_time(wanted, oldest.number, shown, sent, &zone).await?;
-        Ok(Some(ContactAnswer::Exists { contact, at: Some(at), deleted }))
+        let probe = wanted.contact.at + PROBE_AHEAD;
+        let is_probe = !matches!(Reading::of(shown, probe, &zone), Reading::Wrong(_));
+        let sent = if is_probe { probe } else { wanted.contact.at };
+        self.settle_time(wanted, number, shown, sent, &zone).await
     }
 
     /// Whether the call was made, where the callback is not listed after its time.
@@ -196,7 +217,8 @@ impl Nice {
         let body = body(wanted, at, form);
         let request = Request::new(Operation::CreateContact, Method::POST, "scheduled-callbacks".into(), PERMISSION);
         let send_by = wanted.contact.send_by.unwrap_or(wanted.contact.at - SEND_BEFORE);
-        let request = Request { send_by: Some(send_by), ..request.body(&body) };
+        let still_wanted = Some(wanted.contact.still_wanted);
+        let request = Request { send_by: Some(send_by), still_wanted, ..request.body(&body) };
         let number = |body: &[u8]| Fields::read(body)?.integer(&["callbackId", "id"]);
         self.call(wanted.transport, request, wanted.context, number).await
     }
@@ -213,38 +235,41 @@ impl Nice {
         let body = body(wanted, at, form);
         let path = format!("scheduled-callbacks/{number}");
         let request = Request::new(Operation::MoveContact, Method::PUT, path, PERMISSION).body(&body);
-        let request = Request { send_by, ..request };
+        let request = Request { send_by, still_wanted: Some(wanted.contact.still_wanted), ..request };
         self.call(wanted.transport, request, wanted.context, |_| Some(())).await
     }
 
-    /// Deletes a callback that is still to be called. One that does not exist is no failure.
-    pub(super) async fn delete(
-        &self,
-        transport: &Transport,
-        number: i64,
-        why: &str,
-        context: RequestContext<'_>,
-    ) -> Result<(), CxoneError> {
-        self.delete_waiting(transport, number, why, context).await.map(drop)
+    /// Deletes a callback that is still to be called. Returns false if it does not exist.
+    pub(super) async fn delete(&self, wanted: &Wanted<'_>, number: i64, why: &str) -> Result<bool, CxoneError> {
+        let Wanted { transport, contact, context, .. } = *wanted;
+        self.delete_number(transport, number, why, context, contact.still_wanted).await
     }
 
-    /// The same. Returns false if it does not exist.
-    pub(super) async fn delete_waiting(
+    /// The same, of any callback.
+    pub(super) async fn delete_number(
         &self,
         transport: &Transport,
         number: i64,
         why: &str,
         context: RequestContext<'_>,
+        still_wanted: &dyn StillWanted,
     ) -> Result<bool, CxoneError> {
         let body = json!({ "description": why });
         let query = [("description", why)];
         let path = format!("scheduled-callbacks/{number}");
         let request = Request::new(Operation::WithdrawContact, Method::DELETE, path, PERMISSION);
-        match self.call(transport, request.query(&query).body(&body), context, |_| Some(())).await {
+        let request = Request { still_wanted: Some(still_wanted), ..request.query(&query).body(&body) };
+        match self.call(transport, request, context, |_| Some(())).await {
             Err(CxoneError::NotFound { .. }) => Ok(false),
             deleted => deleted.map(|()| true),
         }
     }
+}
+
+/// Whether a shown time, which may be rounded, lies in the window of the callback.
+fn is_in_window(shown: Timestamp, wanted: &Wanted<'_>) -> bool {
+    let window = wanted.contact.window;
+    window.start() - TOLERANCE < shown && shown < window.end() + TOLERANCE
 }
 
 /// The failure of a look: a refused look says nothing about the callback.

@@ -27,13 +27,13 @@ impl ContactUpdates for Nice {
         Box::pin(async move {
             let skill = self.callback_skill(transport, contact.campaign_id, context).await?;
             let wanted = Wanted { transport, contact, skill, context };
-            let numbers = match id.number() {
-                Some(number) if !contact.may_exist => vec![number],
-                _ => self.numbers_of(&wanted).await?,
+            let known = id.number().filter(|_| !contact.may_exist);
+            let mut is_deleted = match known {
+                Some(number) => self.delete(&wanted, number, WITHDRAWN).await?,
+                None => false,
             };
-            let mut is_deleted = false;
-            for number in numbers {
-                is_deleted |= self.delete_waiting(transport, number, WITHDRAWN, context).await?;
+            if !is_deleted {
+                is_deleted = self.delete_listed(&wanted).await?;
             }
             // One that is not waiting was deleted before, unless its time has come.
             if is_deleted || contact.at - EARLY > self.clock.now() {
@@ -59,24 +59,19 @@ impl ContactUpdates for Nice {
         Box::pin(async move {
             let skill = self.callback_skill(transport, contact.campaign_id, context).await?;
             let wanted = Wanted { transport, contact, skill, context };
-            let number = match id.number() {
-                Some(number) if !contact.may_exist => number,
-                _ => match self.kept(&wanted, id).await? {
-                    Kept::Moved(number) => return Ok(Some(ContactId::Number(number))),
-                    Kept::Waiting(number) => number,
-                    Kept::None => return Ok(None),
-                },
-            };
-            if contact.at <= self.clock.now() {
-                return Err(CxoneError::NotSentInTime);
+            let known = id.number().filter(|_| !contact.may_exist);
+            if let Some(number) = known
+                && self.move_number(&wanted, number).await?
+            {
+                return Ok(Some(id));
             }
-            let Some(form) = self.known_form(&wanted).await? else {
-                return Err(CxoneError::unavailable("it is not known yet how CXone reads the times of callbacks"));
-            };
-            match self.put(&wanted, number, contact.at, &form, contact.send_by).await {
-                Ok(()) => Ok(Some(ContactId::Number(number))),
-                Err(CxoneError::NotFound { .. }) => Ok(None),
-                Err(error) => Err(error),
+            match self.kept(&wanted, id).await? {
+                Kept::Moved(number) => Ok(Some(ContactId::Number(number))),
+                Kept::None => Ok(None),
+                Kept::Waiting(number) if self.move_number(&wanted, number).await? => {
+                    Ok(Some(ContactId::Number(number)))
+                }
+                Kept::Waiting(_) => Err(listed_and_not_found()),
             }
         })
     }
@@ -92,11 +87,32 @@ enum Kept {
 }
 
 impl Nice {
-    /// The scheduled callbacks with the marker.
-    async fn numbers_of(&self, wanted: &Wanted<'_>) -> Result<Vec<i64>, CxoneError> {
+    /// Deletes all scheduled callbacks with the marker. Returns whether there were any.
+    async fn delete_listed(&self, wanted: &Wanted<'_>) -> Result<bool, CxoneError> {
         let listed = self.scheduled(wanted.transport, wanted.skill, wanted.context).await?;
-        let is_ours = |id| id == Some(wanted.contact.callback_id);
-        Ok(listed.iter().filter(|listed| is_ours(listed.callback_id)).map(|listed| listed.number).collect())
+        let ours = || listed.iter().filter(|listed| listed.callback_id == Some(wanted.contact.callback_id));
+        for ours in ours() {
+            if !self.delete(wanted, ours.number, WITHDRAWN).await? {
+                return Err(listed_and_not_found());
+            }
+        }
+        Ok(ours().next().is_some())
+    }
+
+    /// Gives a callback the wanted time. Returns false if CXone does not find it.
+    async fn move_number(&self, wanted: &Wanted<'_>, number: i64) -> Result<bool, CxoneError> {
+        let contact = wanted.contact;
+        if contact.at <= self.clock.now() {
+            return Err(CxoneError::NotSentInTime);
+        }
+        let Some(form) = self.known_form(wanted).await? else {
+            return Err(CxoneError::unavailable("it is not known yet how CXone reads the times of callbacks"));
+        };
+        match self.put(wanted, number, contact.at, &form, contact.send_by).await {
+            Ok(()) => Ok(true),
+            Err(CxoneError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Looks for the scheduled callback, and deletes others with the same marker.
@@ -108,9 +124,14 @@ impl Nice {
             return Ok(Kept::None);
         };
         for other in ours().filter(|listed| listed.number != kept.number) {
-            self.delete(wanted.transport, other.number, CREATED_TWICE, wanted.context).await?;
+            self.delete(wanted, other.number, CREATED_TWICE).await?;
         }
         let is_moved = kept.at.is_some_and(|at| at.duration_since(wanted.contact.at).abs() < SAME_TIME);
         Ok(if is_moved { Kept::Moved(kept.number) } else { Kept::Waiting(kept.number) })
     }
+}
+
+/// It may be called at this moment: the next attempt looks again.
+fn listed_and_not_found() -> CxoneError {
+    CxoneError::unavailable("CXone lists the callback, and does not find it")
 }

@@ -36,7 +36,7 @@ impl Nice {
         let path = format!("channels/{}/outbound", escaped(channel));
         let permission = "the Digital permission to send messages";
         let request = Request::new(Operation::SendSms, Method::POST, path, permission).body(&body);
-        let request = Request { send_by: sms.send_by, ..request };
+        let request = Request { send_by: sms.send_by, still_wanted: Some(sms.still_wanted), ..request };
         let id = |body: &[u8]| {
             let answer = Fields::read(body)?;
             message_id(&answer.inner(&["message"]).unwrap_or(answer))

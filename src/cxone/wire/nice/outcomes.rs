@@ -8,6 +8,7 @@ use super::reply::{Fields, rows};
 use super::{Nice, Request};
 use crate::cxone::endpoint::Operation;
 use crate::cxone::error::CxoneError;
+use crate::cxone::gate::StillWanted;
 use crate::cxone::model::{CallPage, Disposition, ReportedCall, RequestContext, WaitingContact};
 use crate::cxone::transport::Transport;
 use crate::cxone::wire::OutcomeReports;
@@ -83,8 +84,9 @@ impl OutcomeReports for Nice {
         number: i64,
         why: &'a str,
         context: RequestContext<'a>,
-    ) -> BoxFuture<'a, Result<(), CxoneError>> {
-        Box::pin(self.delete(transport, number, why, context))
+        still_wanted: &'a dyn StillWanted,
+    ) -> BoxFuture<'a, Result<bool, CxoneError>> {
+        Box::pin(self.delete_number(transport, number, why, context, still_wanted))
     }
 }
 

@@ -163,7 +163,7 @@ impl V2 {
             body: Some(&contact::body(contact)),
             scope: "the scope outbound:contact:write",
             send_by: contact.send_by,
-            still_wanted: None,
+            still_wanted: Some(contact.still_wanted),
         };
         match self.call::<contact::ContactCreated>(transport, request, context).await {
             Ok(created) => created.confirm(contact.callback_id),
@@ -189,7 +189,7 @@ impl V2 {
             body: Some(&body),
             scope: "the scope messaging:session:write",
             send_by: sms.send_by,
-            still_wanted: None,
+            still_wanted: Some(sms.still_wanted),
         };
         self.call::<session::SessionCreated>(transport, request, context).await?.session_id()
     }
