@@ -47,6 +47,7 @@ mod nice;
 mod nice_answer_rates;
 mod nice_changes;
 mod nice_forecast;
+mod nice_skills;
 mod oidc;
 mod openapi_examples;
 mod openapi_limits;

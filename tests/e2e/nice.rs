@@ -3,15 +3,15 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{CALLER, CAMPAIGN, DIALING, World, eventually, pause, payload, payload_with};
+use crate::support::{CALLER, CAMPAIGN, DIALING, World, payload, payload_with};
 
 /// The skill of the first campaign of the simulator, and of the second.
 const SKILL: u32 = 4001;
-const DIALING_SKILL: u32 = 4002;
+pub const DIALING_SKILL: u32 = 4002;
 
 impl World {
     /// With keys for everything that these tests do, and the skills of two campaigns.
-    async fn of_nice(settings: &[(&str, &str)]) -> Self {
+    pub async fn of_nice(settings: &[(&str, &str)]) -> Self {
         let mut world = Self::nice(settings).await;
         world.key = crate::support::create_key(
             &world.database,
@@ -23,7 +23,7 @@ impl World {
         world
     }
 
-    async fn put_settings(&self, campaign: &str, settings: Value) {
+    pub async fn put_settings(&self, campaign: &str, settings: Value) {
         let (status, answer) = self.try_settings(campaign, settings).await;
         assert_eq!(status, 200, "{answer}");
     }
@@ -38,11 +38,6 @@ impl World {
     async fn live_contacts(&self) -> Vec<Value> {
         let contacts = self.cxone.contacts().await;
         contacts.into_iter().filter(|contact| contact["deleted"] != true).collect()
-    }
-
-    async fn is_running(&self, skill: u32) -> bool {
-        let skills = self.cxone.list("skills").await;
-        skills.iter().find(|shown| shown["skillId"] == skill).expect("the skill")["isRunning"] == true
     }
 }
 
@@ -279,41 +274,6 @@ async fn a_campaign_of_digits_needs_no_mapping_unless_it_has_several_outbound_sk
     assert!(answer["detail"].as_str().unwrap().contains("nice.skillId"), "{answer}");
     let (status, answer) = world.ask(&payload_with(json!({"campaignId": "unmapped"}))).await;
     assert_eq!((status, &answer["type"]), (422, &json!("/problems/cxone-rejected")), "{answer}");
-    world.end().await;
-}
-
-#[tokio::test]
-async fn a_pause_stops_the_running_skills_and_a_resume_starts_exactly_these() {
-    let world = World::of_nice(&[]).await;
-    for (skill, running) in [(5001, true), (5002, false)] {
-        let members = json!({"campaign": DIALING, "isRunning": running});
-        world.cxone.control(Method::PUT, &format!("skills/{skill}"), Some(members)).await;
-    }
-    let mapping = json!({"nice": {"skillId": DIALING_SKILL, "skillIds": [DIALING_SKILL, 5001, 5002]}});
-    world.put_settings(DIALING, mapping).await;
-
-    let (status, paused) = world.command("pause", &pause()).await;
-    assert_eq!(
-        (status, &paused["status"], &paused["newState"]),
-        (200, &json!("applied"), &json!("PAUSED")),
-        "{paused}"
-    );
-    assert!(!world.is_running(DIALING_SKILL).await && !world.is_running(5001).await);
-    // One of the two is started later than the other.
-    world.cxone.fault(json!({"route": "campaignUpdate", "kind": "status", "status": 500, "times": 1})).await;
-    let (status, resumed) = world.command("resume", &json!({})).await;
-    assert!([200, 202].contains(&status), "{resumed}");
-    eventually("both skills run", async || {
-        if world.is_running(DIALING_SKILL).await && world.is_running(5001).await {
-            Ok(())
-        } else {
-            Err("not yet".to_owned())
-        }
-    })
-    .await;
-    assert!(!world.is_running(5002).await);
-    let (status, missing) = world.command_to(&world.service.base_url, "/v1/campaigns/999/pause", &pause()).await;
-    assert_eq!(status, 404, "{missing}");
     world.end().await;
 }
 

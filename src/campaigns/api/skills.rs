@@ -89,7 +89,7 @@ pub async fn verify_at_cxone(
         return Err(Problem::new(ProblemKind::NoAnswerRates, detail));
     }
     let Some(mapping) = &settings.nice else { return Ok(()) };
-    let request = CxoneContext { class: Class::ClientRead, trace: &context.traceparent };
+    let request = CxoneContext { class: Class::Waiting, trace: &context.traceparent };
     match cxone.verify_skills(mapping, request).await {
         Ok(()) => Ok(()),
         Err(CxoneError::Rejected { reason, .. } | CxoneError::NotFound { reason }) => {

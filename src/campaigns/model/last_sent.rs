@@ -80,6 +80,8 @@ pub struct LastSent {
     pub pause: Option<SentPause>,
     pub change: Option<PendingChange>,
     pub uncertain: Vec<UncertainRequest>,
+    /// The end of the pause that CXone shows.
+    pub shown_end: Option<Timestamp>,
     /// Consecutive rejections by CXone of what it was sent.
     pub rejections: u32,
     /// The agents to set again as before the pause, because CXone has started the campaign itself, or took only the state.

@@ -26,6 +26,7 @@ impl Campaign {
         let now = clock.now();
         let before = self.seen.replace((shown.state, now));
         self.last_sent.uncertain.retain(|request| now < request.until);
+        self.last_sent.shown_end = shown.resume_at.filter(|_| shown.state == CampaignState::Paused);
         match shown.state {
             CampaignState::Active if shown.is_partly_started && self.is_starting() => {}
             CampaignState::Active => self.observe_active(before, shown, changes, clock),
@@ -145,6 +146,7 @@ impl Campaign {
         let sent = self.last_sent.uncertain.iter().find(|sent| sent.change.id == request.id).cloned();
         self.last_sent.settle(request.id);
         self.seen = Some((request.target.state, clock.now()));
+        self.last_sent.shown_end = request.target.resume_at.filter(|_| request.target.state == CampaignState::Paused);
         self.failures = 0;
         let change = self.last_sent.change.take_if(|change| change.id == request.id);
         if request.target.state == CampaignState::Active {

@@ -27,6 +27,8 @@ const MAX_URGENT_FAILURES: u32 = 5;
 const MIN_UNCERTAIN_WAIT: SignedDuration = SignedDuration::from_secs(1);
 /// … and at most this.
 const MAX_UNCERTAIN_WAIT: SignedDuration = SignedDuration::from_secs(5);
+/// A campaign whose pause ends in CXone is read this much later.
+const STARTED_AFTER: SignedDuration = SignedDuration::from_secs(1);
 /// The wait for the time to send the pause of a window's close is not halved below this.
 const MIN_HALF: SignedDuration = SignedDuration::from_millis(500);
 
@@ -63,6 +65,17 @@ impl Campaign {
             || is_new
             || self.last_sent.change.is_some()
             || self.is_uncertain_due(now)
+            || self.may_have_started_itself(now)
+    }
+
+    /// When CXone starts the campaign itself, although it is held: somebody has paused it there until then.
+    fn starts_itself_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.last_sent.shown_end.filter(|_| self.is_held(now)).map(|end| end + STARTED_AFTER)
+    }
+
+    fn may_have_started_itself(&self, now: Timestamp) -> bool {
+        let seen = self.seen.map_or(Timestamp::MIN, |(_, at)| at);
+        self.starts_itself_at(now).is_some_and(|at| seen < at && at <= now)
     }
 
     /// Whether the next request has priority over others. A campaign that fails repeatedly, and is not known to dial, must
@@ -127,6 +140,7 @@ impl Campaign {
         let starts = self.resume.as_ref().map(|resume| resume.starts_at(now)).filter(|_| self.is_running());
         let starts = starts.filter(|_| !self.is_held(now));
         let closes = self.closes_at(now).map(|closes| next_check_before_close(closes, timing.pause_lead, now));
+        let starts_itself = self.starts_itself_at(now).filter(|at| now < *at);
         // CXone was sent the end of the pause, and may start the campaign itself.
         let sent_end = self.last_sent.pause.as_ref().and_then(|pause| pause.until).filter(|until| now < *until);
         let seen = self.seen.map_or(now, |(_, at)| at);
@@ -137,14 +151,17 @@ impl Campaign {
             _ => None,
         };
         let extends = self.needs_adjustment(now).then_some(now);
-        [hold_ends, starts, closes, sent_end, uncertain, disagrees, extends].into_iter().flatten().min()
+        [hold_ends, starts, closes, sent_end, starts_itself, uncertain, disagrees, extends].into_iter().flatten().min()
     }
 
     /// Records a request that CXone did not carry out, or did not answer, and sets when it is tried again.
     pub fn record_failure(&mut self, error: &CxoneError, timing: &Timing, clock: &Clock) {
         let now = clock.now();
         let was_due = self.is_due(now, timing);
-        self.failures = self.failures.saturating_add(1);
+        let is_outage = matches!(error, CxoneError::Unavailable { .. } | CxoneError::ServerError { .. });
+        // An outage makes no campaign less urgent that may be dialing.
+        let most = if is_outage && self.may_be_dialing() { MAX_URGENT_FAILURES } else { u32::MAX };
+        self.failures = self.failures.saturating_add(1).min(most.max(self.failures));
         self.failure = Some(error.into());
         let is_not_found = self.seen.is_none() && matches!(error, CxoneError::NotFound { .. });
         let backoff = if is_not_found { BACKOFF_NOT_FOUND } else { BACKOFF };

@@ -47,6 +47,9 @@ impl<R: CampaignRepository, G: CampaignGateway> Reconciler<R, G> {
             let request = campaign.plan(&shown, &timing, changes, &self.clock);
             campaign.keep_resume(newer, &self.clock);
             // The new end of a pause is sent by the next attempt, after the answer to the command.
+            if let Some(unsent) = request.as_ref().filter(|request| request.is_adjustment) {
+                campaign.last_sent.settle(unsent.id);
+            }
             let request = request.filter(|request| !request.is_adjustment);
             let report = if request.is_some() {
                 campaign.due_at = Some(self.clock.now());

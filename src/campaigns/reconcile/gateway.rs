@@ -13,7 +13,7 @@ use crate::types::CampaignId;
 
 /// The pause for the close of a window is sent at least this long before it.
 const MIN_PAUSE_LEAD: Duration = Duration::from_secs(2);
-/// The assumed time for a token, a read and an update together, where CXone was not asked about a campaign lately.
+/// The assumed time for a token and the requests of a pause together, where CXone was not asked about a campaign lately.
 const DEFAULT_ROUND_TRIPS: Duration = Duration::from_secs(4);
 /// A request may take effect inside CXone for this long after its timeout.
 const LATE_EFFECT: Duration = Duration::from_secs(15);
@@ -75,8 +75,8 @@ impl CampaignGateway for CxoneGateway {
 
     fn timing(&self) -> Timing {
         let slowest_request = self.cxone.slowest_recent(Endpoint::Campaigns);
-        // A read, an update and, where there is none, a token.
-        let known = slowest_request * 2 + self.cxone.slowest_recent(Endpoint::Token);
+        let known = slowest_request * self.cxone.capabilities().requests_of_a_pause
+            + self.cxone.slowest_recent(Endpoint::Token);
         let round_trips = if slowest_request.is_zero() { known.max(DEFAULT_ROUND_TRIPS) } else { known };
         Timing {
             pause_lead: MIN_PAUSE_LEAD + round_trips,

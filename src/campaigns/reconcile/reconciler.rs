@@ -228,16 +228,18 @@ impl<R: CampaignRepository, G: CampaignGateway> Reconciler<R, G> {
         retry_after: Duration,
     ) -> Result<Report, AttemptError> {
         let (now, timing) = (self.clock.now(), self.gateway.timing());
-        if campaign.due_at.is_none_or(|at| now < at) {
-            self.repository.release(work.id, work.lease, None).await?;
-        } else {
-            let reschedule = |campaign: &mut Campaign, changes: &mut Changes| {
+        let again = now + retry_after.max(MIN_WAIT);
+        let is_due = campaign.due_at.is_some_and(|at| at <= now);
+        let reschedule = |campaign: &mut Campaign, changes: &mut Changes| {
+            if is_due {
                 campaign.advance(&timing, changes, &self.clock);
-                campaign.due_at = Some(now + retry_after.max(MIN_WAIT));
-                Ok((Lease::Release, ()))
-            };
-            Box::pin(self.change(&mut campaign, Some(work.lease), reschedule)).await?;
-        }
+                campaign.due_at = Some(again);
+            }
+            // The others have their turn first.
+            campaign.check_at = campaign.check_at.map(|at| at.max(again));
+            Ok((Lease::Release, ()))
+        };
+        Box::pin(self.change(&mut campaign, Some(work.lease), reschedule)).await?;
         Ok(campaign.report(campaign.state(), Status::Unchanged, now))
     }
 

@@ -46,6 +46,8 @@ pub struct Capabilities {
     /// Whether a campaign may be named by its number.
     pub numbered_campaigns: bool,
     pub do_not_call_lists: bool,
+    /// How many requests, one after the other, a pause takes.
+    pub requests_of_a_pause: u32,
 }
 
 /// What became of calls, for an API that reports it. The documentation of the operations is at `Outcomes`.

@@ -84,9 +84,10 @@ impl World {
 
     /// The callback in its final state, without the delays between its attempts.
     pub async fn settled_soon(&self, id: &str) -> Value {
-        // Only those that may be retried at any time: an attempt may be running.
+        // A second or later attempt may be running. It has stored something within the last seconds.
         let retry_now = format!(
             "update callbacks set due_at = now() where id = '{id}' and due_at > now() and failure_code is not null
+             and (attempts = 1 or updated_at < now() - interval '6 seconds')
              and (status = 'accepted' or confirmation_started_at is null)"
         );
         eventually(&format!("the end of callback {id}"), async || {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _};
 use reqwest::Method;
 
 use super::skills::Skill;
@@ -16,6 +17,15 @@ use crate::types::CampaignId;
 /// The waits before the reads that confirm a change. CXone accepts a start before it has effect.
 const CONFIRM_AFTER: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(7)];
+/// The requests about the skills of one campaign that are sent at the same time.
+const AT_ONCE: usize = 16;
+
+/// The skills of a campaign, as far as CXone shows them.
+struct ReadSkills {
+    skills: Vec<Skill>,
+    /// Why others could not be read.
+    unread: Option<CxoneError>,
+}
 
 impl Nice {
     pub async fn read_campaign(
@@ -24,10 +34,16 @@ impl Nice {
         id: &CampaignId,
         context: RequestContext<'_>,
     ) -> Result<DialerCampaign, CxoneError> {
-        let skills = self.read_skills(transport, id, context).await?;
-        let stopped = stored(self.stopped.stopped(id).await)?;
+        let ReadSkills { skills, unread } = self.read_skills(transport, id, context).await?;
+        let state = state_of(&skills);
+        // One that runs is enough to know that the campaign dials.
+        if let Some(error) = unread.filter(|_| state != CampaignState::Active) {
+            return Err(error);
+        }
+        let running: Vec<i64> = skills.iter().filter(|skill| skill.is_running).map(|skill| skill.id).collect();
+        let stopped = stored(self.stopped.without_running(id, &running, self.clock.now()).await)?;
         let is_missing = |skill: &Skill| stopped.contains(&skill.id) && skill.is_active && !skill.is_running;
-        Ok(campaign(state_of(&skills), skills.iter().any(is_missing)))
+        Ok(campaign(state, skills.iter().any(is_missing)))
     }
 
     /// Brings the skills to the wanted state. A skill that fails is tried again with the next call; the others are done.
@@ -39,22 +55,24 @@ impl Nice {
         context: RequestContext<'_>,
         still_wanted: &dyn StillWanted,
     ) -> Result<DialerCampaign, CxoneError> {
-        let skills = self.read_skills(transport, id, context).await?;
+        let read = self.read_skills(transport, id, context).await?;
         let changed = match wanted.state {
-            CampaignState::Active => self.skills_to_start(id, &skills).await?,
-            _ => self.skills_to_stop(id, &skills).await?,
+            CampaignState::Active => self.skills_to_start(id, &read).await?,
+            _ => self.skills_to_stop(id, &read.skills).await?,
         };
-        let mut failures = Vec::new();
-        for skill in &changed {
-            let change = self.change_skill(transport, *skill, wanted.state, context, still_wanted).await;
-            failures.extend(change.err());
-        }
+        let change = |skill| self.change_skill(transport, skill, wanted.state, context, still_wanted);
+        let results = at_once(changed.iter().copied().map(change)).await;
+        let failures: Vec<_> = results.into_iter().filter_map(Result::err).collect();
         if let Some(error) = failure_of_all(failures, changed.len()) {
             return Err(error);
         }
-        let state = self.confirmed_state(transport, id, wanted.state, &changed, context).await?;
+        if let Some(error) = read.unread {
+            return Err(if changed.is_empty() { error } else { in_part(&error) });
+        }
+        let state = self.confirmed_state(transport, wanted.state, &changed, read.skills, context).await;
+        let state = state.map_err(|error| if changed.is_empty() { error } else { in_part(&error) })?;
         if state == CampaignState::Active && wanted.state == CampaignState::Active {
-            stored(self.stopped.forget(id).await)?;
+            stored(self.stopped.forget(id).await).map_err(|error| in_part(&error))?;
         }
         Ok(campaign(state, false))
     }
@@ -67,19 +85,15 @@ impl Nice {
         Ok(running)
     }
 
-    /// The skills that Ringback has stopped. Where it has stopped none, and none runs, all skills of the campaign: a command
-    /// starts a campaign that somebody else has paused.
-    async fn skills_to_start(&self, id: &CampaignId, skills: &[Skill]) -> Result<Vec<i64>, CxoneError> {
-        let stopped = stored(self.stopped.stopped(id).await)?;
-        let is_any_running = skills.iter().any(|skill| skill.has_dialer && skill.is_running);
-        let is_to_start = |skill: &&Skill| {
-            let is_ours = stopped.contains(&skill.id);
-            skill.has_dialer
-                && skill.is_active
-                && !skill.is_running
-                && (is_ours || (stopped.is_empty() && !is_any_running))
-        };
-        let to_start: Vec<i64> = skills.iter().filter(is_to_start).map(|skill| skill.id).collect();
+    /// The skills that Ringback has stopped. Where it has stopped none that is still active, and none runs, all skills of the
+    /// campaign: a command starts a campaign that somebody else has paused.
+    async fn skills_to_start(&self, id: &CampaignId, read: &ReadSkills) -> Result<Vec<i64>, CxoneError> {
+        let remembered = stored(self.stopped.stopped(id).await)?;
+        let is_ours = |skill: &Skill| remembered.contains(&skill.id);
+        let dialers = || read.skills.iter().filter(|skill| skill.has_dialer && skill.is_active);
+        let starts_all = read.unread.is_none() && !dialers().any(|skill| skill.is_running || is_ours(skill));
+        let to_start = dialers().filter(|skill| !skill.is_running && (starts_all || is_ours(skill)));
+        let to_start: Vec<i64> = to_start.map(|skill| skill.id).collect();
         stored(self.stopped.remember(id, &to_start, self.clock.now()).await)?;
         Ok(to_start)
     }
@@ -107,57 +121,85 @@ impl Nice {
         self.call(transport, request, context, |_| Some(())).await
     }
 
-    /// The state after a change, read until it is as wanted or the waits are over.
+    /// The state after a change. The skills that were changed are read until they are as wanted, or the waits are over.
     async fn confirmed_state(
         &self,
         transport: &Transport,
-        id: &CampaignId,
         wanted: CampaignState,
         changed: &[i64],
+        mut skills: Vec<Skill>,
         context: RequestContext<'_>,
     ) -> Result<CampaignState, CxoneError> {
-        let mut state = wanted;
+        let runs = wanted == CampaignState::Active;
+        let is_done = |skill: &Skill| !changed.contains(&skill.id) || skill.is_running == runs;
         for wait in CONFIRM_AFTER {
+            if skills.iter().all(is_done) {
+                break;
+            }
             tokio::time::sleep(wait).await;
-            let skills = self.read_skills(transport, id, context).await?;
-            state = state_of(&skills);
-            let runs = wanted == CampaignState::Active;
-            let is_done = |skill: &Skill| !changed.contains(&skill.id) || skill.is_running == runs;
-            if state == wanted && skills.iter().all(is_done) {
-                return Ok(state);
+            let read = at_once(changed.iter().copied().map(|skill| self.read_skill(transport, skill, context))).await;
+            for skill in read {
+                let skill = skill?;
+                skills.iter_mut().filter(|known| known.id == skill.id).for_each(|known| *known = skill);
             }
         }
+        let state = state_of(&skills);
         // Some skills run and others do not.
-        if state == wanted {
-            Err(CxoneError::OutcomeUnknown { reason: "not all skills have changed".into() })
-        } else {
-            Ok(state)
+        if state == wanted && !skills.iter().all(is_done) {
+            return Err(CxoneError::OutcomeUnknown { reason: "not all skills have changed".into() });
         }
+        Ok(state)
     }
 
+    /// Reads all skills of a campaign. One that CXone does not have any more is not active; but one of them must exist.
     async fn read_skills(
         &self,
         transport: &Transport,
         id: &CampaignId,
         context: RequestContext<'_>,
-    ) -> Result<Vec<Skill>, CxoneError> {
-        let mut skills = Vec::new();
-        for skill in self.skills_of(transport, id, context).await? {
-            skills.push(self.read_skill(transport, skill, context).await?);
+    ) -> Result<ReadSkills, CxoneError> {
+        let ids = self.skills_of(transport, id, context).await?;
+        let read = at_once(ids.into_iter().map(|skill| self.read_skill(transport, skill, context))).await;
+        let (mut skills, mut not_found, mut unread) = (Vec::new(), None, None);
+        for skill in read {
+            match skill {
+                Ok(skill) if skill.has_dialer && skill.is_active && !skill.shows_running => {
+                    let reason = format!("skill {} does not show whether it runs", skill.id);
+                    unread = Some(CxoneError::UnexpectedAnswer { reason });
+                }
+                Ok(skill) => skills.push(skill),
+                Err(error @ CxoneError::NotFound { .. }) => not_found = Some(error),
+                Err(error) => unread = unread.or(Some(error)),
+            }
         }
-        Ok(skills)
+        match not_found.filter(|_| skills.is_empty() && unread.is_none()) {
+            Some(error) => Err(error),
+            None => Ok(ReadSkills { skills, unread }),
+        }
     }
 }
 
-/// The failure of a change. Where some skills have changed, it does not say that nothing was done.
-fn failure_of_all(mut failures: Vec<CxoneError>, skills: usize) -> Option<CxoneError> {
-    let is_partial = failures.len() < skills;
-    let first = failures.drain(..).next()?;
-    Some(if is_partial {
-        CxoneError::OutcomeUnknown { reason: format!("not all skills have changed: {first}") }
-    } else {
-        first
-    })
+/// Sends the requests for several skills, up to [`AT_ONCE`] at a time. The results are in the same order.
+async fn at_once<F: Future>(requests: impl Iterator<Item = F>) -> Vec<F::Output> {
+    stream::iter(requests).buffered(AT_ONCE).collect().await
+}
+
+/// The failure of a change of which nothing was done, if it is one. Where a skill has changed, or may have, it is unknown.
+fn failure_of_all(failures: Vec<CxoneError>, skills: usize) -> Option<CxoneError> {
+    let may_have_changed = |error: &CxoneError| {
+        matches!(
+            error,
+            CxoneError::OutcomeUnknown { .. } | CxoneError::ServerError { .. } | CxoneError::UnexpectedAnswer { .. }
+        )
+    };
+    let is_unknown = failures.len() < skills || failures.iter().any(may_have_changed);
+    let first = failures.into_iter().next()?;
+    Some(if is_unknown { in_part(&first) } else { first })
+}
+
+/// The failure of a step after a skill was, or may have been, changed.
+fn in_part(error: &CxoneError) -> CxoneError {
+    CxoneError::OutcomeUnknown { reason: format!("not all skills have changed: {error}") }
 }
 
 fn campaign(state: CampaignState, is_partly_started: bool) -> DialerCampaign {
@@ -196,6 +238,7 @@ mod tests {
             is_phone: true,
             has_dialer: dialer,
             is_running: running,
+            shows_running: true,
         };
         for (skills, state) in [
             (vec![skill(true, true, true), skill(true, true, false)], CampaignState::Active),
@@ -206,6 +249,18 @@ mod tests {
             (vec![], CampaignState::Inactive),
         ] {
             assert_eq!(state_of(&skills), state, "{skills:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_refused_only_where_no_skill_can_have_changed() {
+        let refused = || CxoneError::Rejected { status: 400, reason: String::new() };
+        let unknown = || CxoneError::OutcomeUnknown { reason: String::new() };
+        assert_eq!(failure_of_all(vec![], 2), None);
+        assert_eq!(failure_of_all(vec![refused(), refused()], 2), Some(refused()));
+        for failures in [vec![refused()], vec![refused(), unknown()], vec![unknown(), unknown()]] {
+            let failure = failure_of_all(failures, 2);
+            assert!(matches!(failure, Some(CxoneError::OutcomeUnknown { .. })), "{failure:?}");
         }
     }
 }

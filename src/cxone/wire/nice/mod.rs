@@ -54,8 +54,13 @@ const SUCCESSES: &[u16] = &[200, 201, 202, 204, 206];
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// What the API has.
-pub const CAPABILITIES: Capabilities =
-    Capabilities { sms_senders: SmsSenders::Channels, numbered_campaigns: true, do_not_call_lists: true };
+pub const CAPABILITIES: Capabilities = Capabilities {
+    sms_senders: SmsSenders::Channels,
+    numbered_campaigns: true,
+    do_not_call_lists: true,
+    // The list of the skills, twice the skills at once, and their stops at once.
+    requests_of_a_pause: 4,
+};
 
 /// The API, with what is remembered about the tenant.
 pub struct Nice {

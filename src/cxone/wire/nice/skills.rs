@@ -33,6 +33,8 @@ pub struct Skill {
     /// Whether a dialer dials for it, which can be stopped.
     pub has_dialer: bool,
     pub is_running: bool,
+    /// Whether CXone shows whether it runs.
+    pub shows_running: bool,
 }
 
 impl Skill {
@@ -43,13 +45,15 @@ impl Skill {
         let is_outbound = fields.flag(&["isOutbound"]).unwrap_or(true);
         let strategy = fields.text(&["outboundStrategy"]);
         let is_personal_connection = |strategy: &String| strategy.to_ascii_lowercase().contains("personal");
+        let is_running = fields.flag(&["isRunning", "isNaturalCallingRunning"]);
         Some(Self {
             id: fields.integer(&["skillId", "id"])?,
             is_active: fields.flag(&["isActive"]).unwrap_or(true),
             is_outbound,
             is_phone: fields.integer(&["mediaTypeId", "mediaType"]).is_none_or(|media| media == PHONE),
             has_dialer: is_outbound && strategy.as_ref().is_none_or(is_personal_connection),
-            is_running: fields.flag(&["isRunning", "isNaturalCallingRunning"]).unwrap_or(false),
+            is_running: is_running.unwrap_or(false),
+            shows_running: is_running.is_some(),
         })
     }
 

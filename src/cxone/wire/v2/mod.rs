@@ -31,8 +31,13 @@ pub use auth::Auth;
 const ACCEPTED: Accepted = Accepted { statuses: &[200, 201, 202], max_body: 256 * 1024, is_503_certain: true };
 
 /// What the contract has.
-pub const CAPABILITIES: Capabilities =
-    Capabilities { sms_senders: SmsSenders::Numbers, numbered_campaigns: false, do_not_call_lists: false };
+pub const CAPABILITIES: Capabilities = Capabilities {
+    sms_senders: SmsSenders::Numbers,
+    numbered_campaigns: false,
+    do_not_call_lists: false,
+    // A read and an update.
+    requests_of_a_pause: 2,
+};
 
 /// The contract, at this address.
 pub struct V2 {
