@@ -97,7 +97,7 @@ impl IdempotencyStore {
     pub async fn claim(&self, claim: &Claim, hash: &[u8; 32]) -> Result<Lookup, sqlx::Error> {
         let now = self.clock.now();
         let claimed = sqlx::query!(
-            "insert into idempotency_keys as kept
+            r#"insert into idempotency_keys as kept
                  (api_key_id, key, request_hash, resource_id, leased_until, created_at, claim_id)
              values ($1, $2, $3, $4, $5, $6, $8)
              on conflict (api_key_id, key) do update set
@@ -110,7 +110,12 @@ impl IdempotencyStore {
              where kept.created_at < $7
                 or (kept.answer_status is null and kept.leased_until < $6
                     and kept.request_hash = excluded.request_hash)
-             returning resource_id",
+             returning resource_id,
+                 -- Not zero where the row was updated.
+                 (xmax <> 0 and exists (
+                     select from idempotency_keys as before
+                     where before.api_key_id = $1 and before.key = $2 and before.created_at >= $7
+                 )) as "repeated!""#,
             claim.caller,
             claim.key,
             hash,
@@ -123,9 +128,7 @@ impl IdempotencyStore {
         .fetch_optional(&self.pool)
         .await?;
         match claimed {
-            Some(row) => {
-                Ok(Lookup::Claimed(ResourceId { id: row.resource_id, repeated: row.resource_id != claim.resource }))
-            }
+            Some(row) => Ok(Lookup::Claimed(ResourceId { id: row.resource_id, repeated: row.repeated })),
             None => self.look_up(claim, hash).await,
         }
     }

@@ -187,6 +187,23 @@ async fn a_request_runs_until_its_lease_ends_and_is_then_continued_with_the_same
     assert_eq!(world.repeat().await, continued(resource));
 }
 
+/// The id of the resource is known before the first run, and does not show that there was one.
+#[sqlx::test]
+async fn a_request_about_a_callback_that_is_continued_is_a_repeated_one(pool: PgPool) {
+    let world = World::new(pool).await;
+    let callback = Uuid::from_u128(3);
+    let run = || world.store.new_claim(IVR, "k-1".into(), Some(callback));
+    assert_eq!(world.claimed(&run(), REQUEST).await, ResourceId { id: callback, repeated: false });
+    world.advance(LEASE + MILLISECOND);
+    assert_eq!(world.claimed(&run(), REQUEST).await, ResourceId { id: callback, repeated: true });
+    world.advance(SEVEN_DAYS + LEASE);
+    assert_eq!(
+        world.claimed(&run(), REQUEST).await,
+        ResourceId { id: callback, repeated: false },
+        "the key was forgotten"
+    );
+}
+
 #[sqlx::test]
 async fn a_renewed_lease_ends_later(pool: PgPool) {
     let world = World::new(pool).await;

@@ -108,6 +108,14 @@ impl Round {
         tiles(&mut self.transaction, &TilePosition::edge(self.head.size).collect::<Vec<_>>()).await
     }
 
+    /// The signed note about the tree of this size.
+    pub(super) async fn last_checkpoint(&mut self) -> Result<Option<String>, sqlx::Error> {
+        let size = signed(self.head.size);
+        sqlx::query_scalar!("select checkpoint from audit_checkpoints where size = $1", size)
+            .fetch_optional(&mut self.transaction)
+            .await
+    }
+
     /// The entries of the last tile, where it is not full.
     pub(super) async fn last_leaves(&mut self) -> Result<Vec<i64>, sqlx::Error> {
         let tile = signed(self.head.size / TILE_WIDTH);

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use tlog_tiles::tlog::Hash;
 use tokio_util::sync::CancellationToken;
 
-use super::keys::LogKeys;
+use super::keys::{LogKeys, read_checkpoint};
 use super::leaf::leaf_hash;
 use super::round::Round;
 use super::store::{LogStore, Recorded, SignedRoot};
@@ -68,6 +69,10 @@ impl Sequencer {
     async fn extend(&self, round: &mut Round, entries: &[Recorded]) -> Result<SignedRoot, sqlx::Error> {
         let edge = round.edge().await?;
         let mut tree = Tree::resume(round.head.size, edge).ok_or_else(|| damaged("its tiles do not fit its size"))?;
+        // What is signed next contains what was signed last, also if somebody has rewritten the stored tree.
+        if tree.size() > 0 && signed_hash(round).await? != Some(root_of(&tree)?) {
+            return Err(damaged("its tiles do not fit its last checkpoint"));
+        }
         let mut seqs = round.last_leaves().await?;
         if seqs.len() as u64 != tree.size() % TILE_WIDTH {
             return Err(damaged("its leaves do not fit its size"));
@@ -87,7 +92,7 @@ impl Sequencer {
         }
         full.extend(tree.edge());
         round.store_tiles(full).await?;
-        let (size, root) = (tree.size(), tree.root().map_err(|error| damaged(&error.to_string()))?);
+        let (size, root) = (tree.size(), root_of(&tree)?);
         let checkpoint = self.keys.sign(size, root).ok_or_else(|| damaged("its root cannot be signed"))?;
         Ok(SignedRoot { size, root, checkpoint })
     }
@@ -104,6 +109,16 @@ impl Sequencer {
         Entry::new(id, now, Action::AuditKeysChanged, Actor::system("sequencer"), Outcome::Succeeded)
             .with_detail(&Keys { public_keys })
     }
+}
+
+/// The root of the tree as it was signed last.
+async fn signed_hash(round: &mut Round) -> Result<Option<Hash>, sqlx::Error> {
+    let checkpoint = round.last_checkpoint().await?.and_then(|note| read_checkpoint(&note).ok());
+    Ok(checkpoint.filter(|checkpoint| checkpoint.size() == round.head.size).map(|checkpoint| *checkpoint.hash()))
+}
+
+fn root_of(tree: &Tree) -> Result<Hash, sqlx::Error> {
+    tree.root().map_err(|error| damaged(&error.to_string()))
 }
 
 fn damaged(detail: &str) -> sqlx::Error {

@@ -195,7 +195,7 @@ impl LogStore {
         Ok(row.map(|row| unsigned(row.tile) * super::tree::TILE_WIDTH + unsigned(i64::from(row.position) - 1)))
     }
 
-    /// Up to `limit` entries after this seq, in their order.
+    /// Up to `limit` entries after this seq, in their order; more only where several have the last seq.
     pub(super) async fn entries_after(&self, seq: i64, limit: i64) -> Result<Vec<Recorded>, sqlx::Error> {
         let rows = sqlx::query_as!(
             Row,
@@ -203,7 +203,7 @@ impl LogStore {
                    outcome as "outcome: Outcome", campaign_id, callback_id,
                    previous_state, new_state, latency_ms, call_volume_before, call_volume_after, answer_rate,
                    compliance_hold, triggered_by, request_id, detail
-               from audit_entries where seq > $1 order by seq limit $2"#,
+               from audit_entries where seq > $1 order by seq fetch first ($2) rows with ties"#,
             seq,
             limit
         )

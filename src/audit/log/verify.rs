@@ -89,6 +89,8 @@ struct Unplaced {
     next: Option<AbortOnDropHandle<Result<Vec<Recorded>, sqlx::Error>>>,
     at_end: bool,
     count: u64,
+    /// The first entry that has the seq of another one.
+    second: Option<(i64, Uuid)>,
 }
 
 impl Unplaced {
@@ -114,7 +116,9 @@ impl Unplaced {
         for recorded in entries {
             let hash = leaf_hash(&recorded.entry).map_err(|error| sqlx::Error::Decode(error.into()))?;
             self.read_up_to = recorded.seq;
-            self.entries.insert(recorded.seq, (recorded.entry.id, hash));
+            if let Some((other, _)) = self.entries.insert(recorded.seq, (recorded.entry.id, hash)) {
+                self.second = self.second.or(Some((recorded.seq, other)));
+            }
         }
         Ok(())
     }
@@ -160,6 +164,9 @@ pub async fn verify(store: &LogStore, expected: &Expected<'_>) -> Result<Verific
         walk.unplaced.read_on(store).await?;
         walk.unplaced.entries.clear();
     }
+    let second =
+        walk.unplaced.second.map(|(seq, id)| Broken { seq: Some(seq), id: Some(id), reason: Reason::Inserted });
+    broken = broken.or(second);
     Ok(Verification {
         valid: broken.is_none(),
         entries: walk.unplaced.count,
