@@ -90,13 +90,15 @@ impl IntervalPoller {
     async fn read(&self, intervals: DialerIntervals<'_>, lease: Uuid) -> Result<(), ReadError> {
         let trace = Traceparent::root(self.clock.new_id());
         let context = RequestContext { class: Class::Routine, trace: &trace };
-        let mut campaigns = self.watched(intervals, context).await?;
-        if campaigns.is_empty() {
+        let ids = self.store.campaigns().await?;
+        if ids.is_empty() {
             return Ok(());
         }
-        let ids: Vec<CampaignId> = campaigns.iter().map(|campaign| campaign.id.clone()).collect();
         let now = self.clock.now();
+        // First, because the skills of many campaigns can use up the share of the quota.
         let read = intervals.read(now - LATEST, now, context).await?;
+        let mut campaigns = self.watched(ids, intervals, context).await?;
+        let ids: Vec<CampaignId> = campaigns.iter().map(|campaign| campaign.id.clone()).collect();
         let known = self.store.known(&ids, now - LATEST).await?;
         for campaign in &mut campaigns {
             campaign.is_continued = known.continued.contains(&campaign.id);
@@ -112,10 +114,10 @@ impl IntervalPoller {
     /// The campaigns whose intervals are read. One whose skills cannot be read is left out.
     async fn watched(
         &self,
+        ids: Vec<CampaignId>,
         intervals: DialerIntervals<'_>,
         context: RequestContext<'_>,
     ) -> Result<Vec<WatchedCampaign>, ReadError> {
-        let ids = self.store.campaigns().await?;
         let mut shared = self.rates.shared_counts(&ids, self.clock.now()).await?;
         let mut watched = Vec::new();
         for id in ids {

@@ -159,19 +159,23 @@ impl Nice {
         let mapping = self.mapping(id).await?;
         let now = self.clock.now();
         let known = self.skills.campaigns.lock().get(id).cloned();
-        if let Some(known) = known.filter(|known| known.mapping == mapping && now < known.at + FRESH_FOR) {
-            return Ok(known.members);
+        let known = known.filter(|known| known.mapping == mapping);
+        if let Some(known) = known.as_ref().filter(|known| now < known.at + FRESH_FOR) {
+            return Ok(known.members.clone());
         }
-        let members = match &mapping {
-            Some(SkillMapping { skill_ids, .. }) if !skill_ids.is_empty() => skill_ids.clone(),
-            Some(SkillMapping { campaign_id: Some(number), .. }) => {
-                self.members_of(transport, *number, context).await?
-            }
-            Some(SkillMapping { skill_id, .. }) => vec![*skill_id],
-            None => {
-                let number = campaign_number(id).ok_or_else(|| CxoneError::NotFound { reason: NO_SKILL.into() })?;
-                self.members_of(transport, number, context).await?
-            }
+        let number = match &mapping {
+            Some(SkillMapping { skill_ids, .. }) if !skill_ids.is_empty() => return Ok(skill_ids.clone()),
+            Some(SkillMapping { skill_id, campaign_id: None, .. }) => return Ok(vec![*skill_id]),
+            Some(SkillMapping { campaign_id: Some(number), .. }) => *number,
+            None => campaign_number(id).ok_or_else(|| CxoneError::NotFound { reason: NO_SKILL.into() })?,
+        };
+        let members = match self.members_of(transport, number, context).await {
+            Ok(members) => members,
+            // The skills of a campaign seldom change.
+            Err(error) => match known.filter(|_| !error.came_after_authorization()) {
+                Some(known) => return Ok(known.members),
+                None => return Err(error),
+            },
         };
         let mut campaigns = self.skills.campaigns.lock();
         if campaigns.len() >= MAX_CAMPAIGNS {
