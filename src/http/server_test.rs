@@ -105,11 +105,13 @@ async fn a_panic_is_a_problem_and_each_response_has_the_headers_of_all() {
 
 #[tokio::test]
 async fn a_line_that_is_logged_while_a_body_is_streamed_has_the_id_of_the_request() {
+    let server = Server::start(ConnectionLimits::default(), RequestLimits::default()).await;
+    // `tracing` decides at the first use of a span whether it is recorded, and again for each new subscriber.
+    server.get("/stream").await;
     let lines = Arc::<Mutex<Vec<u8>>>::default();
     let written = Arc::clone(&lines);
     let writer = move || Lines(Arc::clone(&written));
     let _logging = tracing_subscriber::fmt().json().with_writer(writer).set_default();
-    let server = Server::start(ConnectionLimits::default(), RequestLimits::default()).await;
     let request = "GET /stream HTTP/1.1\r\nhost: ringback\r\nx-request-id: streamed-1\r\nconnection: close\r\n\r\n";
     assert!(server.answer(request).await.contains("streamed"));
     let lines = String::from_utf8(lines.lock().clone()).unwrap();
