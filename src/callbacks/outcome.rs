@@ -9,12 +9,16 @@ use uuid::Uuid;
 
 use super::model::Callback;
 
-type Senders = HashMap<Uuid, watch::Sender<Option<Callback>>>;
-
 /// The waiting requests of this replica. They are not notified of attempts in other replicas.
 #[derive(Clone, Default)]
 pub struct Waiters {
-    senders: Arc<Mutex<Senders>>,
+    waited_for: Arc<Mutex<HashMap<Uuid, WaitedFor>>>,
+}
+
+/// A callback that requests wait for.
+struct WaitedFor {
+    sender: watch::Sender<Option<Callback>>,
+    waiters: usize,
 }
 
 /// One waiting request. It is removed from the [`Waiters`] when it is dropped.
@@ -28,24 +32,28 @@ pub struct Waiter {
 impl Waiters {
     /// Adds a waiting request, which is notified from now on.
     pub fn add(&self, id: Uuid) -> Waiter {
-        let latest = self.senders.lock().entry(id).or_insert_with(|| watch::channel(None).0).subscribe();
-        Waiter { id, waiters: self.clone(), latest }
+        let mut waited_for = self.waited_for.lock();
+        let new = || WaitedFor { sender: watch::Sender::new(None), waiters: 0 };
+        let entry = waited_for.entry(id).or_insert_with(new);
+        entry.waiters += 1;
+        Waiter { id, waiters: self.clone(), latest: entry.sender.subscribe() }
     }
 
     /// Passes the callback to the requests that wait for it.
     pub fn notify(&self, callback: &Callback) {
-        if let Some(sender) = self.senders.lock().get(&callback.id) {
-            sender.send_replace(Some(callback.clone()));
+        if let Some(waited_for) = self.waited_for.lock().get(&callback.id) {
+            waited_for.sender.send_replace(Some(callback.clone()));
         }
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        let mut senders = self.waiters.senders.lock();
-        // The receiver of this waiter is dropped after it.
-        if senders.get(&self.id).is_some_and(|sender| sender.receiver_count() <= 1) {
-            senders.remove(&self.id);
+        let mut waited_for = self.waiters.waited_for.lock();
+        let Some(entry) = waited_for.get_mut(&self.id) else { return };
+        entry.waiters -= 1;
+        if entry.waiters == 0 {
+            waited_for.remove(&self.id);
         }
     }
 }

@@ -166,7 +166,8 @@ pub async fn verify(store: &LogStore, expected: &Expected<'_>) -> Result<Verific
     }
     let second =
         walk.unplaced.second.map(|(seq, id)| Broken { seq: Some(seq), id: Some(id), reason: Reason::Inserted });
-    broken = broken.or(second);
+    let seq = |broken: &Broken| broken.seq.unwrap_or(i64::MAX);
+    broken = broken.into_iter().chain(second).min_by_key(seq);
     Ok(Verification {
         valid: broken.is_none(),
         entries: walk.unplaced.count,

@@ -12,6 +12,9 @@ use crate::campaigns::{HoldScope, PlacementRules};
 use crate::cxone::{Class, ContactId, CxoneError, NewContact, RequestContext, StillWanted, Withdrawal};
 use crate::placement::NOTICE;
 
+/// A change that CXone has not carried out this long after the window is refused.
+const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
 impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
     /// Carries out a change.
     pub(super) async fn change(
@@ -166,10 +169,14 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         was_sent: bool,
         error: &CxoneError,
     ) -> Result<(), AttemptError> {
+        let now = self.clock.now();
+        if callback.has_passed_with_its_change(now - GIVEN_UP_AFTER) {
+            return self.refuse_change(callback, error.into()).await;
+        }
         let wait = match verdict(error, callback.attempts, self.gateway.is_up(&FOR_CONTACTS), &self.clock) {
             // Nothing that CXone refuses now can still be carried out, unless an earlier request was not answered. After the
             // window, that does not matter any more.
-            Verdict::Final if !was_sent || callback.has_passed_with_its_change(self.clock.now()) => {
+            Verdict::Final if !was_sent || callback.has_passed_with_its_change(now) => {
                 return self.refuse_change(callback, error.into()).await;
             }
             Verdict::Final => backoff(callback.attempts, &self.clock),

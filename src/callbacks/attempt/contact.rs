@@ -11,6 +11,8 @@ use crate::placement::NOTICE;
 
 /// A contact is sent at least this long before its start, which must be in the future when it arrives.
 pub(super) const SEND_BEFORE: SignedDuration = SignedDuration::from_secs(5);
+/// CXone may show a start rounded to a minute.
+const ROUNDED_BY: SignedDuration = SignedDuration::from_mins(1);
 /// How often one attempt places a callback whose start passed before CXone had the contact.
 const MAX_PLACEMENTS: usize = 3;
 /// The notice of the second and later placements: the attempt was too slow for the shorter one.
@@ -104,6 +106,10 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         };
         if let Some(start) = at.filter(|at| callback.window.contains(*at)) {
             return Ok(Some(Contact { id, start }));
+        }
+        if at.is_some_and(|at| at.duration_since(sent).abs() >= ROUNDED_BY) {
+            // Somebody has moved it in CXone.
+            return Ok(None);
         }
         let Some(earlier) = callback.earlier_dispatch_time else { return Ok(Some(Contact { id, start: sent })) };
         if earlier == sent {

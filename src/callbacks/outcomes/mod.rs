@@ -11,6 +11,7 @@ mod rechecks;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::CallbackRepository as _;
@@ -121,14 +122,22 @@ impl OutcomePoller {
         surplus: &Surplus,
         context: RequestContext<'_>,
     ) -> Result<bool, PollError> {
+        let unknown = Mutex::new(None);
         let is_surplus = || async {
-            let is_confirmed = self.store.is_confirmed_contact(surplus.callback_id, surplus.number).await;
-            is_confirmed.is_ok_and(|is_confirmed| !is_confirmed)
+            match self.store.is_confirmed_contact(surplus.callback_id, surplus.number).await {
+                Ok(is_confirmed) => !is_confirmed,
+                Err(error) => {
+                    *unknown.lock() = Some(error);
+                    false
+                }
+            }
         };
         let why = surplus.reason.description();
-        match outcomes.withdraw(surplus.number, why, context, &is_surplus).await {
-            Err(CxoneError::Superseded) => Ok(false),
-            deleted => Ok(deleted?),
+        let deleted = outcomes.withdraw(surplus.number, why, context, &is_surplus).await;
+        match (deleted, unknown.into_inner()) {
+            (Err(CxoneError::Superseded), Some(error)) => Err(PollError::Database(error)),
+            (Err(CxoneError::Superseded), None) => Ok(false),
+            (deleted, _) => Ok(deleted?),
         }
     }
 

@@ -80,7 +80,7 @@ pub struct LastSent {
     pub pause: Option<SentPause>,
     pub change: Option<PendingChange>,
     pub uncertain: Vec<UncertainRequest>,
-    /// The end of the pause that CXone shows.
+    /// The end of the pause, as CXone showed it or was sent it last.
     pub shown_end: Option<Timestamp>,
     /// Consecutive rejections by CXone of what it was sent.
     pub rejections: u32,

@@ -158,9 +158,12 @@ impl Campaign {
     pub fn record_failure(&mut self, error: &CxoneError, timing: &Timing, clock: &Clock) {
         let now = clock.now();
         let was_due = self.is_due(now, timing);
-        let is_outage = matches!(error, CxoneError::Unavailable { .. } | CxoneError::ServerError { .. });
-        // An outage makes no campaign less urgent that may be dialing.
-        let most = if is_outage && self.may_be_dialing() { MAX_URGENT_FAILURES } else { u32::MAX };
+        // While CXone takes no requests, none use up the quota: a campaign that may be dialing stays urgent.
+        let most = if matches!(error, CxoneError::Unavailable { .. }) && self.may_be_dialing() {
+            MAX_URGENT_FAILURES
+        } else {
+            u32::MAX
+        };
         self.failures = self.failures.saturating_add(1).min(most.max(self.failures));
         self.failure = Some(error.into());
         let is_not_found = self.seen.is_none() && matches!(error, CxoneError::NotFound { .. });

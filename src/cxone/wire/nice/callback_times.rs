@@ -85,6 +85,11 @@ impl CallbackTimes {
         self.setting == CallbackTimesSetting::BusinessUnit
     }
 
+    /// Whether the times that CXone shows say how it reads times, because no form is set.
+    pub fn are_judged(&self) -> bool {
+        self.setting == CallbackTimesSetting::Detect
+    }
+
     /// The form that is known to be right; none before the first callback of the tenant.
     pub async fn form(&self) -> Result<Option<TimeForm>, sqlx::Error> {
         if let Some(known) = self.known.lock().clone() {

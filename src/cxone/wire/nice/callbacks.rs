@@ -156,19 +156,30 @@ impl Nice {
             self.judge(wanted, oldest.number, shown).await?;
             return Ok(Some(ContactAnswer::Exists { contact, at: Some(wanted.contact.at), deleted }));
         };
-        if is_in_window(shown, wanted) {
-            return Ok(Some(ContactAnswer::Exists { contact, at: Some(shown), deleted }));
+        let at = wanted.contact.at;
+        if self.is_uncorrected(wanted, shown, &form).await? && at - SEND_BEFORE > self.clock.now() {
+            self.put(wanted, oldest.number, at, &form, None).await.map_err(in_doubt)?;
+            return Ok(Some(ContactAnswer::Exists { contact, at: Some(at), deleted }));
         }
-        // A first callback of the tenant whose misread time was not corrected.
-        if wanted.contact.at - SEND_BEFORE > self.clock.now() {
-            self.put(wanted, oldest.number, wanted.contact.at, &form, None).await.map_err(in_doubt)?;
-            return Ok(Some(ContactAnswer::Exists { contact, at: Some(wanted.contact.at), deleted }));
+        // With a form that was set, the list may show other times than those of the calls.
+        let at = Some(shown).filter(|_| self.times.are_judged());
+        Ok(Some(ContactAnswer::Exists { contact, at, deleted }))
+    }
+
+    /// Whether this is a first callback of the tenant whose time was misread, or that was sent ahead, and was not corrected since.
+    async fn is_uncorrected(&self, wanted: &Wanted<'_>, shown: Timestamp, form: &TimeForm) -> Result<bool, CxoneError> {
+        let window = wanted.contact.window;
+        let is_in_window = window.start() - TOLERANCE < shown && shown < window.end() + TOLERANCE;
+        if is_in_window || !self.times.are_judged() {
+            return Ok(false);
         }
-        if self.delete(wanted, oldest.number, MISREAD).await? {
-            return Ok(Some(ContactAnswer::Absent));
-        }
-        let reason = "CXone lists the callback, and does not find it".into();
-        Err(CxoneError::OutcomeUnknown { reason })
+        let zone = match form {
+            TimeForm::Local(zone) => zone.clone(),
+            TimeForm::Utc => self.business_unit_zone(wanted.transport, wanted.context).await?,
+        };
+        let (at, probe) = (wanted.contact.at, wanted.contact.at + PROBE_AHEAD);
+        let readings = [Reading::of(shown, at, &zone), Reading::of(shown, probe, &zone)];
+        Ok(readings.contains(&Reading::AsLocal) || readings[1] == Reading::Right)
     }
 
     /// Judges how the time of the first callback of the tenant was read, which an earlier request created.
@@ -264,12 +275,6 @@ impl Nice {
             deleted => deleted.map(|()| true),
         }
     }
-}
-
-/// Whether a shown time, which may be rounded, lies in the window of the callback.
-fn is_in_window(shown: Timestamp, wanted: &Wanted<'_>) -> bool {
-    let window = wanted.contact.window;
-    window.start() - TOLERANCE < shown && shown < window.end() + TOLERANCE
 }
 
 /// The failure of a look: a refused look says nothing about the callback.

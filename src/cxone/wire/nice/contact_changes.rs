@@ -133,5 +133,5 @@ impl Nice {
 
 /// It may be called at this moment: the next attempt looks again.
 fn listed_and_not_found() -> CxoneError {
-    CxoneError::unavailable("CXone lists the callback, and does not find it")
+    CxoneError::OutcomeUnknown { reason: "CXone lists the callback, and does not find it".into() }
 }

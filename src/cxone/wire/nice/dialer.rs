@@ -18,7 +18,7 @@ use crate::types::CampaignId;
 const CONFIRM_AFTER: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(7)];
 /// The requests about the skills of one campaign that are sent at the same time.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 8;
 
 /// The skills of a campaign, as far as CXone shows them.
 struct ReadSkills {
@@ -36,14 +36,17 @@ impl Nice {
     ) -> Result<DialerCampaign, CxoneError> {
         let ReadSkills { skills, unread } = self.read_skills(transport, id, context).await?;
         let state = state_of(&skills);
+        let is_unread = unread.is_some();
         // One that runs is enough to know that the campaign dials.
         if let Some(error) = unread.filter(|_| state != CampaignState::Active) {
             return Err(error);
         }
-        let running: Vec<i64> = skills.iter().filter(|skill| skill.is_running).map(|skill| skill.id).collect();
-        let stopped = stored(self.stopped.without_running(id, &running, self.clock.now()).await)?;
-        let is_missing = |skill: &Skill| stopped.contains(&skill.id) && skill.is_active && !skill.is_running;
-        Ok(campaign(state, skills.iter().any(is_missing)))
+        let stopped = stored(self.stopped.without_running(id, &running(&skills), self.clock.now()).await)?;
+        let is_missing = |stopped: &i64| match skills.iter().find(|skill| skill.id == *stopped) {
+            Some(skill) => skill.is_active && !skill.is_running,
+            None => is_unread,
+        };
+        Ok(campaign(state, stopped.iter().any(is_missing)))
     }
 
     /// Brings the skills to the wanted state. A skill that fails is tried again with the next call; the others are done.
@@ -63,16 +66,17 @@ impl Nice {
         let change = |skill| self.change_skill(transport, skill, wanted.state, context, still_wanted);
         let results = at_once(changed.iter().copied().map(change)).await;
         let failures: Vec<_> = results.into_iter().filter_map(Result::err).collect();
-        if let Some(error) = failure_of_all(failures, changed.len()) {
+        if let Some(error) = failure_of_all(&failures, changed.len()) {
             return Err(error);
         }
         if let Some(error) = read.unread {
             return Err(if changed.is_empty() { error } else { in_part(&error) });
         }
-        let state = self.confirmed_state(transport, wanted.state, &changed, read.skills, context).await;
-        let state = state.map_err(|error| if changed.is_empty() { error } else { in_part(&error) })?;
+        let skills = self.confirmed(transport, wanted.state, &changed, read.skills, context).await;
+        let skills = skills.map_err(|error| if changed.is_empty() { error } else { in_part(&error) })?;
+        let state = state_of(&skills);
         if state == CampaignState::Active && wanted.state == CampaignState::Active {
-            stored(self.stopped.forget(id).await).map_err(|error| in_part(&error))?;
+            stored(self.stopped.forget(id, &running(&skills)).await).map_err(|error| in_part(&error))?;
         }
         Ok(campaign(state, false))
     }
@@ -121,15 +125,15 @@ impl Nice {
         self.call(transport, request, context, |_| Some(())).await
     }
 
-    /// The state after a change. The skills that were changed are read until they are as wanted, or the waits are over.
-    async fn confirmed_state(
+    /// The skills after a change. Those that were changed are read until they are as wanted, or the waits are over.
+    async fn confirmed(
         &self,
         transport: &Transport,
         wanted: CampaignState,
         changed: &[i64],
         mut skills: Vec<Skill>,
         context: RequestContext<'_>,
-    ) -> Result<CampaignState, CxoneError> {
+    ) -> Result<Vec<Skill>, CxoneError> {
         let runs = wanted == CampaignState::Active;
         let is_done = |skill: &Skill| !changed.contains(&skill.id) || skill.is_running == runs;
         for wait in CONFIRM_AFTER {
@@ -143,15 +147,15 @@ impl Nice {
                 skills.iter_mut().filter(|known| known.id == skill.id).for_each(|known| *known = skill);
             }
         }
-        let state = state_of(&skills);
         // Some skills run and others do not.
-        if state == wanted && !skills.iter().all(is_done) {
+        if state_of(&skills) == wanted && !skills.iter().all(is_done) {
             return Err(CxoneError::OutcomeUnknown { reason: "not all skills have changed".into() });
         }
-        Ok(state)
+        Ok(skills)
     }
 
-    /// Reads all skills of a campaign. One that CXone does not have any more is not active; but one of them must exist.
+    /// Reads all skills of a campaign. One that CXone does not have any more is not active; but one of them must exist. The first
+    /// is read alone: after an outage, only one request is sent to see whether CXone answers.
     async fn read_skills(
         &self,
         transport: &Transport,
@@ -159,9 +163,11 @@ impl Nice {
         context: RequestContext<'_>,
     ) -> Result<ReadSkills, CxoneError> {
         let ids = self.skills_of(transport, id, context).await?;
-        let read = at_once(ids.into_iter().map(|skill| self.read_skill(transport, skill, context))).await;
+        let read = |skill| self.read_skill_twice(transport, skill, context);
+        let mut results = at_once(ids.iter().copied().take(1).map(read)).await;
+        results.extend(at_once(ids.iter().copied().skip(1).map(read)).await);
         let (mut skills, mut not_found, mut unread) = (Vec::new(), None, None);
-        for skill in read {
+        for skill in results {
             match skill {
                 Ok(skill) if skill.has_dialer && skill.is_active && !skill.shows_running => {
                     let reason = format!("skill {} does not show whether it runs", skill.id);
@@ -177,6 +183,19 @@ impl Nice {
             None => Ok(ReadSkills { skills, unread }),
         }
     }
+
+    /// A gateway can answer 404 once.
+    async fn read_skill_twice(
+        &self,
+        transport: &Transport,
+        skill: i64,
+        context: RequestContext<'_>,
+    ) -> Result<Skill, CxoneError> {
+        match self.read_skill(transport, skill, context).await {
+            Err(CxoneError::NotFound { .. }) => self.read_skill(transport, skill, context).await,
+            read => read,
+        }
+    }
 }
 
 /// Sends the requests for several skills, up to [`AT_ONCE`] at a time. The results are in the same order.
@@ -184,17 +203,23 @@ async fn at_once<F: Future>(requests: impl Iterator<Item = F>) -> Vec<F::Output>
     stream::iter(requests).buffered(AT_ONCE).collect().await
 }
 
-/// The failure of a change of which nothing was done, if it is one. Where a skill has changed, or may have, it is unknown.
-fn failure_of_all(failures: Vec<CxoneError>, skills: usize) -> Option<CxoneError> {
+fn running(skills: &[Skill]) -> Vec<i64> {
+    skills.iter().filter(|skill| skill.is_running).map(|skill| skill.id).collect()
+}
+
+/// The failure of a change, if it is one. It says that nothing was done only where that is so of all skills.
+fn failure_of_all(failures: &[CxoneError], skills: usize) -> Option<CxoneError> {
     let may_have_changed = |error: &CxoneError| {
         matches!(
             error,
             CxoneError::OutcomeUnknown { .. } | CxoneError::ServerError { .. } | CxoneError::UnexpectedAnswer { .. }
         )
     };
-    let is_unknown = failures.len() < skills || failures.iter().any(may_have_changed);
-    let first = failures.into_iter().next()?;
-    Some(if is_unknown { in_part(&first) } else { first })
+    let first = failures.first()?;
+    if failures.len() < skills {
+        return Some(in_part(first));
+    }
+    Some(failures.iter().find(|error| may_have_changed(error)).unwrap_or(first).clone())
 }
 
 /// The failure of a step after a skill was, or may have been, changed.
@@ -256,10 +281,10 @@ mod tests {
     fn a_change_is_refused_only_where_no_skill_can_have_changed() {
         let refused = || CxoneError::Rejected { status: 400, reason: String::new() };
         let unknown = || CxoneError::OutcomeUnknown { reason: String::new() };
-        assert_eq!(failure_of_all(vec![], 2), None);
-        assert_eq!(failure_of_all(vec![refused(), refused()], 2), Some(refused()));
+        assert_eq!(failure_of_all(&[], 2), None);
+        assert_eq!(failure_of_all(&[refused(), refused()], 2), Some(refused()));
         for failures in [vec![refused()], vec![refused(), unknown()], vec![unknown(), unknown()]] {
-            let failure = failure_of_all(failures, 2);
+            let failure = failure_of_all(&failures, 2);
             assert!(matches!(failure, Some(CxoneError::OutcomeUnknown { .. })), "{failure:?}");
         }
     }

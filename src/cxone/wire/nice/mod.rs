@@ -58,8 +58,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     sms_senders: SmsSenders::Channels,
     numbered_campaigns: true,
     do_not_call_lists: true,
-    // The list of the skills, twice the skills at once, and their stops at once.
-    requests_of_a_pause: 4,
+    // The list of the skills, twice the first skill and then the others at once, and the stops at once.
+    requests_of_a_pause: 6,
 };
 
 /// The API, with what is remembered about the tenant.

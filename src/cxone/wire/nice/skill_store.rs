@@ -63,9 +63,13 @@ impl SkillStore {
         remembered.execute(&self.pool).await.map(drop)
     }
 
-    /// Forgets the skills of a campaign that runs again.
-    pub async fn forget(&self, id: &CampaignId) -> Result<(), sqlx::Error> {
-        let forgotten = sqlx::query!("delete from cxone_stopped_skills where campaign_id = $1", id.as_str());
+    /// Forgets skills that run again.
+    pub async fn forget(&self, id: &CampaignId, running: &[i64]) -> Result<(), sqlx::Error> {
+        let forgotten = sqlx::query!(
+            "delete from cxone_stopped_skills where campaign_id = $1 and skill_id = any($2)",
+            id.as_str(),
+            running
+        );
         forgotten.execute(&self.pool).await.map(drop)
     }
 }
