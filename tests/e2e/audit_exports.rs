@@ -10,8 +10,8 @@ use tokio::process::Command;
 use crate::support::{Answer, BINARY, World, create_key_with, eventually, faults, payload_from, processes, text};
 
 /// More than an export holds in memory, in entries of 2 KiB.
-const MANY: usize = 20_000;
-const MEMORY_KIB: u64 = 32 * 1024;
+const MANY: usize = 40_000;
+const MEMORY_KIB: u64 = 64 * 1024;
 
 impl World {
     async fn with_many_entries() -> Self {

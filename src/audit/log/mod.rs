@@ -4,6 +4,8 @@ mod api;
 mod files;
 mod keys;
 mod leaf;
+#[cfg(test)]
+mod numbers_test;
 mod proof;
 #[cfg(test)]
 mod random_test;
