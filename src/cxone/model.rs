@@ -124,6 +124,8 @@ pub struct NewContact<'a> {
     pub may_exist: bool,
     /// The campaign that makes the call.
     pub campaign_id: &'a CampaignId,
+    /// The skill of CXone that makes the call, where it has been chosen. The settings of the campaign may name another by now.
+    pub skill: Option<i64>,
     /// Who is called.
     pub phone_number: &'a PhoneNumber,
     /// When. Must be in the future.

@@ -274,6 +274,7 @@ impl Wanted {
             callback_id: Uuid::now_v7(),
             may_exist: false,
             campaign_id: &self.campaign,
+            skill: None,
             phone_number: &self.phone,
             at: self.window.start(),
             language: &self.language,

@@ -111,6 +111,20 @@ async fn after_a_lost_answer_the_callback_is_found_and_not_created_again() {
 }
 
 #[tokio::test]
+async fn after_a_lost_answer_the_callback_is_looked_for_in_the_skill_to_which_it_was_sent() {
+    let world = World::of_nice(&[]).await;
+    world.cxone.control(Method::PUT, "skills/5001", Some(json!({ "campaign": CAMPAIGN }))).await;
+    world.cxone.fault(json!({"route": "contact", "kind": "drop", "afterWork": true, "times": 1})).await;
+    let id = world.accept(&payload()).await;
+    world.callback_when(&id, |callback| callback["failure"].is_object()).await;
+    world.put_settings(CAMPAIGN, json!({"nice": {"skillId": 5001}})).await;
+
+    let callback = world.settled_soon(&id).await;
+    assert_eq!((&callback["status"], world.cxone.contacts().await.len()), (&json!("scheduled"), 1), "{callback}");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_callback_that_was_not_created_is_created_by_the_next_attempt() {
     let world = World::of_nice(&[]).await;
     world.cxone.fault(json!({"route": "contact", "kind": "drop", "times": 1})).await;

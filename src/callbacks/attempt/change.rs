@@ -245,6 +245,7 @@ fn contact<'a>(
         callback_id: callback.id,
         may_exist,
         campaign_id: &callback.campaign_id,
+        skill: callback.skill,
         phone_number: &callback.phone_number,
         at,
         language: &callback.language,

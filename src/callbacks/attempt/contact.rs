@@ -145,6 +145,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
             callback_id: callback.id,
             may_exist,
             campaign_id: &callback.campaign_id,
+            skill: callback.skill,
             phone_number: &callback.phone_number,
             at: start,
             language: &callback.language,

@@ -7,8 +7,9 @@ use crate::audit::{Action, Outcome};
 use crate::callbacks::model::{Callback, Failure, FailureCode, Status};
 use crate::callbacks::retry::backoff;
 use crate::campaigns::{HoldScope, PlacementRules};
-use crate::cxone::{Class, RequestContext};
+use crate::cxone::{Class, CxoneError, ForecastHour, RequestContext};
 use crate::placement::{Inputs, NOTICE, hours_of};
+use crate::types::TimeWindow;
 
 /// The result of a placement.
 pub(super) enum Placement {
@@ -52,8 +53,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
             let failure = Failure::new(FailureCode::CampaignHeld, detail);
             return Ok(Placement::Nowhere { failure, may_change: true });
         }
-        let context = RequestContext { class, trace: &callback.trace };
-        let forecast = match self.gateway.forecast(&callback.campaign_id, &window, context).await {
+        let forecast = match self.forecast(callback, &window, class).await {
             Ok(forecast) => forecast,
             Err(error) if callback.change.is_some() => {
                 return self.change_failed(callback, false, &error).await.map(|()| Placement::Settled);
@@ -79,6 +79,22 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         }
         let detail = "CXone forecasts no agents for any part of the requested window that is still to come";
         Ok(Placement::Nowhere { failure: Failure::new(FailureCode::NoForecast, detail), may_change: false })
+    }
+
+    /// The forecast. A callback without a contact also gets the skill that makes its call. It is stored with the placement, so that
+    /// CXone is asked in that skill after a doubt.
+    async fn forecast(
+        &self,
+        callback: &mut Callback,
+        window: &TimeWindow,
+        class: Class,
+    ) -> Result<Vec<ForecastHour>, CxoneError> {
+        let context = RequestContext { class, trace: &callback.trace };
+        let forecast = self.gateway.forecast(&callback.campaign_id, window, context).await?;
+        if callback.change.is_none() && !callback.may_have_contact() {
+            callback.skill = self.gateway.contact_skill(&callback.campaign_id, context).await?;
+        }
+        Ok(forecast)
     }
 
     async fn place_by(&self, callback: &mut Callback, inputs: Inputs) -> Result<Option<Timestamp>, AttemptError> {

@@ -58,6 +58,13 @@ pub trait CallbackGateway: Send + Sync {
         context: RequestContext<'_>,
     ) -> impl Future<Output = Result<Vec<ForecastHour>, CxoneError>> + Send;
 
+    /// The skill that makes the calls of the campaign's callbacks. None where CXone has no skills.
+    fn contact_skill(
+        &self,
+        campaign: &CampaignId,
+        context: RequestContext<'_>,
+    ) -> impl Future<Output = Result<Option<i64>, CxoneError>> + Send;
+
     /// Creates a contact, or finds that it exists. It may be sent again under the same id.
     fn create_contact(
         &self,
@@ -123,6 +130,17 @@ impl CallbackGateway for Arc<Cxone> {
         context: RequestContext<'_>,
     ) -> Result<Vec<ForecastHour>, CxoneError> {
         Cxone::forecast(self, campaign, window, context).await
+    }
+
+    async fn contact_skill(
+        &self,
+        campaign: &CampaignId,
+        context: RequestContext<'_>,
+    ) -> Result<Option<i64>, CxoneError> {
+        match self.outcomes() {
+            Some(outcomes) => outcomes.skill_of(campaign, context).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn create_contact(

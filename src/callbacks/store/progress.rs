@@ -126,6 +126,7 @@ pub(super) async fn save(
         "update callbacks set status = $3, dispatch_time = $4, earlier_dispatch_time = $5, contact_id = $6,
              confirmation = $7, confirmation_started_at = $8, sms_session_id = $9, failure_code = $10,
              failure_detail = $11, updated_at = $13, skip_reason = $15, contact_number = $16,
+             skill_id = coalesce($18, skill_id),
              -- A change was requested while the SMS was sent.
              due_at = case when change is not null and ($12::timestamptz is null or $8::timestamptz is null) then $13
                  else $12 end,
@@ -154,7 +155,8 @@ pub(super) async fn save(
         entry,
         callback.skip_reason.as_ref().map(AsRef::as_ref),
         callback.contact_id.and_then(ContactId::number),
-        callback.outcome.as_ref().map(|outcome| outcome.status.as_ref())
+        callback.outcome.as_ref().map(|outcome| outcome.status.as_ref()),
+        callback.skill
     );
     Ok(saved.fetch_optional(executor).await?.is_some())
 }

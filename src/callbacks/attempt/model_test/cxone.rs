@@ -54,6 +54,10 @@ impl CallbackGateway for ModelGateway {
         Ok(hours.map(|hour| ForecastHour { hour, available_agents: agents, expected_calls: 0.0 }).collect())
     }
 
+    async fn contact_skill(&self, _: &CampaignId, _: RequestContext<'_>) -> Result<Option<i64>, CxoneError> {
+        Ok(None)
+    }
+
     async fn create_contact(
         &self,
         contact: &NewContact<'_>,

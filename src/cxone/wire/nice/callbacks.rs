@@ -44,7 +44,7 @@ impl Nice {
         contact: &NewContact<'_>,
         context: RequestContext<'_>,
     ) -> Result<ContactAnswer, CxoneError> {
-        let skill = self.callback_skill(transport, contact.campaign_id, context).await;
+        let skill = self.skill_of_contact(transport, contact, context).await;
         let skill = skill.map_err(|error| if contact.may_exist { in_a_look(error) } else { error })?;
         let wanted = Wanted { transport, contact, skill, context };
         if contact.may_exist
@@ -61,6 +61,19 @@ impl Nice {
             None => self.first_of_tenant(&wanted).await?,
         };
         Ok(ContactAnswer::Created { contact: ContactId::Number(number) })
+    }
+
+    /// The skill to which the contact was or is sent.
+    pub(super) async fn skill_of_contact(
+        &self,
+        transport: &Transport,
+        contact: &NewContact<'_>,
+        context: RequestContext<'_>,
+    ) -> Result<i64, CxoneError> {
+        match contact.skill {
+            Some(skill) => Ok(skill),
+            None => self.callback_skill(transport, contact.campaign_id, context).await,
+        }
     }
 
     /// What became of an earlier request. None where it certainly created nothing.

@@ -25,7 +25,7 @@ impl ContactUpdates for Nice {
         context: RequestContext<'a>,
     ) -> BoxFuture<'a, Result<Withdrawal, CxoneError>> {
         Box::pin(async move {
-            let skill = self.callback_skill(transport, contact.campaign_id, context).await?;
+            let skill = self.skill_of_contact(transport, contact, context).await?;
             let wanted = Wanted { transport, contact, skill, context };
             let known = id.number().filter(|_| !contact.may_exist);
             let mut is_deleted = match known {
@@ -57,7 +57,7 @@ impl ContactUpdates for Nice {
         context: RequestContext<'a>,
     ) -> BoxFuture<'a, Result<Option<ContactId>, CxoneError>> {
         Box::pin(async move {
-            let skill = self.callback_skill(transport, contact.campaign_id, context).await?;
+            let skill = self.skill_of_contact(transport, contact, context).await?;
             let wanted = Wanted { transport, contact, skill, context };
             let known = id.number().filter(|_| !contact.may_exist);
             if let Some(number) = known
