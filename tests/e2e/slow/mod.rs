@@ -6,7 +6,6 @@ mod budget;
 mod budget_ledger;
 mod campaign_timing;
 mod clock_skew;
-mod frozen;
 mod nice_outcomes;
 mod outcomes;
 mod programs;

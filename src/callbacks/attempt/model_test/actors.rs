@@ -33,7 +33,7 @@ pub struct Actor {
 pub struct Run {
     pub rng: fastrand::Rng,
     pub world: Shared,
-    replicas: Vec<Arc<Attempts<ModelRepository, ModelGateway>>>,
+    pub replicas: Vec<Arc<Attempts<ModelRepository, ModelGateway>>>,
     pub actors: Vec<Actor>,
 }
 

@@ -12,10 +12,12 @@ mod postgres;
 mod world;
 
 use actors::Run;
+use futures::FutureExt as _;
 use jiff::SignedDuration;
 use world::Behavior;
 
 use crate::callbacks::model::{Confirmation, Status};
+use crate::cxone::StillWanted as _;
 use crate::fuzz_test::number;
 use crate::placement::NOTICE;
 
@@ -126,6 +128,26 @@ fn run_all(is_nice: bool, interleavings: u64) {
     for status in [Status::Scheduled, Status::Failed, Status::Expired, Status::Cancelled] {
         assert!(ends[status as usize] > 100, "too few runs end as {status:?}: {ends:?}");
     }
+}
+
+/// A replica can be stopped between a commit and the request after it, for longer than its lease.
+#[test]
+fn an_attempt_verifies_its_claim_after_the_end_of_its_lease_and_in_doubt() {
+    let run = Run::new(0, true, None);
+    let replica = &run.replicas[0];
+    let world = || run.world.lock().unwrap();
+    world().row.due_at = Some(replica.lease_end());
+    let callback = world().row.clone();
+    let is_wanted = |is_in_doubt| replica.claim_of(&callback, is_in_doubt).ask().now_or_never().unwrap();
+    assert!(is_wanted(false) && is_wanted(true));
+
+    world().row.attempts += 1;
+    assert!(is_wanted(false), "Postgres is not asked while the lease lasts");
+    assert!(!is_wanted(true));
+    world().advance(20_000);
+    assert!(!is_wanted(false));
+    world().row.attempts -= 1;
+    assert!(is_wanted(false), "the lease was renewed");
 }
 
 /// The notice is longer than the difference between two clocks.
