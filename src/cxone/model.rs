@@ -211,7 +211,7 @@ pub struct Sms<'a> {
     pub message: &'a str,
     /// The request is not sent after this.
     pub send_by: Option<Timestamp>,
-    /// No request that changes something is sent where the answer is no.
+    /// It is not sent where the answer is no.
     pub still_wanted: &'a dyn StillWanted,
 }
 
