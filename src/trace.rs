@@ -13,18 +13,20 @@ pub use self::span::Span;
 pub struct Traceparent(String);
 
 impl Traceparent {
-    /// Parses a header's value. None if it does not have the form of <https://www.w3.org/TR/trace-context/>.
+    /// Parses a header's value. None if it does not have the form of <https://www.w3.org/TR/trace-context/>. Later versions
+    /// are read as this one.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let well_formed = version == "00"
+        let well_formed = is_lower_hex(version, 2)
+            && version != "ff"
             && is_lower_hex(trace, 32)
             && is_lower_hex(span, 16)
             && is_lower_hex(flags, 2)
-            && parts.next().is_none()
+            && (version != "00" || parts.next().is_none())
             && trace.bytes().any(|byte| byte != b'0')
             && span.bytes().any(|byte| byte != b'0');
-        well_formed.then(|| Self(text.to_owned()))
+        well_formed.then(|| Self(format!("00-{trace}-{span}-{flags}")))
     }
 
     /// A new trace, for a request without one.
@@ -68,6 +70,12 @@ mod tests {
         let child = parent.child(Uuid::from_u128(7));
         assert_eq!(child.as_str(), "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000007-01");
         assert_eq!(Traceparent::parse(child.as_str()), Some(child));
+    }
+
+    #[test]
+    fn a_later_version_is_read_as_this_one() {
+        let later = Traceparent::parse("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more").unwrap();
+        assert_eq!(later.as_str(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{RoundMode, SignedDuration, Timestamp, Unit, ZonedRound};
 use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
+use tracing::Instrument as _;
 
 use super::store::{CallbackStore, KeptPlaces};
 use crate::campaigns::{HoldScope, PlacementRules, RulesCache};
@@ -26,6 +27,8 @@ const FORECAST_HOURS: i32 = 48;
 const FORECAST_FRESH_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// For how long placed and planned callbacks are not counted again.
 const COUNTS_FRESH_FOR: SignedDuration = SignedDuration::from_secs(5);
+/// For how long CXone is not asked again about a campaign for which it refused a forecast.
+const REFUSED_FOR: SignedDuration = SignedDuration::from_secs(10);
 /// Above this, those that were read before are forgotten.
 const MAX_CAMPAIGNS: usize = 1000;
 
@@ -72,6 +75,8 @@ pub struct Slots {
 struct Known {
     /// By their place among all spans of 48 hours, with the time when they were read.
     forecasts: BTreeMap<i64, (Timestamp, Vec<ForecastHour>)>,
+    /// Why CXone gave no forecast, and when.
+    refused: Option<(Timestamp, CxoneError)>,
     counted_at: Option<Timestamp>,
     placed: HashMap<Timestamp, u32>,
     kept: Vec<KeptPlaces>,
@@ -161,9 +166,14 @@ impl Slots {
         let known = &mut *known;
         known.forecasts.retain(|_, (read_at, _)| now.duration_since(*read_at) < FORECAST_FRESH_FOR);
         let needed = place_of(span.start)..=place_of(span.end);
+        if let Some((_, error)) = known.refused.as_ref().filter(|(at, _)| now.duration_since(*at) < REFUSED_FOR) {
+            return Err(error.clone().into());
+        }
         for place in needed.clone() {
             if let Entry::Vacant(entry) = known.forecasts.entry(place) {
-                entry.insert((now, self.forecast(campaign, place, now, trace).await?));
+                let read = self.forecast(campaign, place, now, trace).await;
+                known.refused = read.as_ref().err().filter(|error| is_refusal(error)).map(|error| (now, error.clone()));
+                entry.insert((now, read?));
                 known.counted_at = None;
             }
         }
@@ -187,11 +197,22 @@ impl Slots {
         now: Timestamp,
         trace: &Traceparent,
     ) -> Result<Vec<ForecastHour>, CxoneError> {
-        let context = RequestContext { class: Class::Background, trace };
         let first = Timestamp::from_second(place * i64::from(FORECAST_HOURS) * 3600).unwrap_or(now);
         let span = Interval { start: first.max(now), end: first + HOUR * FORECAST_HOURS };
-        self.cxone.forecast_between(campaign, span, context).await
+        let (cxone, campaign, trace) = (Arc::clone(&self.cxone), campaign.clone(), trace.clone());
+        // In a task of its own: a client that disconnects must not look like a failure of CXone.
+        let read = async move {
+            let context = RequestContext { class: Class::Background, trace: &trace };
+            cxone.forecast_between(&campaign, span, context).await
+        };
+        let read = tokio::spawn(read.in_current_span()).await;
+        read.unwrap_or_else(|error| Err(CxoneError::OutcomeUnknown { reason: error.to_string() }))
     }
+}
+
+/// Whether CXone would refuse the same request again.
+fn is_refusal(error: &CxoneError) -> bool {
+    matches!(error, CxoneError::NotFound { .. } | CxoneError::Rejected { .. } | CxoneError::Forbidden { .. })
 }
 
 /// The place of the span of 48 hours that has this instant.

@@ -104,12 +104,13 @@ impl Queue for CallbackQueue {
     /// Claims the most urgent callback that CXone has capacity for. The rest of the backlog is left as it is.
     async fn claim(&self, running: usize) -> Result<Next<AttemptJob>, sqlx::Error> {
         let running = u32::try_from(running).unwrap_or(u32::MAX);
-        let needed = REQUESTS_PER_CALLBACK.saturating_mul(running.saturating_add(1));
-        let contacts = self.cxone().may_start(&FOR_CONTACTS, needed).await;
+        let may_start =
+            |endpoints: &'static [Endpoint]| self.cxone().may_start(endpoints, running, REQUESTS_PER_CALLBACK);
+        let contacts = may_start(&FOR_CONTACTS).await;
         // Both use one quota: where it has room for a contact, it has room for an SMS.
         let messages = match contacts {
             Decision::Granted => self.cxone().is_up(&FOR_MESSAGES),
-            Decision::NotFor(_) => self.cxone().may_start(&FOR_MESSAGES, needed).await == Decision::Granted,
+            Decision::NotFor(_) => may_start(&FOR_MESSAGES).await == Decision::Granted,
         };
         let claimable = Claimable { contacts: contacts == Decision::Granted, messages, notice: NOTICE };
         let claimed = self.store().claim(self.attempts.clock.now(), self.lease_end(), claimable, 1).await?.pop();

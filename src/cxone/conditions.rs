@@ -29,9 +29,10 @@ impl Cxone {
         self.transport.gate.is_up(&self.transport.needed(endpoints))
     }
 
-    /// Whether background work that needs `count` requests to these endpoints may start, or how long to wait.
-    pub async fn may_start(&self, endpoints: &[Endpoint], count: u32) -> Decision {
-        self.transport.gate.may_start(&self.transport.needed(endpoints), count).await
+    /// Whether a job of background work that needs `count` requests to these endpoints may start beside `running` jobs, or how
+    /// long to wait.
+    pub async fn may_start(&self, endpoints: &[Endpoint], running: u32, count: u32) -> Decision {
+        self.transport.gate.may_start(&self.transport.needed(endpoints), running, count).await
     }
 
     /// The use of the quota in the last minute, of all replicas.

@@ -72,11 +72,10 @@ impl HourRange {
 
 impl Fetched {
     /// Whether a new request would show nothing more about the span: each of its hours was returned, or was requested and
-    /// is missing. A span without any hour is requested again: its forecast may appear at any time, and the callback fails
-    /// without it.
+    /// is missing. A span without agents is requested again: they may appear at any time, and the callback fails without them.
     fn answers(&self, span: Interval) -> bool {
         let mut hours = HourRange::of(span).hours();
-        hours.all(|hour| self.asked_for.contains(hour) || self.has(hour)) && !within(&self.hours, span).is_empty()
+        hours.all(|hour| self.asked_for.contains(hour) || self.has(hour)) && has_agents(&within(&self.hours, span))
     }
 
     /// Whether the hours cover the range. They need not begin on the hour.
@@ -119,7 +118,7 @@ impl Forecasts {
             }
         };
         let asked_for = within(&hours, span);
-        if asked_for.iter().any(|hour| hour.available_agents > 0.0) {
+        if has_agents(&asked_for) {
             entry.fetched.push(Fetched { asked_for: HourRange::of(span), at: asked_at, hours });
         }
         Ok(asked_for)
@@ -133,6 +132,10 @@ impl Forecasts {
         }
         Arc::clone(campaigns.entry(campaign.clone()).or_default())
     }
+}
+
+fn has_agents(hours: &[ForecastHour]) -> bool {
+    hours.iter().any(|hour| hour.available_agents > 0.0)
 }
 
 fn within(hours: &[ForecastHour], span: Interval) -> Vec<ForecastHour> {

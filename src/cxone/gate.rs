@@ -199,14 +199,15 @@ impl Gate {
         self.is_up(endpoints) && !self.budget.refuses(class, endpoints)
     }
 
-    /// Whether background work that needs `count` requests to these endpoints may start, or how long to wait.
-    pub async fn may_start(&self, endpoints: &[Endpoint], count: u32) -> Decision {
+    /// Whether a job of background work that needs `count` requests to these endpoints may start beside `running` jobs, or how
+    /// long to wait.
+    pub async fn may_start(&self, endpoints: &[Endpoint], running: u32, count: u32) -> Decision {
         let now = self.clock.now();
         if let Some(wait) = endpoints.iter().filter_map(|endpoint| self.wait_for(*endpoint, now)).max() {
             return Decision::NotFor(wait);
         }
         // Where the budget cannot be read, the request itself fails.
-        if let Ok(Decision::NotFor(wait)) = self.budget.may_start(endpoints, count).await {
+        if let Ok(Decision::NotFor(wait)) = self.budget.may_start(endpoints, running, count).await {
             return Decision::NotFor(wait);
         }
         let refused = endpoints.iter().find_map(|endpoint| self.breakers[*endpoint].may_start(now).err());

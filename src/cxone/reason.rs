@@ -8,12 +8,12 @@ use crate::types::mask_phone_numbers;
 /// The most bytes of an explanation.
 const MAX_REASON: usize = 500;
 
-/// CXone's explanation: the text of one of the members that it uses for it, or the body as it is.
+/// CXone's explanation: the text of one of the members that it uses for it; the whole body if it has details beside that text.
 pub fn reason_of(body: &[u8], headers: &HeaderMap) -> String {
     let from_header = || headers.get("icStatusDescription").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let text = String::from_utf8_lossy(body);
     let explanation = match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(members)) => {
+        Ok(Value::Object(members)) if members.values().all(|member| !member.is_object() && !member.is_array()) => {
             ["error_description", "errorDescription", "message", "Message", "detail", "error"]
                 .iter()
                 .find_map(|name| members.get(*name)?.as_str().map(str::to_owned))
@@ -60,6 +60,8 @@ mod tests {
         let none = HeaderMap::new();
         let body = br#"{"error": "bad_request", "error_description": "phone +12025550198 is blocked"}"#;
         assert_eq!(reason_of(body, &none), "phone +••• is blocked");
+        let details = r#"{"message": "Validation failed", "errors": [{"field": "phone", "reason": "not dialable"}]}"#;
+        assert_eq!(reason_of(details.as_bytes(), &none), details);
         let harmless = "at 2026-11-20T15:00:00Z, code 4711, limit 100.5, id 01a1fcff-84aa-720d-83ca-60abacb44d8c";
         assert_eq!(reason_of(harmless.as_bytes(), &none), harmless);
         assert_eq!(reason_of(b"", &none), "no reason given");

@@ -6,10 +6,13 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use validator::Validate;
 
 use super::layers::{MAX_BODY, TOO_LARGE};
 use super::problem::{Problem, ProblemKind};
+use super::validation::{Unknown, valid};
 use crate::types::Fault;
 
 /// How long a body may take to arrive.
@@ -54,6 +57,25 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
             return Ok(Self(T::default()));
         }
         if is_json { parse_json(&body).map(Self) } else { Err(not_json()) }
+    }
+}
+
+/// For a request that takes nothing: no body, or an object without members.
+pub struct NoBody;
+
+#[derive(Default, Deserialize, Validate)]
+struct NoMembers {
+    #[serde(flatten)]
+    #[validate(nested)]
+    unknown: Unknown,
+}
+
+impl<S: Send + Sync> FromRequest<S> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let OptionalJsonBody(body) = OptionalJsonBody::<NoMembers>::from_request(request, state).await?;
+        valid(body.validate()).map(|()| Self)
     }
 }
 
@@ -104,7 +126,8 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 /// 400, or a 422 for the body as a whole.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
-        if serde_json::from_slice::<IgnoredAny>(body).is_ok() {
+        // What is ignored may be anything else than UTF-8.
+        if std::str::from_utf8(body).is_ok() && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
             let detail = "must be a JSON object, each member at most once, nested less than 128 deep";
             return Problem::fault("", Fault::new("wrong-type", detail));
         }
@@ -130,6 +153,8 @@ mod tests {
         let kind = |json: &str| parse_json::<Greeting>(json.as_bytes()).err().map(|problem| problem.kind);
         assert_eq!(kind("{"), Some(ProblemKind::MalformedJson));
         assert_eq!(kind(&"[".repeat(100_000)), Some(ProblemKind::MalformedJson));
+        let invalid_utf8 = parse_json::<Greeting>(b"{\"name\": \"\xff\"}").err().map(|problem| problem.kind);
+        assert_eq!(invalid_utf8, Some(ProblemKind::MalformedJson));
         assert_eq!(
             kind(&format!(r#"{{"name": {}{}}}"#, "[".repeat(5000), "]".repeat(5000))),
             Some(ProblemKind::InvalidRequest)

@@ -26,7 +26,7 @@ use super::server_span;
 use crate::clock::Clock;
 use crate::types::TrustedProxies;
 
-/// Holds the largest legal batch (1,000 callbacks, 10,000 events) with room to spare.
+/// Enough for 1,000 callbacks of 1 KiB or 10,000 events of 100 bytes.
 pub(super) const MAX_BODY: usize = 1024 * 1024;
 pub(super) const TOO_LARGE: &str = "the body is larger than 1 MiB";
 /// Of a body that is too large, up to this much is read and discarded, for this long: a client that is still sending when

@@ -116,6 +116,27 @@ async fn statuses_408_421_425_and_unlisted_ones_are_retried() {
     world.end().await;
 }
 
+#[tokio::test]
+async fn one_404_may_come_from_a_gateway_and_two_are_final() {
+    let world = World::start().await;
+    for (n, route) in ["forecast", "contact"].into_iter().enumerate() {
+        let not_found = |times| json!({"route": route, "kind": "status", "status": 404, "times": times});
+        let payload = |n: usize| {
+            let campaign = format!("campaign-{n}");
+            world.cxone.add_campaign(&campaign);
+            let mut payload = payload_from(n);
+            payload["campaignId"] = json!(campaign);
+            payload
+        };
+        world.cxone.fault(not_found(1)).await;
+        assert_eq!(world.ask(&payload(n)).await.0, 201, "{route}");
+        world.cxone.fault(not_found(2)).await;
+        let (status, problem) = world.ask(&payload(10 + n)).await;
+        assert_eq!((status, text(&problem, "type").as_str()), (422, "/problems/cxone-rejected"), "{route}");
+    }
+    world.end().await;
+}
+
 /// A pause that is asked for while callbacks run into a fault on these routes.
 async fn pause_while_failing(routes: &[&str], fault: &Value) {
     let mut world = World::of_campaigns(&[]).await;

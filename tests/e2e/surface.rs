@@ -6,7 +6,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::support::{CAMPAIGN, World, create_key, payload};
+use crate::support::{CAMPAIGN, World, create_key, payload, payload_from, text};
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     let values: Vec<_> = headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect();
@@ -87,6 +87,23 @@ async fn a_replayed_answer_is_identical_to_the_first() {
     let first = post().await;
     assert_eq!((first.0.as_u16(), header(&first.1, "content-type")), (201, "application/json"));
     assert_eq!(post().await, first);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_request_that_takes_no_body_accepts_an_empty_object_and_refuses_members() {
+    let world = World::start().await;
+    let callback = text(&world.ask(&payload_from(1)).await.1, "id");
+    for (body, kind, status) in [
+        (r#"{"reason": "moved"}"#, "application/json", 422),
+        ("{", "application/json", 400),
+        ("{}", "text/plain", 415),
+        ("{}", "application/json", 409),
+    ] {
+        let path = format!("/v1/callbacks/{callback}/cancel");
+        let sent = world.request(Method::POST, &path).header("content-type", kind).body(body).send().await.unwrap();
+        assert_eq!(sent.status(), status, "{body}");
+    }
     world.end().await;
 }
 

@@ -10,7 +10,7 @@ use super::refusal::too_late;
 use super::view::CallbackView;
 use crate::callbacks::intake::Callbacks;
 use crate::callbacks::model::{Callback, Change, ChangeKind, Status};
-use crate::http::{AuthorizedForCampaigns, PathParam, PreferredWait, Problem, RequestContext, required};
+use crate::http::{AuthorizedForCampaigns, NoBody, PathParam, PreferredWait, Problem, RequestContext, required};
 
 /// Cancel a callback
 ///
@@ -26,12 +26,13 @@ use crate::http::{AuthorizedForCampaigns, PathParam, PreferredWait, Problem, Req
         (status = 202, description = "Stored; CXone is asked to delete the contact", body = CallbackView,
             headers(("Location" = String), ("Retry-After" = u32))),
         (status = 404),
-        (status = 409, description = "`already-scheduled`, or `already-ended`")))]
+        (status = 409, description = "`already-scheduled`, or `already-ended`"), (status = 422)))]
 pub(super) async fn cancel(
     State(callbacks): State<Arc<Callbacks>>,
     AuthorizedForCampaigns(context, _): AuthorizedForCampaigns<required::CallbacksWrite>,
     PathParam(id): PathParam<Uuid>,
     wait: PreferredWait,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     let callback = callbacks.store.find(id).await?.ok_or_else(|| Problem::not_found("callback"))?;
     context.require_campaign(&callback.campaign_id)?;

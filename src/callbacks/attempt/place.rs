@@ -23,6 +23,11 @@ pub(super) enum Placement {
     Settled,
 }
 
+fn held() -> Placement {
+    let detail = "the campaign is held, or outside its regulatory window, until the requested window ends";
+    Placement::Nowhere { failure: Failure::new(FailureCode::CampaignHeld, detail), may_change: true }
+}
+
 impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
     /// The holds that keep this callback from being placed. Where contacts are moved out of holds, none is placed where it would
     /// be moved again at once.
@@ -47,11 +52,8 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
     ) -> Result<Placement, AttemptError> {
         let window = callback.window_to_place();
         let scope = self.hold_scope(callback);
-        let parts = rules.restrictions.open_parts(scope, &window, self.clock.now());
-        if parts.is_empty() {
-            let detail = "the campaign is held, or outside its regulatory window, until the requested window ends";
-            let failure = Failure::new(FailureCode::CampaignHeld, detail);
-            return Ok(Placement::Nowhere { failure, may_change: true });
+        if rules.restrictions.open_parts(scope, &window, self.clock.now()).is_empty() {
+            return Ok(held());
         }
         let forecast = match self.forecast(callback, &window, class).await {
             Ok(forecast) => forecast,
@@ -63,6 +65,12 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
                 return self.not_scheduled(callback, before, &error).await.map(|()| Placement::Settled);
             }
         };
+        // CXone may have taken long: a hold that was placed meanwhile counts.
+        let rules = self.repository.rules(&callback.campaign_id).await?;
+        let parts = rules.restrictions.open_parts(scope, &window, self.clock.now());
+        if parts.is_empty() {
+            return Ok(held());
+        }
         let earliest = self.clock.now() + notice;
         callback.extend_lease(self.lease_end());
         callback.updated_at = self.clock.now();

@@ -71,15 +71,18 @@ impl Callback {
 
     /// The next attempt is due at `due_at`, or earlier at a time at which its result can change: `notice` before the
     /// dispatch time (the last chance to get CXone's answer in time), shortly after the dispatch time (CXone then answers
-    /// definitely), and the end of the window. For the SMS: the dispatch time.
+    /// definitely), twice `notice` before the window ends (the last chance to place it), and its end. For the SMS: the dispatch
+    /// time.
     pub fn defer(&mut self, failure: Failure, due_at: Timestamp, now: Timestamp, notice: SignedDuration) {
         self.failure = Some(failure);
         let start = self.dispatch_time;
         let turning_points = match self.status {
-            Status::Scheduled => [start, None, None],
+            Status::Scheduled => [start, None, None, None],
             Status::Accepted | Status::Failed | Status::Expired | Status::Cancelled => [
                 start.map(|start| start - notice),
                 start.map(|start| start + START_PASSED_AFTER + SignedDuration::from_secs(1)),
+                // The last chance to place it, or else the end.
+                Some(self.window.end() - notice * 2).filter(|last| start.is_none() && *last > now),
                 Some(self.window.end()),
             ],
         };

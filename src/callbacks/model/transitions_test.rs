@@ -86,7 +86,8 @@ fn a_skipped_sms_leaves_nothing_to_do() {
 fn an_attempt_is_deferred_to_the_next_time_at_which_its_result_can_change() {
     for (callback, now, wanted, due_at, why) in [
         (accepted(), "14:00:00", "14:05:00", "14:05:00", "nothing changes before"),
-        (accepted(), "16:59:00", "17:04:00", "17:00:00", "the end of the window"),
+        (accepted(), "16:59:00", "17:04:00", "16:59:30", "the last chance to place it"),
+        (accepted(), "16:59:30", "17:04:30", "17:00:00", "the end of the window"),
         (placed("15:00:00"), "14:58:00", "15:03:00", "14:59:45", "the notice before the start"),
         (placed("15:00:00"), "14:59:50", "15:04:50", "15:00:06", "the start has passed"),
         (placed("15:00:00"), "15:00:06", "15:05:06", "15:05:06", "the start passed long ago"),

@@ -105,11 +105,13 @@ impl CallbackStore {
         sqlx::query!("delete from placement_places where campaign_id = $1", due.campaign_id.as_str())
             .execute(&mut transaction)
             .await?;
+        // Where the clock changes, two local hours begin at the same time.
         sqlx::query!(
             "insert into placement_places (campaign_id, hour, first_hour, hours, places)
-             select $1, hour, first_hour, hours, places
+             select $1, hour, first_hour, hours, sum(places)
              from jsonb_to_recordset($2)
-                 as p(hour timestamptz, first_hour timestamptz, hours smallint, places double precision)",
+                 as p(hour timestamptz, first_hour timestamptz, hours smallint, places double precision)
+             group by hour, first_hour, hours",
             due.campaign_id.as_str(),
             json!(places)
         )

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use validator::{Validate, ValidateArgs as _, ValidationError, ValidationErrors, ValidationErrorsKind};
 
 use crate::http::validation::{Element, Faults, JsonType, Member, Unknown};
-use crate::http::{Problem, ProblemKind, parse_json};
+use crate::http::{Problem, parse_json};
 use crate::types::{Fault, parse_instant};
 
 /// The maximum number of events of a request.
@@ -116,6 +116,8 @@ pub fn all_faults(body: &[u8], campaign: Option<Fault>, now: Timestamp) -> Probl
         faults.add("campaignId", fault);
     }
     faults.check(request.validate_all(now));
-    let fallback = || Problem::new(ProblemKind::Internal, "the events could not be read");
-    faults.finish().err().unwrap_or_else(fallback)
+    // The other rules look at the last of several members with one name.
+    let repeated =
+        || Problem::fault("/events", Fault::new("repeated-member", "must have each member of an event once"));
+    faults.finish().err().unwrap_or_else(repeated)
 }

@@ -49,6 +49,8 @@ fn every_fault_of_the_events_is_found_at_once() {
     );
     assert_eq!(faults(r#"{"events": [{"type": "ANSWER", "count": 1000001}]}"#), ["/events/0/count out-of-range"]);
     assert_eq!(faults("{}"), ["/events required"]);
+    let repeated = r#"{"events": [{"type": "ANSWER", "count": 1, "count": 2}]}"#;
+    assert_eq!(faults(repeated), ["/events repeated-member"]);
     let too_many = format!(r#"{{"events": [{}{{"type": "ANSWER"}}]}}"#, r#"{"type": "ANSWER"},"#.repeat(MAX_EVENTS));
     assert_eq!(faults(&too_many), ["/events out-of-range"]);
     assert_eq!(all_faults(b"{", None, now()).kind, ProblemKind::MalformedJson);

@@ -8,7 +8,7 @@ use axum::response::Response;
 use axum::routing::post;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::webhook::{path_of, show_with};
@@ -106,7 +106,7 @@ async fn rotate_secret(
     Form(form): Form<Button>,
 ) -> Result<Response, ApiProblem> {
     let path = format!("/v1/webhooks/{id}/rotate-secret");
-    match visit.api.post::<Rotated>(&path, &Value::Null, Some(&form.once)).await {
+    match visit.api.post::<Rotated>(&path, &json!({}), Some(&form.once)).await {
         Ok(rotated) => page(&SecretPage { layout: visit.layout(Section::Webhooks), id, rotated }),
         Err(problem) => refused(&visit, id, problem).await,
     }
@@ -114,7 +114,7 @@ async fn rotate_secret(
 
 /// Sends a command without a body.
 async fn press(visit: &Visit, id: Uuid, path: &str, form: &Button, message: Done) -> Result<Response, ApiProblem> {
-    match visit.api.post::<IgnoredAny>(path, &Value::Null, Some(&form.once)).await {
+    match visit.api.post::<IgnoredAny>(path, &json!({}), Some(&form.once)).await {
         Ok(_) => Ok(done(&path_of(id), message)),
         Err(problem) => refused(visit, id, problem).await,
     }

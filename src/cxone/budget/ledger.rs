@@ -30,6 +30,8 @@ const RESERVE_PERCENT: u64 = 3;
 const ROUTINE_PERCENT: u64 = 10;
 /// The requests of one pause: a token, a read and an update. Reserved in any quota that is large enough.
 const ONE_PAUSE: u32 = 3;
+/// Background work has this part of the quota, one in four, however many clients wait.
+const BACKGROUND_PART: u32 = 4;
 /// After a waiting client was refused, background work waits for this long …
 const YIELD_MS: i64 = 2_000;
 /// … but never longer than this at a time.
@@ -171,12 +173,14 @@ impl Ledger {
         part.add(at_ms, count);
     }
 
-    /// Whether background work that needs `count` requests to these endpoints may start.
-    pub fn may_start(&self, endpoints: &[Endpoint], count: u32, quota: u32, now: Timestamp) -> Decision {
+    /// Whether a job of background work that needs `count` requests to these endpoints may start, beside `running` jobs. Each of
+    /// these has about one request left to send.
+    pub fn may_start(&self, endpoints: &[Endpoint], running: u32, count: u32, quota: u32, now: Timestamp) -> Decision {
         let now_ms = now.as_millisecond();
         let quota = quota_at(self.reduction, quota, now_ms);
-        let wait = self.wait_for(Class::Background, endpoints, count, quota, now_ms);
-        if u64::from(self.used(now)) + u64::from(count) <= u64::from(quota) * UNPACED_PERCENT / 100 {
+        let all = count.saturating_add(running);
+        let wait = self.wait_for(Class::Background, endpoints, all, quota, now_ms);
+        if u64::from(self.used(now)) + u64::from(all) <= u64::from(quota) * UNPACED_PERCENT / 100 {
             return not_for(wait);
         }
         let pace = u64::from(allowance(Class::Background, quota)) * PACE_MS.unsigned_abs();
@@ -184,7 +188,18 @@ impl Ledger {
         let room_for = pace.saturating_sub(count.min(pace - 1));
         // Routine work has its own limit.
         let paced = self.spent.without(&self.routine).wait_until_below(room_for, PACE_MS, now_ms);
-        not_for(wait.max(paced))
+        // Jobs that have not sent anything yet are not spent. More than a period's jobs would send at once.
+        let crowded = if running < pace { 0 } else { PACE_MS / i64::from(pace) };
+        not_for(wait.max(paced).max(crowded))
+    }
+
+    /// Whether waiting clients leave background work less than its share of a quota that is used up.
+    pub fn starves_background(&self, quota: u32, now: Timestamp) -> bool {
+        let used = self.quota_use(quota, now);
+        let limit = allowance(Class::Background, used.quota);
+        let of_background = used.classes.iter().filter(|part| part.class == Class::Background).map(|part| part.used);
+        let of_background: u32 = of_background.sum();
+        used.used >= limit.saturating_sub(1) && of_background.saturating_mul(BACKGROUND_PART) < limit
     }
 
     /// CXone answered 429: no request is sent to this endpoint until then, in milliseconds of the epoch.

@@ -9,6 +9,7 @@ mod spent;
 mod store;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -44,6 +45,8 @@ pub struct Budget {
     unshared_back_offs: Mutex<Vec<(Endpoint, Instant)>>,
     /// The end of the last refusal of this replica; none where the last request was granted.
     refused_until: Mutex<HashMap<(Class, Endpoint), Instant>>,
+    /// Whether waiting clients left background work too little when it last wanted to start.
+    background_starves: AtomicBool,
 }
 
 struct Shared {
@@ -61,6 +64,7 @@ impl Budget {
             shared: tokio::sync::Mutex::new(shared),
             unshared_back_offs: Mutex::default(),
             refused_until: Mutex::default(),
+            background_starves: AtomicBool::default(),
         }
     }
 
@@ -121,18 +125,20 @@ impl Budget {
         (class.quota_of(self.quota) / UNBATCHED_PER_MINUTE).max(1)
     }
 
-    /// Whether background work that needs `count` requests to these endpoints may start.
-    pub async fn may_start(&self, endpoints: &[Endpoint], count: u32) -> Result<Decision, CxoneError> {
+    /// Whether a job of background work that needs `count` requests to these endpoints may start, beside `running` jobs.
+    pub async fn may_start(&self, endpoints: &[Endpoint], running: u32, count: u32) -> Result<Decision, CxoneError> {
         let deadline = Instant::now() + LONGEST_WAIT;
         let mut shared = self.shared(deadline).await.map_err(|error| unreadable(&error))?;
         shared.ledger.forget();
         let decide = |ledger: &mut Ledger, now| {
-            let result = (ledger.may_start(endpoints, count, self.quota, now), ledger.used(now));
-            Changed { result, granted: None }
+            let decision = ledger.may_start(endpoints, running, count, self.quota, now);
+            let starves = ledger.starves_background(self.quota, now);
+            Changed { result: (decision, ledger.used(now), starves), granted: None }
         };
         let decided = shared.ledger.change(deadline, decide).await;
         drop(shared);
-        let (decision, used) = decided.map_err(|error| unreadable(&error))?;
+        let (decision, used, starves) = decided.map_err(|error| unreadable(&error))?;
+        self.background_starves.store(starves, Ordering::Relaxed);
         metrics::gauge!("ringback_cxone_budget_used").set(used);
         metrics::gauge!("ringback_cxone_budget_quota").set(self.quota);
         for class in Class::ALL {
@@ -161,10 +167,11 @@ impl Budget {
         shared.ledger.known().map(|(ledger, now)| ledger.back_offs(now)).unwrap_or_default()
     }
 
-    /// Whether the last request of this class to one of these endpoints was refused, and the refusal has not ended. Checks
-    /// only what this replica knows.
+    /// Whether the last request of this class to one of these endpoints was refused, and the refusal has not ended, or it is the
+    /// turn of background work. Checks only what this replica knows.
     pub fn refuses(&self, class: Class, endpoints: &[Endpoint]) -> bool {
-        endpoints.iter().any(|endpoint| self.refused_for(class, *endpoint).is_some())
+        let yields = class == Class::Waiting && self.background_starves.load(Ordering::Relaxed);
+        yields || endpoints.iter().any(|endpoint| self.refused_for(class, *endpoint).is_some())
     }
 
     fn refused_for(&self, class: Class, endpoint: Endpoint) -> Option<Duration> {

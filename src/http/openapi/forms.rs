@@ -40,7 +40,7 @@ const FORMS: [Form; 13] = [
     pattern(&["campaignId"], "^[A-Za-z0-9_-]{1,64}$"),
     pattern(&["startTime", "endTime"], "^([01]?[0-9]|2[0-3]):[0-5][0-9]$"),
     pattern(&["day"], "^(MONDAY|TUESDAY|WEDNESDAY|THURSDAY|FRIDAY|SATURDAY|SUNDAY)$"),
-    pattern(&["Idempotency-Key"], r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#),
+    pattern(&["Idempotency-Key"], r#"^("[ !#-~]{1,255}"|[!#-~]([ !#-~]{0,253}[!#-~])?)$"#),
     Form { names: &["externalId"], format: None, pattern: Some(r"^[^\x00-\x1f\x7f-\x9f]*$"), length: Some((1, 128)) },
     pattern(&["rate"], "^(1000000|[1-9][0-9]{0,5})/(s|min|h)$"),
     Form {

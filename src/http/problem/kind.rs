@@ -87,7 +87,7 @@ pub enum ProblemKind {
     CampaignNotRunning,
     #[strum(
         message = "A compliance hold has not ended",
-        detailed_message = "Wait for its end, `endsAt`. To lift it early, send `\"force\": true` with a key that has the scope \
+        detailed_message = "Wait for its end, `scheduledResumeTime`. To lift it early, send `\"force\": true` with a key that has the scope \
             `campaigns:override`."
     )]
     HoldInForce,

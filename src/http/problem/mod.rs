@@ -15,6 +15,8 @@ use crate::types::Fault;
 
 /// The most faults of a request that the audit log keeps.
 pub(super) const MAX_AUDITED_FAULTS: usize = 20;
+/// The most faults of one response.
+const MAX_FAULTS: usize = 1000;
 
 /// One fault in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -76,12 +78,16 @@ impl Problem {
         Self { status: StatusCode::UNPROCESSABLE_ENTITY, ..Self::new(kind, detail) }
     }
 
-    /// An invalid request, with all its faults.
-    pub fn invalid(errors: Vec<FieldFault>) -> Self {
+    /// An invalid request, with all its faults. Of more than [`MAX_FAULTS`], the first.
+    pub fn invalid(mut errors: Vec<FieldFault>) -> Self {
         let detail = match errors.as_slice() {
             [one] => format!("{} {}", one.pointer, one.detail),
+            several if several.len() > MAX_FAULTS => {
+                format!("{} faults; see the first {MAX_FAULTS} in errors", several.len())
+            }
             several => format!("{} faults; see errors", several.len()),
         };
+        errors.truncate(MAX_FAULTS);
         Self { errors, ..Self::new(ProblemKind::InvalidRequest, detail) }
     }
 

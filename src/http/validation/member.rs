@@ -308,6 +308,9 @@ fn wrong_type<T: JsonType>() -> ValidationErrors {
     errors
 }
 
+/// The unknown members of an object that are named. A body can have 100,000.
+const MAX_NAMED: usize = 20;
+
 /// The members that a request does not have. A request struct has one, named `unknown`, with `#[serde(flatten)]` and
 /// `#[validate(nested)]`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -320,8 +323,15 @@ impl Validate for Unknown {
         if self.0.is_empty() {
             return Ok(());
         }
-        let fault = || Fault::new("unknown-member", "is not a member of this request");
-        let error = |name: &String| (name.clone().into(), ValidationErrorsKind::Field(vec![fault().into()]));
-        Err(ValidationErrors(self.0.keys().map(error).collect()))
+        let others = self.0.len().saturating_sub(MAX_NAMED);
+        let detail = |index| match others {
+            1.. if index + 1 == MAX_NAMED => format!("is not a member of this request, and {others} others are not"),
+            _ => "is not a member of this request".to_owned(),
+        };
+        let error = |(index, name): (usize, &String)| {
+            let fault = Fault::new("unknown-member", detail(index));
+            (name.clone().into(), ValidationErrorsKind::Field(vec![fault.into()]))
+        };
+        Err(ValidationErrors(self.0.keys().take(MAX_NAMED).enumerate().map(error).collect()))
     }
 }

@@ -9,7 +9,7 @@ use super::state::{Webhooks, entry};
 use super::view::WebhookView;
 use crate::audit::Action;
 use crate::db::Page;
-use crate::http::{Authorized, PathParam, Problem, Query, required};
+use crate::http::{Authorized, NoBody, PathParam, Problem, Query, required};
 use crate::webhooks::detail::ChangedDetail;
 
 /// List endpoints
@@ -64,11 +64,12 @@ pub async fn delete_webhook(
 #[utoipa::path(post, path = "/v1/webhooks/{id}/enable", operation_id = "enableWebhook", tag = "Webhooks",
     security(("key" = ["webhooks:write"])),
     params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 200, body = WebhookView), (status = 404)))]
+    responses((status = 200, body = WebhookView), (status = 404), (status = 422)))]
 pub async fn enable_webhook(
     State(webhooks): State<Webhooks>,
     Authorized(context, _): Authorized<required::WebhooksWrite>,
     PathParam(id): PathParam<Uuid>,
+    _: NoBody,
 ) -> Result<Json<WebhookView>, Problem> {
     let entry = entry(&context, Action::WebhookEnabled, &ChangedDetail { webhook_id: id });
     if !webhooks.store.enable(id, entry).await? {

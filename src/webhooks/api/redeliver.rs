@@ -12,7 +12,7 @@ use validator::{Validate, ValidationError};
 use super::state::{Webhooks, entry};
 use crate::audit::Action;
 use crate::http::validation::{Member, Unknown, valid};
-use crate::http::{Authorized, JsonBody, PathParam, Problem, ProblemKind, required};
+use crate::http::{Authorized, JsonBody, NoBody, PathParam, Problem, ProblemKind, required};
 use crate::types::{Fault, parse_instant};
 use crate::webhooks::detail::{FailedRedeliveredDetail, RedeliveredDetail};
 use crate::webhooks::store::Redelivery;
@@ -23,11 +23,12 @@ use crate::webhooks::store::Redelivery;
 #[utoipa::path(post, path = "/v1/webhooks/deliveries/{id}/redeliver", operation_id = "redeliverWebhook",
     tag = "Webhooks", security(("key" = ["webhooks:write"])),
     params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202), (status = 404), (status = 409, description = "`delivery-pending`")))]
+    responses((status = 202), (status = 404), (status = 409, description = "`delivery-pending`"), (status = 422)))]
 pub async fn redeliver(
     State(webhooks): State<Webhooks>,
     Authorized(context, _): Authorized<required::WebhooksWrite>,
     PathParam(id): PathParam<Uuid>,
+    _: NoBody,
 ) -> Result<StatusCode, Problem> {
     let entry = entry(&context, Action::WebhookRedelivered, &RedeliveredDetail { delivery_id: id });
     match webhooks.store.redeliver(id, context.arrived_at, entry).await? {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::state::{Webhooks, entry, secret_problem};
 use super::view::{WebhookView, with_secret};
 use crate::audit::Action;
-use crate::http::{Authorized, PathParam, Problem, required};
+use crate::http::{Authorized, NoBody, PathParam, Problem, required};
 use crate::webhooks::detail::ChangedDetail;
 use crate::webhooks::signing::SigningSecret;
 
@@ -23,11 +23,12 @@ const PREVIOUS_SIGNS_FOR: SignedDuration = SignedDuration::from_hours(24);
     security(("key" = ["webhooks:write"])),
     params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = WebhookView), (status = 404),
-        (status = 409, description = "`webhook-configured` or `no-encryption-key`")))]
+        (status = 409, description = "`webhook-configured` or `no-encryption-key`"), (status = 422)))]
 pub async fn rotate_secret(
     State(webhooks): State<Webhooks>,
     Authorized(context, _): Authorized<required::WebhooksWrite>,
     PathParam(id): PathParam<Uuid>,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     webhooks.find_created_by_api(id).await?;
     let secret = SigningSecret::new().map_err(|error| secret_problem(&error))?;

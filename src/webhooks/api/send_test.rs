@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::state::{Webhooks, entry};
 use crate::audit::{Action, Entry};
-use crate::http::{Authorized, PathParam, Problem, ProblemKind, required};
+use crate::http::{Authorized, NoBody, PathParam, Problem, ProblemKind, required};
 use crate::webhooks::detail::ChangedDetail;
 use crate::webhooks::event::test_event;
 
@@ -29,11 +29,12 @@ pub struct TestView {
 #[utoipa::path(post, path = "/v1/webhooks/{id}/test", operation_id = "testWebhook",
     tag = "Webhooks", security(("key" = ["webhooks:write"])),
     params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, body = TestView), (status = 404), (status = 409, description = "`webhook-disabled`")))]
+    responses((status = 202, body = TestView), (status = 404), (status = 409, description = "`webhook-disabled`"), (status = 422)))]
 pub async fn send_test(
     State(webhooks): State<Webhooks>,
     Authorized(context, _): Authorized<required::WebhooksWrite>,
     PathParam(id): PathParam<Uuid>,
+    _: NoBody,
 ) -> Result<(StatusCode, Json<TestView>), Problem> {
     webhooks.find(id).await?;
     // The id of the resource: a run that is repeated under its Idempotency-Key finds the event of the first.

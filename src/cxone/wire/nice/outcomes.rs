@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::callback_times::TimeForm;
-use super::reply::{Fields, rows};
+use super::reply::{Fields, next_page, rows};
 use super::{Nice, Request};
 use crate::cxone::endpoint::Operation;
 use crate::cxone::error::CxoneError;
@@ -93,14 +93,10 @@ impl OutcomeReports for Nice {
 fn page(body: &[u8], skip: u32) -> Option<CallPage> {
     let rows = rows(body, &["completedContacts"])?;
     let answer = Fields::read(body);
-    let read = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-    let next = skip.saturating_add(read);
-    let total = answer.as_ref().and_then(|answer| answer.integer(&["totalRecords"]));
-    let is_last = read == 0 || total.map_or(read < PAGE, |total| i64::from(next) >= total);
     Some(CallPage {
+        next: next_page(answer.as_ref(), skip, rows.len(), PAGE),
         polled_at: answer.and_then(|answer| answer.instant(&["lastPollTime"])),
         calls: rows.iter().filter_map(call).collect(),
-        next: (!is_last).then_some(next),
     })
 }
 

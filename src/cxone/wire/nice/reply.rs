@@ -126,6 +126,16 @@ fn list_in(answer: Value, names: &[&str]) -> Option<Vec<Value>> {
     members.into_iter().find(|(_, value)| value.is_object()).and_then(|(_, inner)| list_in(inner, names))
 }
 
+/// The `skip` of the next page of a list, of which this one has `read` rows; none after the last one. Where the answer has no
+/// `totalRecords`, the last page is the one that is not full.
+pub fn next_page(answer: Option<&Fields>, skip: u32, read: usize, full: u32) -> Option<u32> {
+    let read = u32::try_from(read).unwrap_or(u32::MAX);
+    let next = skip.saturating_add(read);
+    let total = answer.and_then(|answer| answer.integer(&["totalRecords"]));
+    let is_last = read == 0 || total.map_or(read < full, |total| i64::from(next) >= total);
+    (!is_last).then_some(next)
+}
+
 /// Reads the objects of every list in an answer one after the other: a long list takes no memory besides its text. None where
 /// there is no list. No body is an empty list.
 pub fn each_row(body: &[u8], mut take: impl FnMut(Fields)) -> Option<()> {

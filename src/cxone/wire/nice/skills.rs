@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::reply::{Fields, rows};
+use super::reply::{Fields, next_page, rows};
 use super::{Nice, Request};
 use crate::cxone::endpoint::Operation;
 use crate::cxone::error::CxoneError;
@@ -17,8 +17,10 @@ use crate::types::CampaignId;
 const FRESH_FOR: SignedDuration = SignedDuration::from_mins(10);
 /// The campaigns whose skills are remembered.
 const MAX_CAMPAIGNS: usize = 1000;
-/// The skills of a campaign that are read. One has a few.
-const MAX_SKILLS: usize = 100;
+/// The skills of one answer.
+const PAGE: u32 = 100;
+/// The skills of a campaign. One has a few.
+const MAX_SKILLS: u32 = 1000;
 /// The media type of telephone skills.
 const PHONE: i64 = 4;
 
@@ -195,21 +197,22 @@ impl Nice {
         campaign: i64,
         context: RequestContext<'_>,
     ) -> Result<Vec<i64>, CxoneError> {
-        let request = Request::get(
-            Operation::ReadCampaign,
-            format!("campaigns/{campaign}/skills"),
-            "the permission to view campaigns and their skills",
-        );
-        let top = MAX_SKILLS.to_string();
-        let query = [("skip", "0"), ("top", top.as_str())];
-        let list = |body: &[u8]| rows(body, &["skills", "campaignSkills"]);
-        let skills = self.call(transport, request.query(&query), context, list).await?;
-        let is_phone = |skill: &Fields| skill.integer(&["mediaType", "mediaTypeId"]).is_none_or(|media| media == PHONE);
-        Ok(skills
-            .iter()
-            .filter(|skill| is_phone(skill))
-            .filter_map(|skill| skill.integer(&["skillId", "id"]))
-            .collect())
+        let (mut members, mut next) = (Vec::new(), Some(0));
+        while let Some(skip) = next {
+            if skip >= MAX_SKILLS {
+                let reason = format!("campaign {campaign} has more than {MAX_SKILLS} skills");
+                return Err(CxoneError::UnexpectedAnswer { reason });
+            }
+            let path = format!("campaigns/{campaign}/skills");
+            let permission = "the permission to view campaigns and their skills";
+            let (skip_text, top) = (skip.to_string(), PAGE.to_string());
+            let query = [("skip", skip_text.as_str()), ("top", top.as_str())];
+            let request = Request::get(Operation::ReadCampaign, path, permission).query(&query);
+            let page = self.call(transport, request, context, |body| member_page(body, skip)).await?;
+            members.extend(page.0);
+            next = page.1;
+        }
+        Ok(members)
     }
 
     pub(super) async fn read_skill(
@@ -228,6 +231,15 @@ impl Nice {
     }
 }
 
+/// The telephone skills of a page, and the `skip` of the next one.
+fn member_page(body: &[u8], skip: u32) -> Option<(Vec<i64>, Option<u32>)> {
+    let skills = rows(body, &["skills", "campaignSkills"])?;
+    let next = next_page(Fields::read(body).as_ref(), skip, skills.len(), PAGE);
+    let is_phone = |skill: &&Fields| skill.integer(&["mediaType", "mediaTypeId"]).is_none_or(|media| media == PHONE);
+    let ids = skills.iter().filter(is_phone).filter_map(|skill| skill.integer(&["skillId", "id"])).collect();
+    Some((ids, next))
+}
+
 const NO_SKILL: &str = "the campaign has no skill in CXone: set nice.skillId in its settings";
 
 fn no_skill() -> CxoneError {
@@ -242,4 +254,17 @@ fn refused(reason: String) -> CxoneError {
 fn campaign_number(id: &CampaignId) -> Option<i64> {
     let text = id.as_str();
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?.filter(|number| *number > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_members_has_the_telephone_skills_and_says_where_the_next_begins() {
+        let body = br#"{"totalRecords": "4", "skills": [{"skillId": "4001", "mediaType": 4}, {"skillId": 4002, "mediaType": 9}]}"#;
+        assert_eq!(member_page(body, 0), Some((vec![4001], Some(2))));
+        assert_eq!(member_page(body, 2), Some((vec![4001], None)));
+        assert_eq!(member_page(br#"{"skills": [{"id": 4001}]}"#, 0), Some((vec![4001], None)));
+    }
 }

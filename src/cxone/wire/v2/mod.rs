@@ -46,6 +46,7 @@ pub struct V2 {
 }
 
 /// What the calls differ in.
+#[derive(Clone)]
 struct Request<'a> {
     operation: Operation,
     method: Method,
@@ -86,6 +87,19 @@ impl V2 {
             still_wanted: request.still_wanted,
         };
         transport.call(call, |body| read::object(body).ok()).await
+    }
+
+    /// The same, and once more after a 404, which a gateway can answer once. Only for requests that are safe to repeat.
+    async fn call_past_404<T: serde::de::DeserializeOwned>(
+        &self,
+        transport: &Transport,
+        request: Request<'_>,
+        context: RequestContext<'_>,
+    ) -> Result<T, Failed> {
+        match self.call(transport, request.clone(), context).await {
+            Err(Failed { error: CxoneError::NotFound { .. }, .. }) => self.call(transport, request, context).await,
+            answered => answered,
+        }
     }
 
     pub async fn read_campaign(
@@ -151,7 +165,7 @@ impl V2 {
             send_by: None,
             still_wanted: None,
         };
-        self.call::<forecast::Forecast>(transport, request, context).await?.hours_within(range)
+        self.call_past_404::<forecast::Forecast>(transport, request, context).await?.hours_within(range)
     }
 
     pub async fn create_contact(
@@ -170,7 +184,7 @@ impl V2 {
             send_by: contact.send_by,
             still_wanted: Some(contact.still_wanted),
         };
-        match self.call::<contact::ContactCreated>(transport, request, context).await {
+        match self.call_past_404::<contact::ContactCreated>(transport, request, context).await {
             Ok(created) => created.confirm(contact.callback_id),
             Err(failed) => contact::not_created(failed, contact.callback_id),
         }
