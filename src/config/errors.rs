@@ -22,6 +22,11 @@ impl BadSetting {
         Self::new(variable, format_args!("or {other} (--{}) is required and not set", flag_of(other)))
     }
 
+    /// A flag that has no variable.
+    pub fn of_flag(flag: &str, fault: impl fmt::Display) -> Self {
+        Self(format!("--{flag} {fault}"))
+    }
+
     /// An argument of the command line, which may have no variable, or one with other words.
     pub fn of_argument(argument: Option<&clap::Arg>, fault: impl fmt::Display) -> Self {
         let flag = argument.and_then(clap::Arg::get_long).map(|flag| format!("--{flag}"));

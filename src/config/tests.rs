@@ -88,6 +88,7 @@ fn a_bad_setting_is_one_line_with_its_variable_and_flag() {
         ("--oidc-audience=ringback", "OIDC_ISSUER (--oidc-issuer) is required with OIDC_AUDIENCE"),
         ("--log-format=xml", "LOG_FORMAT (--log-format) must be one of json, pretty"),
         ("--wfo-webhook-url=https://wfo.example", "WFO_WEBHOOK_SECRET (--wfo-webhook-secret) is required and not set"),
+        ("--wfo-webhook-secret=secret", "WFO_WEBHOOK_URL (--wfo-webhook-url) is required and not set"),
         ("--wfo-webhook-secret=whsec_*", "WFO_WEBHOOK_SECRET (--wfo-webhook-secret) must be base64"),
         ("--webhooks-allow-loopback=perhaps", "WEBHOOKS_ALLOW_LOOPBACK (--webhooks-allow-loopback) must be one of"),
         ("--outbound-proxy-url=proxy.example:3128", "OUTBOUND_PROXY_URL (--outbound-proxy-url) must be an http or"),
@@ -149,11 +150,12 @@ fn all_missing_and_bad_settings_are_reported_together_without_secrets() {
 
 #[test]
 fn a_url_is_not_refused_because_the_switch_that_may_allow_it_is_invalid() {
+    let webhook = ["--wfo-webhook-url=http://127.0.0.1:9000", "--wfo-webhook-secret=secret"];
     for (switch, url) in [
-        ("--cxone-allow-http=perhaps", "--cxone-base-url=http://cxone.example"),
-        ("--webhooks-allow-loopback=perhaps", "--wfo-webhook-url=http://127.0.0.1:9000"),
+        ("--cxone-allow-http=perhaps", &["--cxone-base-url=http://cxone.example"][..]),
+        ("--webhooks-allow-loopback=perhaps", &webhook),
     ] {
-        let lines = settings(&[switch, url, "--wfo-webhook-secret=secret"]).unwrap_err();
+        let lines = settings(&[&[switch][..], url].concat()).unwrap_err();
         assert_eq!(lines.len(), 1, "{switch}: {lines:?}");
     }
 }

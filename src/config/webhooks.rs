@@ -50,6 +50,9 @@ impl WebhookArgs {
         if matches!((&url, &signing), (Some(Some(_)) | None, Some(None))) {
             errors.take::<()>(Err(BadSetting::missing("WFO_WEBHOOK_SECRET")));
         }
+        if matches!((&url, &signing), (Some(None), Some(Some(_)))) {
+            errors.take::<()>(Err(BadSetting::missing("WFO_WEBHOOK_URL")));
+        }
         Some(WebhookSettings { address_policy, cipher: cipher?, configured: url?.zip(signing?), proxy })
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use uuid::Uuid;
 
@@ -220,8 +220,13 @@ pub fn page_with(status: StatusCode, page: &impl Template) -> Result<Response, A
 
 /// The page for a problem that no other page shows.
 pub fn problem_page(problem: ApiProblem, layout: Layout) -> Response {
-    let status = problem.status();
-    page_with(status, &ProblemPage { layout, problem }).unwrap_or_else(|_| status.into_response())
+    let (status, retry_after) = (problem.status(), problem.retry_after());
+    let page = page_with(status, &ProblemPage { layout, problem });
+    let mut response = page.unwrap_or_else(|_| status.into_response());
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
 }
 
 /// Leads to a page after a form was carried out, with a message there.

@@ -23,6 +23,9 @@ struct ProblemBody {
     request_id: Option<String>,
     #[serde(default)]
     errors: Vec<Fault>,
+    /// In seconds. The body of an answer does not have it.
+    #[serde(skip)]
+    retry_after: Option<u64>,
 }
 
 /// What is wrong with a member of the request.
@@ -59,6 +62,11 @@ impl ApiProblem {
         StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// What `Retry-After` says, in seconds. Only for a problem of the console itself.
+    pub fn retry_after(&self) -> Option<u64> {
+        self.0.retry_after
+    }
+
     /// Whether the page that sent the request shows the problem beside its form. It is about what the person has entered or
     /// about the state of what is shown.
     pub fn is_of_form(&self) -> bool {
@@ -80,7 +88,7 @@ impl From<Problem> for ApiProblem {
     fn from(problem: Problem) -> Self {
         let kind = problem.kind;
         let body = serde_json::from_value(problem.body(None, None));
-        Self(body.unwrap_or_else(|_| {
+        let mut body: Box<ProblemBody> = body.unwrap_or_else(|_| {
             Box::new(ProblemBody {
                 r#type: format!("/problems/{}", kind.slug()),
                 title: kind.title().to_owned(),
@@ -88,8 +96,11 @@ impl From<Problem> for ApiProblem {
                 detail: kind.advice().to_owned(),
                 request_id: None,
                 errors: Vec::new(),
+                retry_after: None,
             })
-        }))
+        });
+        body.retry_after = problem.retry_after_seconds();
+        Self(body)
     }
 }
 

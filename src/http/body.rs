@@ -16,7 +16,7 @@ use super::validation::{Unknown, valid};
 use crate::types::Fault;
 
 /// How long a body may take to arrive.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
+pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A JSON object of the request struct `T`.
 pub struct JsonBody<T>(pub T);

@@ -29,7 +29,7 @@ mod server_span;
 pub mod validation;
 
 pub use accept::negotiated;
-pub use body::{JsonBody, JsonBytes, NoBody, OptionalJsonBody, PathParam, parse_json};
+pub use body::{BODY_DEADLINE, JsonBody, JsonBytes, NoBody, OptionalJsonBody, PathParam, parse_json};
 pub use caller::{Caller, Credential};
 pub use conditional::{Preconditions, not_modified, tagged};
 pub use context::{Authorized, AuthorizedForCampaigns, RequestContext};

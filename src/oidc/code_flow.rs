@@ -9,11 +9,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Url;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use super::jwt::nonce_of;
 use super::provider::{Endpoints, Provider, ProviderError};
+use super::provider_keys::MAX_WAITING;
 use super::settings::OidcSettings;
 use super::token::{Token, TokenError};
 use super::verifier::TokenVerifier;
@@ -55,15 +56,19 @@ pub enum SignInError {
     Random(#[from] getrandom::Error),
 }
 
+/// When the provider was last asked to describe itself, and what it answered. Without an answer, that failed.
+type LastAnswer = (Instant, Option<Arc<Endpoints>>);
+
 /// Signs people in.
 pub struct CodeFlow {
     client: OidcClient,
-    provider: Provider,
+    provider: Arc<Provider>,
     /// The claim with the roles. Asked for as a scope where the provider has one of this name.
     claim: String,
     host: String,
     tokens: TokenVerifier,
-    known: Mutex<Option<(Instant, Option<Arc<Endpoints>>)>>,
+    known: Arc<Mutex<Option<LastAnswer>>>,
+    waiting: Semaphore,
 }
 
 impl CodeFlow {
@@ -77,10 +82,11 @@ impl CodeFlow {
         proxy: Option<&SecretString>,
         tokens: &TokenVerifier,
     ) -> Result<Self, reqwest::Error> {
-        let provider = Provider::new(settings.issuer.clone(), proxy)?;
+        let provider = Arc::new(Provider::new(settings.issuer.clone(), proxy)?);
         let (claim, tokens) = (settings.claim.clone(), tokens.for_audience(client.id.clone()));
         let host = settings.issuer.host().to_owned();
-        Ok(Self { client, provider, claim, host, tokens, known: Mutex::default() })
+        let (known, waiting) = (Arc::default(), Semaphore::new(MAX_WAITING));
+        Ok(Self { client, provider, claim, host, tokens, known, waiting })
     }
 
     /// The host of the provider, for people.
@@ -136,16 +142,23 @@ impl CodeFlow {
     }
 
     async fn endpoints(&self) -> Result<Arc<Endpoints>, ProviderError> {
+        let _waiting = self.waiting.try_acquire().map_err(|_| ProviderError::Timeout)?;
         // One caller reads, the others wait for what it finds.
-        let mut known = self.known.lock().await;
+        let mut known = Arc::clone(&self.known).lock_owned().await;
         match &*known {
             Some((at, Some(endpoints))) if at.elapsed() < FRESH_FOR => return Ok(Arc::clone(endpoints)),
             Some((at, None)) if at.elapsed() < RETRY_AFTER => return Err(ProviderError::Timeout),
-            _ => *known = Some((Instant::now(), None)),
+            _ => {}
         }
-        let endpoints = Arc::new(self.provider.endpoints().await?);
-        *known = Some((Instant::now(), Some(Arc::clone(&endpoints))));
-        Ok(endpoints)
+        let provider = Arc::clone(&self.provider);
+        // In a task of its own: what it finds counts also if the client disconnects meanwhile.
+        let reading = tokio::spawn(async move {
+            let read = provider.endpoints().await.map(Arc::new);
+            // From now on, not from before the request: those who waited for it do not send another one each.
+            *known = Some((Instant::now(), read.as_ref().ok().cloned()));
+            read
+        });
+        reading.await.unwrap_or(Err(ProviderError::Timeout))
     }
 }
 
@@ -153,4 +166,70 @@ fn random() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use futures::future::join_all;
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::oidc::testing;
+
+    const SHORT: Duration = Duration::from_millis(100);
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A provider that answers nothing by itself, and the sign-ins there.
+    async fn provider() -> (TcpListener, String, CodeFlow) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let settings = testing::settings(&issuer);
+        let tokens = TokenVerifier::new(settings.clone(), None, Clock::system()).unwrap();
+        let redirect = Url::parse("http://localhost/console/oidc/callback").unwrap();
+        let client = OidcClient { id: "console".into(), secret: None, redirect };
+        let flow = CodeFlow::new(client, &settings, None, &tokens).unwrap();
+        (listener, issuer, flow)
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_a_provider_that_fails_do_not_ask_it_again_and_only_so_many_wait() {
+        let (listener, _, flow) = provider().await;
+        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(flow.begin())).collect();
+        for begun in &mut waiting {
+            assert!(begun.as_mut().now_or_never().is_none());
+        }
+        assert!(flow.begin().now_or_never().is_some_and(|begun| begun.is_err()));
+        let fail = async {
+            let (connection, _) = listener.accept().await.unwrap();
+            // A failure that counted from the beginning of the request would be forgotten.
+            sleep(RETRY_AFTER + SHORT).await;
+            drop(connection);
+        };
+        let both = async { tokio::join!(join_all(waiting), fail) };
+        let (begun, ()) = timeout(PATIENCE, both).await.expect("they ask one after another");
+        assert!(begun.iter().all(Result::is_err));
+        assert!(timeout(SHORT, listener.accept()).await.is_err(), "a second request");
+    }
+
+    #[tokio::test]
+    async fn what_the_provider_answers_counts_also_if_the_client_that_caused_the_request_has_disconnected() {
+        let (listener, issuer, flow) = provider().await;
+        assert!(flow.begin().now_or_never().is_none());
+        let (mut connection, _) = timeout(PATIENCE, listener.accept()).await.expect("no request").unwrap();
+        assert!(connection.read(&mut [0; 4096]).await.unwrap() > 0);
+        let endpoint = format!("{issuer}/authorize");
+        let description = json!({"issuer": issuer, "jwks_uri": issuer, "authorization_endpoint": endpoint,
+            "token_endpoint": issuer});
+        let body = description.to_string();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        connection.write_all(answer.as_bytes()).await.unwrap();
+        let (url, _) = flow.begin().await.unwrap();
+        assert!(url.as_str().starts_with(&endpoint), "{url}");
+        assert!(timeout(SHORT, listener.accept()).await.is_err(), "a second request");
+    }
 }

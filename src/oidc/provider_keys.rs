@@ -17,8 +17,8 @@ const REFRESH_EVERY: Duration = Duration::from_mins(10);
 const RETRY_EVERY: Duration = Duration::from_secs(30);
 /// Tokens with unknown keys do not cause more requests than one in this time.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
-/// The requests that wait for the provider at the same time. Anyone can send a token with an unknown key.
-const MAX_WAITING: usize = 64;
+/// The requests that wait for the provider at the same time. Anyone can send a token with an unknown key, or begin a sign-in.
+pub const MAX_WAITING: usize = 64;
 
 /// The keys that were read last.
 pub struct ProviderKeys {

@@ -59,6 +59,8 @@ pub struct ServerTls {
     certificate_file: PathBuf,
     key_file: PathBuf,
     current: Arc<RwLock<Configs>>,
+    /// What `current` was made of at first.
+    loaded: Arc<Content>,
 }
 
 impl std::fmt::Debug for ServerTls {
@@ -73,11 +75,12 @@ impl ServerTls {
     /// # Errors
     /// If a file cannot be read or used, or the key is not that of the first certificate.
     pub fn load(certificate_file: &Path, key_file: &Path) -> Result<Self, TlsFileError> {
-        let configs = Configs::of(&Content::read(certificate_file, key_file)?)?;
+        let content = Content::read(certificate_file, key_file)?;
         Ok(Self {
             certificate_file: certificate_file.to_owned(),
             key_file: key_file.to_owned(),
-            current: Arc::new(RwLock::new(configs)),
+            current: Arc::new(RwLock::new(Configs::of(&content)?)),
+            loaded: Arc::new(content),
         })
     }
 
@@ -89,14 +92,15 @@ impl ServerTls {
 
     /// Reads the files again when they change, until `stop`. Where they cannot be used, the earlier ones stay in use.
     pub async fn follow_files(self, stop: CancellationToken) {
-        let mut last = Content::read(&self.certificate_file, &self.key_file).ok();
+        // They may have changed since they were loaded.
+        let mut last = Some(self.loaded);
         while stop.run_until_cancelled(tokio::time::sleep(READ_EVERY)).await.is_some() {
             let (certificates, key) = (self.certificate_file.clone(), self.key_file.clone());
             let read = tokio::task::spawn_blocking(move || Content::read(&certificates, &key)).await;
             let Ok(read) = read else { continue };
             let content = read.as_ref().ok();
             // Each change is reported once.
-            if content == last.as_ref() {
+            if content == last.as_deref() {
                 continue;
             }
             match content.map_or_else(|| Err(None), |content| Configs::of(content).map_err(Some)) {
@@ -110,7 +114,7 @@ impl ServerTls {
                     tracing::error!(file, error, "the certificate was not replaced, the earlier one stays in use");
                 }
             }
-            last = read.ok();
+            last = read.ok().map(Arc::new);
         }
     }
 }
@@ -140,5 +144,56 @@ impl Configs {
             Arc::new(config)
         };
         Ok(Self { http2: with_protocols(&[b"h2", b"http/1.1"]), http1: with_protocols(&[b"http/1.1"]) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    /// Files that are removed with it.
+    struct Files(PathBuf);
+
+    impl Files {
+        fn new() -> Self {
+            let directory = std::env::temp_dir().join(format!("ringback-server-tls-{}", std::process::id()));
+            std::fs::create_dir_all(&directory).unwrap();
+            Self(directory)
+        }
+
+        /// Writes a new certificate and its key.
+        fn certify(&self) -> (PathBuf, PathBuf) {
+            let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+            let (certificate, key) = (self.0.join("cert"), self.0.join("key"));
+            std::fs::write(&certificate, made.cert.pem()).unwrap();
+            std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+            (certificate, key)
+        }
+    }
+
+    impl Drop for Files {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_replaced_before_its_file_is_followed_is_used() {
+        let files = Files::new();
+        let (certificate, key) = files.certify();
+        let tls = ServerTls::load(&certificate, &key).unwrap();
+        let loaded = tls.config(true);
+        files.certify();
+
+        let following = tokio::spawn(tls.clone().follow_files(CancellationToken::new()));
+        let replaced = async {
+            while Arc::ptr_eq(&tls.config(true), &loaded) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), replaced).await.expect("the new certificate is not used");
+        following.abort();
     }
 }

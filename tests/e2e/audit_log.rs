@@ -126,6 +126,29 @@ async fn verification_names_the_first_entry_that_is_not_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_file_or_a_key_that_cannot_be_read_is_a_bad_setting_and_says_nothing_about_the_log() {
+    let directory = directory("audit_log_bad_settings");
+    let text = file(&directory, "text", "neither a checkpoint nor a proof");
+    let proof = json!({"entry": {}, "leafIndex": 0, "inclusionProof": [], "checkpoint": "none"});
+    let proof = file(&directory, "proof.json", &proof.to_string());
+    let settings = [("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")];
+    for (arguments, status, said) in [
+        (&["--checkpoint", "/nowhere"][..], 2, "error: --checkpoint cannot be read: "),
+        (&["--checkpoint", &text], 2, "error: --checkpoint must be a file with a signed checkpoint"),
+        (&["--key", "A6EHv"], 2, "error: --key must be `name+id+key`, or 32 bytes in base64"),
+        (&["--proof", "/nowhere", "--key", PUBLIC_KEY], 2, "error: --proof cannot be read: "),
+        (&["--proof", &text, "--key", PUBLIC_KEY], 2, "error: --proof is not a proof: "),
+        (&["--proof", &proof, "--key", "A6EHv"], 2, "error: --key must be `name+id+key`, or 32 bytes in base64"),
+        (&["--proof", &proof, "--key", PUBLIC_KEY], 1, "ringback: the proof does not hold: "),
+    ] {
+        let checked = ringback(&[&["audit", "verify"][..], arguments].concat(), &settings).await;
+        assert_eq!(checked.status.code(), Some(status), "{arguments:?}: {checked:?}");
+        let printed = String::from_utf8_lossy(&checked.stderr);
+        assert!(printed.starts_with(said) && printed.lines().count() == 1, "{arguments:?}: {printed}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_signing_key_nothing_is_sealed_and_the_answers_say_so() {
     let world = World::start().await;
     world.ask(&payload_from(1)).await;

@@ -1,6 +1,9 @@
 //! Signing in to the console and out of it, and what protects a session.
 
+use futures::future::join_all;
 use reqwest::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::support::{BINARY, Browser, Service, World, create_key, eventually};
@@ -116,6 +119,42 @@ async fn an_address_or_a_form_that_cannot_be_read_is_answered_by_a_page() {
     ] {
         assert_eq!((answer.status, answer.has("<nav")), (status, true), "{answer:?}");
     }
+    world.end().await;
+}
+
+/// Sends the head of a sign-in, and not its form.
+async fn slow_sign_in(world: &World) -> TcpStream {
+    let mut stream = TcpStream::connect(world.service.base_url.trim_start_matches("http://")).await.unwrap();
+    let head = "POST /console/sign-in HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+                content-length: 9\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn slow_forms_of_anybody_keep_others_from_signing_in_for_ten_seconds_and_delay_nobody_else() {
+    let world = World::start().await;
+    let (browser, anybody) = (world.browser().await, Browser::new(&world.service.base_url));
+    let slow = join_all((0..80).map(|_| slow_sign_in(&world))).await;
+    let sign_in = async |status: u16| {
+        eventually("the answer to a sign-in", async || {
+            let page = anybody.post("/console/sign-in", &[("key", "rbk_unknown")]).await;
+            if page.status == status { Ok(page) } else { Err(format!("{page:?}")) }
+        })
+        .await
+    };
+    let refused = sign_in(503).await;
+    assert!(refused.header("retry-after") == Some("1") && refused.has("too many requests"), "{refused:?}");
+    assert_eq!(browser.post("/console/callbacks/search", &[("phoneNumber", "+12025550198")]).await.status, 200);
+    let answers = slow.into_iter().map(async |mut stream| {
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        status
+    });
+    let answers = join_all(answers).await;
+    let count = |status: &[u8; 12]| answers.iter().filter(|answer| *answer == status).count();
+    assert_eq!((count(b"HTTP/1.1 408"), count(b"HTTP/1.1 503")), (64, 16), "{answers:?}");
+    sign_in(401).await;
     world.end().await;
 }
 

@@ -7,7 +7,8 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Answer, Cxone, Database, Service, World, create_key, eventually, payload};
+use crate::harness::PATIENCE;
+use crate::support::{Answer, Cxone, Database, Service, World, create_key, eventually, payload, processes, serve};
 
 /// A way to Postgres that can be cut.
 struct Line {
@@ -94,6 +95,17 @@ async fn without_postgres_the_service_is_alive_and_not_ready() {
     let (status, callback) = world.ask(&payload()).await;
     assert_eq!(status, 201, "{callback}");
     world.end().await;
+}
+
+#[tokio::test]
+async fn a_service_that_waits_for_postgres_at_its_start_ends_at_sigterm() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://nobody@{}/nothing?sslmode=disable", silent.local_addr().unwrap());
+    let mut service = serve(&url, "http://127.0.0.1:1", &[]).spawn().unwrap();
+    let (_connection, _) = tokio::time::timeout(PATIENCE, silent.accept()).await.expect("no connection").unwrap();
+    assert!(processes::signal("TERM", &[service.id().unwrap()]).await);
+    let status = tokio::time::timeout(PATIENCE, service.wait()).await.expect("it does not end").unwrap();
+    assert_eq!(status.code(), Some(0));
 }
 
 #[tokio::test]

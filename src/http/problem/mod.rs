@@ -163,6 +163,11 @@ impl Problem {
         self
     }
 
+    /// What `Retry-After` says, in seconds.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after
+    }
+
     /// The body, with `instance` and `requestId` where they are known.
     pub fn body(&self, instance: Option<&str>, request_id: Option<&str>) -> Value {
         let mut body = Map::new();
