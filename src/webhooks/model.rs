@@ -117,8 +117,9 @@ pub enum Verdict {
     Again(Timestamp),
     /// The delivery is not retried.
     Dead,
-    /// The endpoint is disabled, for this reason.
-    Disabled(&'static str),
+    /// The delivery is not retried, and the endpoint is disabled. With `failing_since`, it is disabled only if it has failed
+    /// since exactly then: otherwise another delivery has succeeded meanwhile.
+    Disabled { reason: &'static str, failing_since: Option<Timestamp> },
 }
 
 impl Entry {

@@ -23,7 +23,8 @@ const WAITS: [Duration; 9] =
 static SCHEDULE: Schedule = Schedule::new(&WAITS, 10);
 /// A receiver may ask for a longer wait, up to this.
 const LONGEST_WAIT: Duration = hours(24);
-/// An endpoint that has done nothing but fail for so long is disabled.
+/// An endpoint that has done nothing but fail for so long is disabled, when one of its deliveries has used up all waits. One
+/// that gets few events would be disabled by its first failure otherwise.
 const FAILS_FOR: SignedDuration = SignedDuration::from_hours(5 * 24);
 
 /// What the receiver answered, as far as it matters here.
@@ -39,13 +40,14 @@ pub fn verdict(answered: Answered, attempts: u32, failing_since: Option<Timestam
     let now = clock.now();
     match answered.status {
         Some(200..=299) => return Verdict::Succeeded,
-        Some(410) => return Verdict::Disabled("it answered 410: it is gone"),
+        Some(410) => return Verdict::Disabled { reason: "it answered 410: it is gone", failing_since: None },
         _ => {}
     }
-    if failing_since.is_some_and(|since| now.duration_since(since) >= FAILS_FOR) {
-        return Verdict::Disabled("it has done nothing but fail for five days");
-    }
-    let Some(wait) = SCHEDULE.wait(attempts, clock) else { return Verdict::Dead };
+    let Some(wait) = SCHEDULE.wait(attempts, clock) else {
+        let has_failed_long = failing_since.is_some_and(|since| now.duration_since(since) >= FAILS_FOR);
+        let reason = "it has done nothing but fail for five days";
+        return if has_failed_long { Verdict::Disabled { reason, failing_since } } else { Verdict::Dead };
+    };
     Verdict::Again(now + wait.max(answered.retry_after.unwrap_or_default().min(LONGEST_WAIT)))
 }
 
@@ -79,12 +81,22 @@ mod tests {
         let is_again = |verdict| matches!(verdict, Verdict::Again(_));
         assert_eq!(after(Some(200), 0, None, None), Verdict::Succeeded);
         assert_eq!(after(Some(204), 9, None, Some(999)), Verdict::Succeeded);
-        assert!(matches!(after(Some(410), 0, None, None), Verdict::Disabled(_)));
+        assert!(matches!(after(Some(410), 0, None, Some(999)), Verdict::Disabled { failing_since: None, .. }));
         for status in [None, Some(302), Some(400), Some(401), Some(404), Some(429), Some(500), Some(503)] {
-            assert!(is_again(after(status, 0, None, Some(119))), "{status:?}");
-            assert!(matches!(after(status, 0, None, Some(120)), Verdict::Disabled(_)), "{status:?}");
+            assert!(is_again(after(status, 8, None, Some(119))), "{status:?}");
+            assert_eq!(after(status, 9, None, Some(119)), Verdict::Dead, "{status:?}");
+            let disabled = after(status, 9, None, Some(120));
+            assert!(matches!(disabled, Verdict::Disabled { failing_since: Some(_), .. }), "{status:?}");
         }
         let Verdict::Again(at) = after(Some(429), 0, Some(3600), None) else { panic!() };
         assert_eq!(at.to_string(), "2026-11-20T16:00:00Z");
+    }
+
+    #[test]
+    fn an_endpoint_that_gets_few_events_is_not_disabled_before_a_delivery_has_used_up_its_waits() {
+        for attempts in 0..9 {
+            assert!(matches!(after(Some(500), attempts, None, Some(999)), Verdict::Again(_)), "{attempts}");
+        }
+        assert!(matches!(after(Some(500), 9, None, Some(999)), Verdict::Disabled { .. }));
     }
 }

@@ -78,7 +78,8 @@ impl Sender {
         self.settings.configured.as_ref().map(|(url, _)| url.as_str())
     }
 
-    /// A signature by each secret that is valid.
+    /// A signature by each secret that is valid. A previous secret that cannot be decrypted is left out: the receiver accepts the
+    /// signature of the current one.
     pub fn signature(&self, claimed: &Claimed, at: Timestamp) -> Result<String, SecretError> {
         let sign = |secret: &SigningSecret| secret.sign(claimed.event_id, at.as_second(), &claimed.body);
         if claimed.is_configured {
@@ -87,10 +88,17 @@ impl Sender {
         }
         let cipher = self.settings.cipher.as_ref().ok_or(SecretError::NoKey)?;
         let current = claimed.secret.as_ref().ok_or(SecretError::NoKey)?;
-        let secrets = std::iter::once(current).chain(&claimed.previous_secrets);
-        let signatures: Result<Vec<String>, SecretError> =
-            secrets.map(|secret| sign(&cipher.decrypt(claimed.endpoint, secret)?)).collect();
-        Ok(signatures?.join(" "))
+        let by = |secret: &[u8]| cipher.decrypt(claimed.endpoint, secret).and_then(|secret| sign(&secret));
+        let mut signatures = vec![by(current)?];
+        for previous in &claimed.previous_secrets {
+            match by(previous) {
+                Ok(signature) => signatures.push(signature),
+                Err(error) => {
+                    tracing::warn!(webhook.id = %claimed.endpoint, error = %error, "a previous secret signs nothing");
+                }
+            }
+        }
+        Ok(signatures.join(" "))
     }
 
     /// Asks for the head of the receiver's page: no event is sent. The status of any answer.
@@ -214,6 +222,28 @@ mod tests {
             failing_since: None,
             trace: None,
         }
+    }
+
+    #[test]
+    fn a_previous_secret_that_cannot_be_decrypted_is_left_out_and_the_current_one_must_be_decrypted() {
+        let (cipher, other) = (SecretCipher::new(&[7; 32]).unwrap(), SecretCipher::new(&[8; 32]).unwrap());
+        let encrypted = |cipher: &SecretCipher| cipher.encrypt(Uuid::nil(), &SigningSecret::new().unwrap()).unwrap();
+        let (current, previous, lost) = (encrypted(&cipher), encrypted(&cipher), encrypted(&other));
+        let at = "2026-11-20T15:00:00Z".parse::<Timestamp>().unwrap();
+        let address_policy = AddressPolicy { allow_loopback: false };
+        let settings = WebhookSettings { address_policy, cipher: Some(cipher), configured: None, proxy: None };
+        let sender = Sender::new(settings, Clock::manual(move || at, 1)).unwrap();
+        let signature = |current: &[u8], previous: &[&[u8]]| {
+            let previous_secrets = previous.iter().map(|secret| secret.to_vec()).collect();
+            let created = claimed("https://wfo.invalid/hooks");
+            let created = Claimed { is_configured: false, secret: Some(current.to_vec()), previous_secrets, ..created };
+            sender.signature(&created, at)
+        };
+
+        let both = signature(&current, &[&previous]).unwrap();
+        assert_eq!(signature(&current, &[&lost, &previous]).unwrap(), both);
+        assert_eq!(both.split(' ').count(), 2);
+        assert!(matches!(signature(&lost, &[&previous]), Err(SecretError::WrongKey)));
     }
 
     /// The proxy has a name that resolves to loopback, which no receiver may have.

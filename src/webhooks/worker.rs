@@ -10,7 +10,7 @@ use super::endpoint_slots::{EndpointSlot, EndpointSlots};
 use super::model::{Attempt, Claimed, DeliveryLease, Verdict};
 use super::retry::verdict;
 use super::sender::{Sender, WebhookSettings};
-use super::store::WebhookStore;
+use super::store::{Settled, WebhookStore};
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::db::{release_in_background, retry};
@@ -18,6 +18,8 @@ use crate::jobs::{self, Next, PURGE, Queue};
 
 /// Longer than an attempt can take.
 const LEASE: Duration = Duration::from_secs(25);
+/// A lease is longer by a random part of this. So leases end at different microseconds, also those that begin together.
+const LEASE_SPREAD: Duration = Duration::from_secs(1);
 /// A replica that cannot sign a delivery leaves it for this long to other replicas, or to a restart with the right settings.
 const UNSIGNED_WAIT: Duration = Duration::from_secs(30);
 /// How long events and their deliveries are kept.
@@ -50,9 +52,13 @@ impl DeliveryQueue {
         Ok(Self { store, sender, endpoints: EndpointSlots::default(), clock })
     }
 
-    /// Deletes old events until `stop`.
+    /// Ends deliveries that are never sent, and deletes old events, until `stop`.
     pub async fn purge(&self, stop: &CancellationToken) {
-        let purge = || async { self.store.purge(self.clock.now() - KEPT_FOR).await.map(drop) };
+        let purge = || async {
+            let now = self.clock.now();
+            self.store.end_undeliverable(now).await?;
+            self.store.purge(now - KEPT_FOR).await.map(drop)
+        };
         PURGE.run(stop, "old webhook events were not deleted", purge).await;
     }
 
@@ -67,7 +73,7 @@ impl DeliveryQueue {
             }
         };
         let sent = self.sender.send(claimed, at, signature).await;
-        let answered = sent.answered;
+        let verdict = verdict(sent.answered, claimed.attempts, claimed.failing_since, &self.clock);
         let attempt = Attempt {
             at,
             duration_ms: i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX),
@@ -75,20 +81,14 @@ impl DeliveryQueue {
             error: sent.error,
             answer: sent.body,
         };
-        let mut verdict = verdict(answered, claimed.attempts, claimed.failing_since, &self.clock);
-        if matches!(verdict, Verdict::Disabled(_)) {
-            // Another event may have been delivered meanwhile.
-            let failing_since = self.store.find(claimed.endpoint).await?.and_then(|endpoint| endpoint.failing_since);
-            verdict = super::retry::verdict(answered, claimed.attempts, failing_since, &self.clock);
-        }
         let entry = match &verdict {
-            Verdict::Disabled(reason) => Some(self.disabled_entry(claimed, reason)),
+            Verdict::Disabled { reason, .. } => Some(self.disabled_entry(claimed, reason)),
             Verdict::Succeeded | Verdict::Again(_) | Verdict::Dead => None,
         };
         // Where an earlier try was committed and its answer lost, the next one changes nothing.
         let jitter = claimed.id.as_u64_pair().1;
-        if retry(jitter, || self.store.settle(claimed, &attempt, &verdict, entry.clone())).await? {
-            count(claimed, &verdict);
+        if let Some(settled) = retry(jitter, || self.store.settle(claimed, &attempt, &verdict, entry.clone())).await? {
+            count(claimed, &verdict, settled);
         }
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Queue for DeliveryQueue {
 
     async fn claim(&self, _running: usize) -> Result<Next<DeliveryJob>, sqlx::Error> {
         let now = self.clock.now();
-        let lease_end = now + LEASE;
+        let lease_end = now + LEASE + self.clock.between(Duration::ZERO, LEASE_SPREAD);
         let claimed = self.store.claim(now, lease_end, &self.endpoints.full(), self.sender.configured_url()).await;
         if claimed.is_err() {
             let (store, clock) = (self.store.clone(), self.clock.clone());
@@ -146,14 +146,16 @@ impl Queue for DeliveryQueue {
     }
 }
 
-fn count(claimed: &Claimed, verdict: &Verdict) {
+fn count(claimed: &Claimed, verdict: &Verdict, settled: Settled) {
     let outcome = match verdict {
         Verdict::Succeeded => "succeeded",
         Verdict::Again(_) => "failed",
-        Verdict::Dead | Verdict::Disabled(_) => "dead",
+        Verdict::Dead | Verdict::Disabled { .. } => "dead",
     };
     metrics::counter!("ringback_webhook_attempts_total", "outcome" => outcome).increment(1);
-    if let Verdict::Disabled(reason) = verdict {
+    if let Verdict::Disabled { reason, .. } = verdict
+        && settled.is_disabled
+    {
         tracing::warn!(webhook.id = %claimed.endpoint, reason, "the endpoint is disabled");
         metrics::counter!("ringback_webhook_endpoints_disabled_total").increment(1);
     }

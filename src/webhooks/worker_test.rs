@@ -102,6 +102,51 @@ async fn a_failed_delivery_stays_pending_and_is_not_due_at_once(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn an_endpoint_that_is_gone_is_disabled_even_if_a_newer_version_has_stored_its_event_types(pool: PgPool) {
+    let worker = DeliveryWorker::new(queue(&pool, &receiver(StatusCode::GONE).await).await);
+    sqlx::query("update webhook_endpoints set events = '{callback.moved}'").execute(&pool).await.unwrap();
+    add_events(&pool, &["campaign", "campaign"]).await;
+
+    assert_eq!(worker.step().await.unwrap(), Step::Worked);
+
+    assert_eq!(statuses(&pool).await, [("dead".into(), 2)]);
+    assert_eq!(worker.step().await.unwrap(), Step::Idle);
+}
+
+#[sqlx::test]
+async fn an_endpoint_that_fails_for_long_is_disabled_when_a_delivery_has_used_up_its_retries(pool: PgPool) {
+    let worker = DeliveryWorker::new(queue(&pool, &receiver(StatusCode::INTERNAL_SERVER_ERROR).await).await);
+    let failing = "update webhook_endpoints set failing_since = '2026-11-01T00:00:00Z'";
+    sqlx::query(failing).execute(&pool).await.unwrap();
+    add_events(&pool, &["a"]).await;
+    let disabled = async || {
+        let query = "select count(*) from webhook_endpoints where disabled_at is not null";
+        sqlx::query_scalar::<_, i64>(query).fetch_one(&pool).await.unwrap()
+    };
+
+    assert_eq!(worker.step().await.unwrap(), Step::Worked);
+    assert_eq!((statuses(&pool).await, disabled().await), (vec![("pending".into(), 1)], 0));
+
+    add_events(&pool, &["b"]).await;
+    let last = "update webhook_deliveries set attempts = 9 where campaign_id = 'b'";
+    sqlx::query(last).execute(&pool).await.unwrap();
+    assert_eq!(worker.step().await.unwrap(), Step::Worked);
+    assert_eq!((statuses(&pool).await, disabled().await), (vec![("dead".into(), 2)], 1));
+}
+
+#[sqlx::test]
+async fn leases_that_begin_at_the_same_time_end_at_different_times(pool: PgPool) {
+    let queue = queue(&pool, "http://127.0.0.1:1/").await;
+    add_events(&pool, &["a", "b"]).await;
+    let _jobs = (claim(&queue).await.unwrap(), claim(&queue).await.unwrap());
+
+    let ends = "select count(distinct due_at) from webhook_deliveries";
+    let ends: i64 = sqlx::query_scalar(ends).fetch_one(&pool).await.unwrap();
+
+    assert_eq!(ends, 2);
+}
+
+#[sqlx::test]
 async fn a_released_delivery_is_due_at_once_and_its_old_lease_has_no_effect(pool: PgPool) {
     let queue = queue(&pool, "http://127.0.0.1:1/").await;
     add_events(&pool, &["campaign"]).await;

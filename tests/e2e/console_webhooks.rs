@@ -113,6 +113,26 @@ async fn a_test_event_is_sent_and_a_delivery_is_sent_again_once_for_each_form() 
 }
 
 #[tokio::test]
+async fn a_delivery_that_waits_for_long_is_sent_again_at_once() {
+    let world = World::of_webhooks(&[]).await;
+    let receiver = Receiver::start(&[Reply::With(429, "retry-after", "3600")]).await;
+    let hook = world.hook_at(&receiver).await;
+    let (browser, path) = (world.operator().await, format!("/console/webhooks/{hook}"));
+    world.command("pause", &pause()).await;
+    let waiting = world.deliveries_when(&hook, |sent| sent[0]["attempts"] != json!([])).await;
+    assert_eq!(waiting[0]["status"], "pending");
+
+    let again = format!("{path}/deliveries/{}/redeliver", waiting[0]["id"].as_str().unwrap());
+    let page = browser.get(&path).await;
+    assert!(page.has(&format!("action=\"{again}\"")), "{page:?}");
+    let page = browser.submit(&again, &[("once", &page.hidden("once"))]).await;
+    assert!(page.has("The deliveries are queued again."), "{page:?}");
+    receiver.received_when(2).await;
+    world.deliveries_when(&hook, |sent| sent[0]["status"] == "succeeded").await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_disabled_endpoint_is_enabled_and_gets_what_has_failed() {
     let world = World::of_webhooks(&[]).await;
     let receiver = Receiver::start(&[Reply::Status(410)]).await;

@@ -32,15 +32,15 @@ const IMMUTABLE: &str = "private, max-age=31536000, immutable";
 #[derive(Clone)]
 pub struct AuditLog {
     store: LogStore,
-    key: Option<PublicKey>,
+    keys: Arc<[PublicKey]>,
     turn: Arc<Mutex<()>>,
 }
 
 impl AuditLog {
-    /// The first of the keys checks the log. Without keys, nothing is sealed.
+    /// The keys check the log: one of them must have signed it. Without keys, nothing is sealed.
     pub fn new(store: LogStore, keys: Option<&LogKeys>) -> Self {
-        let key = keys.and_then(|keys| keys.public().first().cloned());
-        Self { store, key, turn: Arc::default() }
+        let keys = keys.map(LogKeys::public).unwrap_or_default().into();
+        Self { store, keys, turn: Arc::default() }
     }
 }
 
@@ -65,7 +65,7 @@ async fn verification(
 ) -> Result<Json<Verification>, Problem> {
     let busy = |_| Problem::new(ProblemKind::Unavailable, "the audit log is being verified").retry_after(5);
     let _turn = tokio::time::timeout(TURN_WITHIN, log.turn.lock()).await.map_err(busy)?;
-    Ok(Json(verify(&log.store, &Expected { key: log.key.as_ref(), kept: None }).await?))
+    Ok(Json(verify(&log.store, &Expected { keys: &log.keys, kept: None }).await?))
 }
 
 /// Get an audit entry
@@ -114,7 +114,7 @@ async fn proof(
 
 impl AuditLog {
     fn not_sealed(&self) -> Problem {
-        if self.key.is_none() {
+        if self.keys.is_empty() {
             return Problem::new(ProblemKind::AuditEntryNotSealed, "the service runs without an AUDIT_SIGNING_KEY");
         }
         Problem::new(ProblemKind::AuditEntryNotSealed, "the entry was recorded a moment ago").retry_after(1)

@@ -3,6 +3,8 @@
 mod api;
 mod files;
 mod keys;
+#[cfg(test)]
+mod keys_test;
 mod leaf;
 #[cfg(test)]
 mod numbers_test;

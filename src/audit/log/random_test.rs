@@ -204,7 +204,7 @@ async fn check(pool: &PgPool, written: &Written, random: Rng) {
     assert!(!places.keys().any(|id| rolled_back.contains(id)), "an entry that was rolled back is sealed");
 
     let key = keys().public()[0].clone();
-    let verification = verify(&store, &Expected { key: Some(&key), kept: None }).await.unwrap();
+    let verification = verify(&store, &Expected { keys: std::slice::from_ref(&key), kept: None }).await.unwrap();
     assert!(verification.valid, "{verification:?}");
     assert_eq!((verification.entries, verification.sealed), (sealed.len() as u64, sealed.len() as u64));
     check_checkpoints(&store, &key).await;

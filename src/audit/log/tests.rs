@@ -20,9 +20,9 @@ use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::db::Db;
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const OTHER_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
-const ORIGIN: &str = "audit.example.com/test";
+pub(super) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(super) const OTHER_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
+pub(super) const ORIGIN: &str = "audit.example.com/test";
 
 pub(super) struct Log {
     pub store: LogStore,
@@ -208,7 +208,7 @@ async fn a_whole_batch_that_is_cut_off_or_left_out_is_found(pool: PgPool) {
     .await;
     assert!(log.verify().await.valid);
     let kept = read_checkpoint(&kept).unwrap();
-    let verification = verify(&log.store, &Expected { key: None, kept: Some(&kept) }).await.unwrap();
+    let verification = verify(&log.store, &Expected { keys: &[], kept: Some(&kept) }).await.unwrap();
     assert_eq!(verification.first_broken.unwrap().reason, Reason::Truncated);
 }
 
@@ -240,7 +240,7 @@ async fn a_log_that_was_rewritten_with_its_hashes_is_found_at_its_checkpoint(poo
     log.seal().await;
     assert!(log.verify().await.valid);
     let kept = read_checkpoint(&kept).unwrap();
-    let verification = verify(&log.store, &Expected { key: None, kept: Some(&kept) }).await.unwrap();
+    let verification = verify(&log.store, &Expected { keys: &[], kept: Some(&kept) }).await.unwrap();
     assert_eq!(verification.first_broken.unwrap().reason, Reason::Rewritten);
 }
 

@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::keys::PublicKey;
+use super::keys::{PublicKey, read_checkpoint};
 use super::leaf::leaf_hash;
 use super::store::{Expired, LogStore, Recorded, SignedRoot};
 use super::tree::{TILE_WIDTH, Tree};
@@ -66,15 +66,15 @@ pub enum Reason {
     Rewritten,
     /// The log ends here, but what was signed is longer.
     Truncated,
-    /// The newest checkpoint is not signed with the given key.
+    /// The newest checkpoint is not signed with any of the given keys.
     NotSigned,
 }
 
 /// What a log is checked against, besides its own checkpoints.
 #[derive(Debug, Default)]
 pub struct Expected<'a> {
-    /// The key that must have signed the newest checkpoint.
-    pub key: Option<&'a PublicKey>,
+    /// One of these keys must have signed the newest checkpoint. Without keys, its signatures are not checked.
+    pub keys: &'a [PublicKey],
     /// A checkpoint that was kept elsewhere.
     pub kept: Option<&'a Checkpoint>,
 }
@@ -271,7 +271,7 @@ impl Walk<'_> {
 fn broken_end(sealed: u64, newest: Option<&SignedRoot>, expected: &Expected<'_>) -> Option<Broken> {
     let reason = if expected.kept.is_some_and(|kept| kept.size() > sealed) {
         Reason::Truncated
-    } else if newest.is_some_and(|newest| !is_signed(newest, expected.key)) {
+    } else if newest.is_some_and(|newest| !is_signed(newest, expected.keys)) {
         Reason::NotSigned
     } else {
         return None;
@@ -279,11 +279,13 @@ fn broken_end(sealed: u64, newest: Option<&SignedRoot>, expected: &Expected<'_>)
     Some(Broken { seq: None, id: None, reason })
 }
 
-/// Whether the text of the checkpoint is what the tree was checked against, signed with the key where one is given.
-fn is_signed(newest: &SignedRoot, key: Option<&PublicKey>) -> bool {
-    let checkpoint = match key {
-        Some(key) => key.check(&newest.checkpoint),
-        None => super::keys::read_checkpoint(&newest.checkpoint),
+/// Whether the text of the checkpoint is what the tree was checked against, signed with one of the keys where any are given.
+/// While keys are replaced, the newest checkpoint may have the signature of only one of them.
+fn is_signed(newest: &SignedRoot, keys: &[PublicKey]) -> bool {
+    let checkpoint = if keys.is_empty() {
+        read_checkpoint(&newest.checkpoint).ok()
+    } else {
+        keys.iter().find_map(|key| key.check(&newest.checkpoint).ok())
     };
-    checkpoint.is_ok_and(|checkpoint| checkpoint.size() == newest.size && *checkpoint.hash() == newest.root)
+    checkpoint.is_some_and(|checkpoint| checkpoint.size() == newest.size && *checkpoint.hash() == newest.root)
 }

@@ -91,27 +91,35 @@ impl CallbackStore {
     }
 
     /// Marks or unmarks callbacks, each with its audit entry, and returns how many were changed. A callback that needs no
-    /// change gets no entry.
+    /// change gets no entry. One whose dispatch time is not that of its entry any more has been moved, and is not marked.
     ///
     /// # Errors
     /// If Postgres is unavailable.
     pub async fn mark(&self, at_risk: bool, entries: Vec<(Uuid, Entry)>, now: Timestamp) -> Result<u64, sqlx::Error> {
-        let given: Vec<_> =
-            entries.into_iter().map(|(id, entry)| json!({ "id": id, "entry": entry.into_json() })).collect();
-        // All statements lock in one order, so that replicas do not deadlock.
+        let given = entries.into_iter().map(|(id, entry)| {
+            let dispatch_time = entry.detail.as_json()["dispatchTime"].clone();
+            json!({ "id": id, "dispatch_time": dispatch_time, "entry": entry.into_json() })
+        });
+        let given: Vec<_> = given.collect();
+        // All statements lock in one order, so that replicas do not deadlock: first the callbacks by id, then the events of the
+        // campaigns. Postgres calls a volatile function after it has sorted the rows.
         let marked = sqlx::query!(
-            "with given as (select * from jsonb_to_recordset($1) as g(id uuid, entry jsonb)),
+            "with given as (
+                 select * from jsonb_to_recordset($1) as g(id uuid, dispatch_time timestamptz, entry jsonb)
+             ),
              locked as (
-                 select c.id from callbacks as c
-                 where c.id in (select id from given) and c.at_risk <> $2 and (c.status = 'scheduled' or not $2)
-                   and c.erased_at is null
-                 order by c.id for update
+                 select c.id from callbacks as c join given using (id)
+                 where c.at_risk <> $2 and c.erased_at is null
+                   and (not $2 or (c.status = 'scheduled'
+                       and date_trunc('milliseconds', c.dispatch_time) = date_trunc('milliseconds', given.dispatch_time)))
+                 order by c.id for update of c
              ),
              marked as (
                  update callbacks set at_risk = $2, updated_at = $3 from locked where callbacks.id = locked.id
-                 returning callbacks.id
+                 returning callbacks.id, callbacks.campaign_id
              )
-             select audit_record(given.entry) as id from given join marked using (id)",
+             select audit_record(given.entry) as entry_id from given join marked using (id)
+             order by marked.campaign_id, marked.id",
             json!(given),
             at_risk,
             now.to_sqlx() as _

@@ -178,7 +178,8 @@ impl CallbackStore {
             })
         });
         let given: Vec<_> = given.collect();
-        // All statements lock in one order, so that replicas do not deadlock.
+        // All statements lock in one order, so that replicas do not deadlock: first the callbacks by id, then the events of the
+        // campaigns. Postgres calls a volatile function after it has sorted the rows.
         let settled = sqlx::query!(
             "with given as (
                  select * from jsonb_to_recordset($1) as g(id uuid, entry jsonb, status text, previous_status text,
@@ -195,9 +196,10 @@ impl CallbackStore {
                      called_at = given.called_at, agent_seconds = given.seconds, disposition = given.disposition,
                      updated_at = $2
                  from locked join given using (id) where callbacks.id = locked.id
-                 returning callbacks.id
+                 returning callbacks.id, callbacks.campaign_id
              )
-             select audit_record(given.entry) as id from given join settled using (id)",
+             select audit_record(given.entry) as entry_id from given join settled using (id)
+             order by settled.campaign_id, settled.id",
             json!(given),
             now.to_sqlx() as _
         );

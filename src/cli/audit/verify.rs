@@ -45,7 +45,7 @@ impl Verify {
             Some(text) => Some(public_key(&store, text).await?),
             None => None,
         };
-        let verification = verify(&store, &Expected { key: key.as_ref(), kept: kept.as_ref() }).await;
+        let verification = verify(&store, &Expected { keys: key.as_slice(), kept: kept.as_ref() }).await;
         db.close().await;
         report(&verification.context("the audit log cannot be read")?)
     }

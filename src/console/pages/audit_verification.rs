@@ -80,7 +80,7 @@ impl Broken {
             "inserted" => "The entry was not written by Ringback, or long after it should have been.",
             "rewritten" => "From this entry on, the log is not the one that was signed.",
             "truncated" => "The log ends here, but what was signed is longer.",
-            "not-signed" => "The newest checkpoint is not signed with the key of this service.",
+            "not-signed" => "The newest checkpoint is not signed with any key of this service.",
             other => other,
         }
     }

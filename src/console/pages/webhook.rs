@@ -22,6 +22,8 @@ use crate::http::PathParam;
 
 /// The deliveries of a part of the list. Each is shown with its attempts.
 const LIMIT: &str = "25";
+/// A pending delivery whose next attempt is further away than this can be sent again now. The API has the same limit.
+const FAR_AWAY: SignedDuration = SignedDuration::from_mins(1);
 /// How far back failed deliveries are sent again, in hours. The API keeps them for 30 days.
 const SPANS: [(i64, &str); 4] =
     [(1, "The last hour"), (24, "The last 24 hours"), (7 * 24, "The last 7 days"), (30 * 24, "All that are kept")];
@@ -51,6 +53,9 @@ struct Delivery {
     created_at: Timestamp,
     /// Oldest first.
     attempts: Vec<Attempt>,
+    /// Whether the next attempt is far away.
+    #[serde(skip)]
+    is_far_away: bool,
 }
 
 #[derive(Deserialize)]
@@ -66,9 +71,9 @@ struct Attempt {
 }
 
 impl Delivery {
-    /// A delivery that waits is sent without that.
+    /// A delivery whose next attempt is soon is sent without that.
     fn can_be_sent_again(&self) -> bool {
-        self.status != "pending"
+        self.status != "pending" || self.is_far_away
     }
 }
 
@@ -103,7 +108,11 @@ impl Deliveries {
     async fn read(visit: &Visit, id: Uuid, filter: &Filter) -> Result<Self, ApiProblem> {
         let parameters = [("limit", LIMIT), ("status", filter.status.as_str()), ("cursor", filter.cursor.as_str())];
         let path = with_query(&format!("/v1/webhooks/{id}/deliveries"), parameters);
-        let List { data, next_cursor } = visit.api.get::<List<Delivery>>(&path).await?;
+        let List { mut data, next_cursor } = visit.api.get::<List<Delivery>>(&path).await?;
+        let soon = visit.now() + FAR_AWAY;
+        for delivery in &mut data {
+            delivery.is_far_away = delivery.next_attempt_at.is_some_and(|at| at > soon);
+        }
         let page = path_of(id);
         Ok(Self {
             data,

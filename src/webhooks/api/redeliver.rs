@@ -19,7 +19,7 @@ use crate::webhooks::store::Redelivery;
 
 /// Send a delivery again
 ///
-/// Whether it succeeded or is dead. The receiver gets the same `webhook-id`.
+/// Whether it succeeded, is dead, or waits for an attempt more than a minute away. The receiver gets the same `webhook-id`.
 #[utoipa::path(post, path = "/v1/webhooks/deliveries/{id}/redeliver", operation_id = "redeliverWebhook",
     tag = "Webhooks", security(("key" = ["webhooks:write"])),
     params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
@@ -31,13 +31,13 @@ pub async fn redeliver(
     _: NoBody,
 ) -> Result<StatusCode, Problem> {
     let entry = entry(&context, Action::WebhookRedelivered, &RedeliveredDetail { delivery_id: id });
-    match webhooks.store.redeliver(id, context.arrived_at, entry).await? {
+    match webhooks.store.redeliver(id, context.clock.now(), entry).await? {
         Redelivery::Started => Ok(StatusCode::ACCEPTED),
         // An earlier run of this request started it.
         Redelivery::AlreadyPending if context.resource.repeated => Ok(StatusCode::ACCEPTED),
         Redelivery::NotFound => Err(Problem::not_found("delivery")),
         Redelivery::AlreadyPending | Redelivery::NoEndpoint => {
-            let detail = "the delivery is pending already, or its endpoint is disabled or deleted";
+            let detail = "the delivery is sent within a minute, or its endpoint is disabled or deleted";
             Err(Problem::new(ProblemKind::DeliveryPending, detail))
         }
     }

@@ -1,6 +1,6 @@
 //! The endpoint of the configuration (`WFO_WEBHOOK_URL`), in Postgres.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 use uuid::Uuid;
@@ -10,6 +10,9 @@ use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::clock::Clock;
 use crate::db::Transaction;
 use crate::webhooks::detail::{ChangedDetail, CreatedDetail};
+
+/// Deliveries that died with the endpoint are sent if it is configured again within this time.
+const RESUMED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 impl WebhookStore {
     /// Makes this URL the only endpoint of the configuration; without a URL there is none. Each change is recorded in the
@@ -24,6 +27,7 @@ impl WebhookStore {
             record(&mut transaction, Action::WebhookDeleted, &ChangedDetail { webhook_id: id }, clock).await?;
         }
         if let Some(url) = url {
+            resume_deliveries(&mut transaction, url, now).await?;
             if let Some(id) = create(&mut transaction, clock.new_id(), url, now).await? {
                 let detail = CreatedDetail::new(id, url);
                 record(&mut transaction, Action::WebhookCreated, &detail, clock).await?;
@@ -60,6 +64,23 @@ async fn remove_others(
     .execute(&mut *transaction)
     .await?;
     Ok(removed)
+}
+
+/// Makes the deliveries pending again that died because the endpoint was deleted a short time ago: while the setting is changed,
+/// replicas with the old URL and with the new one may start in turn.
+async fn resume_deliveries(transaction: &mut Transaction, url: &str, now: Timestamp) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update webhook_deliveries as d set status = 'pending', due_at = $2, updated_at = $2
+         from webhook_endpoints as e
+         where e.is_configured and e.url = $1 and e.deleted_at > $3
+           and d.endpoint_id = e.id and d.status = 'dead' and d.updated_at >= e.deleted_at",
+        url,
+        now.to_sqlx() as _,
+        (now - RESUMED_WITHIN).to_sqlx() as _
+    )
+    .execute(transaction)
+    .await
+    .map(drop)
 }
 
 /// Creates the endpoint, or restores it where it was deleted. Returns its id where it was created or restored.

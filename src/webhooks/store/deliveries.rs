@@ -1,6 +1,6 @@
 //! Deliveries as the API shows them, and redelivery.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
 use uuid::Uuid;
@@ -9,6 +9,10 @@ use super::WebhookStore;
 use crate::audit::{Entry, EntryEvent};
 use crate::db::{Page, PageRequest, SequencePosition};
 use crate::webhooks::model::DeliveryStatus;
+
+/// A pending delivery that is due later than this is not being attempted: a lease lasts 26 s at most. The rest is for clocks that
+/// differ, and for the time that a statement waits.
+const LEASED_AT_MOST: SignedDuration = SignedDuration::from_mins(1);
 
 /// A delivery with its attempts.
 #[derive(Clone, Debug)]
@@ -31,7 +35,7 @@ pub struct Delivery {
 pub enum Redelivery {
     /// The delivery is pending again.
     Started,
-    /// The delivery is pending already.
+    /// The delivery is pending already, and its next attempt is at most a minute away.
     AlreadyPending,
     /// The endpoint is disabled or deleted.
     NoEndpoint,
@@ -92,20 +96,20 @@ impl WebhookStore {
     /// # Errors
     /// If Postgres returns an error.
     pub async fn send_to(&self, endpoint: Uuid, event: EntryEvent, entry: Entry) -> Result<bool, sqlx::Error> {
-        // Events are in order for each campaign. A test has none, and its endpoint in place of it.
+        // Events are in order for each campaign. A test has none, and its own id in place of it: it waits for no other test.
         let sent = sqlx::query!(
             r#"with endpoint as (
                    select id from webhook_endpoints where id = $1 and deleted_at is null and disabled_at is null
                ),
                event as (
                    insert into webhook_events (id, type, campaign_id, body, created_at)
-                   select $2, $3, id::text, $4, $5 from endpoint
+                   select $2::uuid, $3, $2::uuid::text, $4, $5 from endpoint
                    on conflict (id) do nothing
-                   returning seq
+                   returning seq, campaign_id
                ),
                delivery as (
                    insert into webhook_deliveries (endpoint_id, event_seq, campaign_id, due_at, created_at, updated_at)
-                   select endpoint.id, event.seq, endpoint.id::text, $5, $5, $5 from endpoint, event
+                   select endpoint.id, event.seq, event.campaign_id, $5, $5, $5 from endpoint, event
                    returning id
                )
                select exists (select from endpoint) as "is_enabled!",
@@ -122,7 +126,7 @@ impl WebhookStore {
         Ok(sent.is_enabled)
     }
 
-    /// Makes a delivery pending again, whether it succeeded or is dead.
+    /// Makes a delivery pending again, whether it succeeded, is dead, or waits for an attempt more than a minute away.
     ///
     /// # Errors
     /// If Postgres returns an error.
@@ -132,7 +136,8 @@ impl WebhookStore {
                  update webhook_deliveries set status = 'pending', attempts = 0, claims = claims + 1, due_at = $2,
                      updated_at = $2
                  from webhook_endpoints as e
-                 where webhook_deliveries.id = $1 and webhook_deliveries.status <> 'pending'
+                 where webhook_deliveries.id = $1
+                   and (webhook_deliveries.status <> 'pending' or webhook_deliveries.due_at > $4)
                    and e.id = webhook_deliveries.endpoint_id and e.deleted_at is null and e.disabled_at is null
                  returning webhook_deliveries.id
              )
@@ -140,7 +145,8 @@ impl WebhookStore {
                  (select status from webhook_deliveries where id = $1) as "status: DeliveryStatus""#,
             delivery,
             now.to_sqlx() as _,
-            entry.into_json()
+            entry.into_json(),
+            (now + LEASED_AT_MOST).to_sqlx() as _
         )
         .fetch_one(&self.pool)
         .await?;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::WebhookStore;
 use crate::audit::Entry;
-use crate::db::{CreatedPosition, Page, PageRequest, decode};
+use crate::db::{CreatedPosition, Page, PageRequest};
 use crate::webhooks::event::EventType;
 use crate::webhooks::model::Endpoint;
 
@@ -26,22 +26,21 @@ struct Row {
     created_at: jiff_sqlx::Timestamp,
 }
 
-impl TryFrom<Row> for Endpoint {
-    type Error = sqlx::Error;
-
-    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
-        let parse = |events: Vec<String>| events.iter().map(|event| decode::<EventType>(event)).collect();
-        Ok(Self {
+impl From<Row> for Endpoint {
+    fn from(row: Row) -> Self {
+        // A newer version may have stored types that this one does not know.
+        let known = |events: Vec<String>| events.iter().filter_map(|event| event.parse::<EventType>().ok()).collect();
+        Self {
             id: row.id,
             url: row.url,
-            events: row.events.map(parse).transpose()?,
+            events: row.events.map(known),
             description: row.description,
             is_configured: row.is_configured,
             secret: row.secret,
             failing_since: row.failing_since.map(jiff_sqlx::Timestamp::to_jiff),
             disabled: row.disabled_at.map(jiff_sqlx::Timestamp::to_jiff).zip(row.disabled_reason),
             created_at: row.created_at.to_jiff(),
-        })
+        }
     }
 }
 
@@ -85,7 +84,7 @@ impl WebhookStore {
              from webhook_endpoints where id = $1 and deleted_at is null",
             id
         );
-        row.fetch_optional(&self.pool).await?.map(Endpoint::try_from).transpose()
+        Ok(row.fetch_optional(&self.pool).await?.map(Endpoint::from))
     }
 
     /// One page of the endpoints, newest first.
@@ -108,7 +107,7 @@ impl WebhookStore {
         .fetch_all(&self.pool)
         .await?;
         let position = |row: &Row| CreatedPosition { created_at: row.created_at.to_jiff(), id: row.id };
-        Page::new(rows, page.limit, position).try_map(Endpoint::try_from)
+        Ok(Page::new(rows, page.limit, position).map(Endpoint::from))
     }
 
     /// Deletes an endpoint; its pending deliveries are dead. False where there is no such endpoint, or it is that of the

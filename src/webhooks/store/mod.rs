@@ -14,6 +14,7 @@ mod waiting;
 use crate::db::Db;
 
 pub use deliveries::{Delivery, Redelivery};
+pub use outbox::Settled;
 pub use person::KeptEvent;
 pub use statistics::DeliveryCounts;
 

@@ -12,6 +12,13 @@ use crate::webhooks::model::{Attempt, Claimed, DeliveryLease, DeliveryStatus, Ve
 /// The events that one statement deletes, with their deliveries and attempts.
 const PURGE_STEP: i64 = 1_000;
 
+/// What came of an attempt that was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Whether the endpoint is disabled by it.
+    pub is_disabled: bool,
+}
+
 impl WebhookStore {
     /// Claims the delivery that has been due for longest, until `lease_end`. Only the first pending delivery of each endpoint
     /// and campaign can be claimed, so that deliveries are in order, and none of the `busy` endpoints. Endpoints that fail
@@ -51,7 +58,7 @@ impl WebhookStore {
         }))
     }
 
-    /// Stores an attempt and its consequence, with `entry` where the endpoint is disabled. False, and no change, where the
+    /// Stores an attempt and its consequence, with `entry` where the endpoint is disabled. None, and no change, where the
     /// claim is lost.
     ///
     /// # Errors
@@ -62,12 +69,15 @@ impl WebhookStore {
         attempt: &Attempt,
         verdict: &Verdict,
         entry: Option<Entry>,
-    ) -> Result<bool, sqlx::Error> {
-        let (status, due_at, disabled) = match verdict {
-            Verdict::Succeeded => (DeliveryStatus::Succeeded, None, None),
-            Verdict::Again(at) => (DeliveryStatus::Pending, Some(at.to_sqlx()), None),
-            Verdict::Dead => (DeliveryStatus::Dead, None, None),
-            Verdict::Disabled(reason) => (DeliveryStatus::Dead, None, Some(*reason)),
+    ) -> Result<Option<Settled>, sqlx::Error> {
+        let (status, due_at) = match verdict {
+            Verdict::Succeeded => (DeliveryStatus::Succeeded, None),
+            Verdict::Again(at) => (DeliveryStatus::Pending, Some(at.to_sqlx())),
+            Verdict::Dead | Verdict::Disabled { .. } => (DeliveryStatus::Dead, None),
+        };
+        let (disabled, failing_since) = match verdict {
+            Verdict::Disabled { reason, failing_since } => (Some(*reason), failing_since.map(|at| at.to_sqlx())),
+            Verdict::Succeeded | Verdict::Again(_) | Verdict::Dead => (None, None),
         };
         let settled = sqlx::query_file!(
             "src/webhooks/store/settle.sql",
@@ -81,9 +91,10 @@ impl WebhookStore {
             attempt.error,
             attempt.answer,
             disabled,
-            entry.map(Entry::into_json)
+            entry.map(Entry::into_json),
+            failing_since as _
         );
-        Ok(settled.fetch_optional(&self.pool).await?.is_some())
+        Ok(settled.fetch_optional(&self.pool).await?.map(|row| Settled { is_disabled: row.is_disabled }))
     }
 
     /// Releases a claim: the delivery is due again at `due_at`, and no attempt is counted.
@@ -102,8 +113,8 @@ impl WebhookStore {
         .map(drop)
     }
 
-    /// Releases the delivery of a claim whose answer was lost. It is found by the end of its lease, in microseconds, at which
-    /// no other delivery is due.
+    /// Releases the delivery of a claim whose answer was lost. It is found by the end of its lease, which has a random part, so
+    /// that no other delivery is due at the same microsecond.
     ///
     /// # Errors
     /// If Postgres returns an error.
@@ -116,6 +127,24 @@ impl WebhookStore {
         .execute(&self.pool)
         .await
         .map(drop)
+    }
+
+    /// Ends the pending deliveries of endpoints that are deleted or disabled: they are dead. An event may be committed after its
+    /// endpoint was deleted or disabled. A row that another transaction is writing is left to it. Returns their number.
+    ///
+    /// # Errors
+    /// If Postgres returns an error.
+    pub async fn end_undeliverable(&self, now: Timestamp) -> Result<u64, sqlx::Error> {
+        let ended = sqlx::query!(
+            "update webhook_deliveries set status = 'dead', due_at = null, updated_at = $1
+             where id in (
+                 select d.id from webhook_deliveries as d join webhook_endpoints as e on e.id = d.endpoint_id
+                 where d.status = 'pending' and (e.deleted_at is not null or e.disabled_at is not null)
+                 for update of d skip locked
+             )",
+            now.to_sqlx() as _
+        );
+        Ok(ended.execute(&self.pool).await?.rows_affected())
     }
 
     /// Deletes events from before a moment that have no pending delivery, with their deliveries and attempts. Returns their

@@ -1,5 +1,6 @@
 with settled as (
-    update webhook_deliveries set status = $3, due_at = $4, attempts = attempts + 1, updated_at = $5
+    -- The claim ends with its attempt: a release after it changes nothing.
+    update webhook_deliveries set status = $3, due_at = $4, attempts = attempts + 1, claims = claims + 1, updated_at = $5
     -- A delivery that was made dead during the attempt has succeeded if the receiver accepted it.
     where id = $1 and claims = $2 and (status = 'pending' or $3 = 'succeeded')
       and not exists (select from webhook_attempts where delivery_id = $1 and at = $5)
@@ -13,11 +14,14 @@ attempted as (
 endpoint as (
     update webhook_endpoints set
         failing_since = case when $3 = 'succeeded' then null else coalesce(failing_since, $5) end,
-        disabled_at = case when $10::text is null then disabled_at else coalesce(disabled_at, $5) end,
-        disabled_reason = case when $10::text is null then disabled_reason
-            else coalesce(disabled_reason, $10) end
+        -- With $12 it is disabled only if it has failed since then: another delivery may have succeeded meanwhile.
+        disabled_at = case when $10::text is not null and ($12::timestamptz is null or failing_since = $12)
+            then coalesce(disabled_at, $5) else disabled_at end,
+        disabled_reason = case when $10::text is not null and ($12::timestamptz is null or failing_since = $12)
+            then coalesce(disabled_reason, $10) else disabled_reason end
     where id = (select endpoint_id from settled)
       and ($10::text is not null or ($3 = 'succeeded') = (failing_since is not null))
+    returning id, $10::text is not null and disabled_at is not null as is_disabled
 ),
 -- The pending deliveries of a disabled endpoint are dead; a redelivery can be requested. A row that another
 -- transaction is writing is left to it.
@@ -25,9 +29,10 @@ dead as (
     update webhook_deliveries set status = 'dead', due_at = null, updated_at = $5
     where id in (
         select id from webhook_deliveries
-        where $10::text is not null and endpoint_id = (select endpoint_id from settled)
-          and status = 'pending' and id <> $1
+        where endpoint_id = (select id from endpoint where is_disabled) and status = 'pending' and id <> $1
         for update skip locked
     )
 )
-select audit_record($11) as id from settled
+select exists (select from endpoint where is_disabled) as "is_disabled!",
+    (select audit_record($11) from endpoint where is_disabled) as entry_id
+from settled

@@ -9,6 +9,18 @@ use crate::jobs::{DueJobs, age_seconds};
 /// The rows that are read: counts end here.
 const MOST: i64 = 10_000;
 
+/// The deliveries that have not ended, of endpoints that are neither deleted nor disabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub pending: i64,
+    /// When the first of them was created.
+    pub oldest: Option<Timestamp>,
+    /// Those that could be claimed, of endpoints that do not fail.
+    pub due: i64,
+    /// When the first of these became due.
+    pub due_since: Option<Timestamp>,
+}
+
 impl WebhookStore {
     /// The number of endpoints that fail, and of those that are disabled.
     ///
@@ -26,27 +38,31 @@ impl WebhookStore {
         Ok((endpoints.failing, endpoints.disabled))
     }
 
-    /// Sets the metrics, from the first rows of an index.
+    /// What waits, from the first rows of an index.
+    ///
+    /// # Errors
+    /// If Postgres is unavailable.
+    pub async fn waiting(&self, now: Timestamp) -> Result<Waiting, sqlx::Error> {
+        let row = sqlx::query_file!("src/webhooks/store/waiting.sql", now.to_sqlx() as _, MOST);
+        let row = row.fetch_one(&self.pool).await?;
+        Ok(Waiting {
+            pending: row.pending,
+            oldest: row.oldest.map(jiff_sqlx::Timestamp::to_jiff),
+            due: row.due,
+            due_since: row.due_since.map(jiff_sqlx::Timestamp::to_jiff),
+        })
+    }
+
+    /// Sets the metrics.
     ///
     /// # Errors
     /// If Postgres is unavailable.
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
     pub async fn export_waiting(&self, now: Timestamp) -> Result<(), sqlx::Error> {
-        let pending = sqlx::query!(
-            r#"select count(*) as "count!", min(created_at) as oldest,
-                 count(*) filter (where due_at <= $1) as "due!", min(due_at) filter (where due_at <= $1) as due_since
-               from (select created_at, due_at from webhook_deliveries where status = 'pending'
-                     order by due_at limit $2) as pending"#,
-            now.to_sqlx() as _,
-            MOST
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        let oldest = age_seconds(pending.oldest.map(|at| at.to_jiff()), now);
-        metrics::gauge!("ringback_webhook_deliveries_pending").set(pending.count as f64);
-        metrics::gauge!("ringback_webhook_oldest_pending_age_seconds").set(oldest);
-        let since = pending.due_since.map(|at| at.to_jiff());
-        DueJobs { queue: "webhook deliveries", count: pending.due, since }.export(now);
+        let waiting = self.waiting(now).await?;
+        metrics::gauge!("ringback_webhook_deliveries_pending").set(waiting.pending as f64);
+        metrics::gauge!("ringback_webhook_oldest_pending_age_seconds").set(age_seconds(waiting.oldest, now));
+        DueJobs { queue: "webhook deliveries", count: waiting.due, since: waiting.due_since }.export(now);
         let (failing, disabled) = self.troubled_endpoints().await?;
         metrics::gauge!("ringback_webhook_endpoints", "state" => "disabled").set(disabled as f64);
         metrics::gauge!("ringback_webhook_endpoints", "state" => "failing").set(failing as f64);

@@ -27,6 +27,43 @@ async fn callbacks_with_a_contact_in_a_held_time_are_marked_once(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_callback_that_was_moved_since_it_was_read_is_not_marked(pool: PgPool) {
+    let store = store(&pool);
+    put(&store, &[scheduled(0, "15:00:00"), scheduled(1, "15:00:00")]).await;
+    let times = [held("15:00:00", Some("16:00:00"))];
+    let found = store.newly_at_risk(&times).await.unwrap();
+    sqlx::query("update callbacks set dispatch_time = $2 where id = $1")
+        .bind(accepted(0).id)
+        .bind(jiff_sqlx::ToSqlx::to_sqlx(at("16:30:00")))
+        .execute(&pool)
+        .await
+        .unwrap();
+
+    assert_eq!(store.mark(true, marks(&found, Action::CallbackAtRisk), now()).await.unwrap(), 1);
+
+    assert!(!stored(&store, accepted(0).id).await.at_risk && stored(&store, accepted(1).id).await.at_risk);
+    assert_eq!(actions(&pool, accepted(0).id).await, ["callback.accepted"]);
+    assert_eq!(store.newly_at_risk(&times).await.unwrap(), []);
+}
+
+#[sqlx::test]
+async fn marks_are_published_in_the_order_of_the_campaigns_and_then_of_the_callbacks(pool: PgPool) {
+    let store = store(&pool);
+    subscribe(&pool).await;
+    let callbacks = [of_campaign(0, "b"), of_campaign(1, "a"), of_campaign(2, "b"), of_campaign(3, "a")];
+    put(&store, &callbacks).await;
+    let entries = callbacks.each_ref().map(|callback| {
+        let entry = entry(callback, Action::CallbackAtRisk).with_event(&callback.event());
+        (callback.id, entry)
+    });
+
+    assert_eq!(store.mark(true, entries.into(), now()).await.unwrap(), 4);
+
+    let expected = [("a", 1), ("a", 3), ("b", 0), ("b", 2)].map(|(campaign, n)| (campaign.to_owned(), accepted(n).id));
+    assert_eq!(published(&pool).await, expected);
+}
+
+#[sqlx::test]
 async fn a_hold_without_an_end_covers_all_later_callbacks(pool: PgPool) {
     let store = store(&pool);
     put(&store, &[scheduled(0, "15:00:00"), scheduled(1, "17:00:00")]).await;

@@ -25,7 +25,7 @@ use super::*;
 use crate::audit::{Action, Outcome};
 use crate::callbacks::attempt::CallbackRepository as _;
 use crate::callbacks::model::testing::contact;
-use crate::callbacks::model::{Confirmation, testing};
+use crate::callbacks::model::{CallOutcome, Confirmation, testing};
 use crate::cxone::ContactId;
 use crate::placement::{Choice, Decision, Inputs, NOTICE, Reason};
 
@@ -107,6 +107,31 @@ async fn stored(store: &CallbackStore, id: Uuid) -> Callback {
 /// Claims one callback at `now`.
 async fn claim(store: &CallbackStore, now: Timestamp) -> Option<Callback> {
     store.claim(now, now + LEASE, ANY, 1).await.unwrap().pop()
+}
+
+/// Callback number `n` of this campaign, with its contact at 15:00 and an open outcome.
+fn of_campaign(n: u16, campaign: &str) -> Callback {
+    let outcome = Some(CallOutcome::PENDING);
+    Callback { campaign_id: CampaignId::parse(campaign).unwrap(), outcome, ..scheduled(n, "15:00:00") }
+}
+
+/// Adds a webhook endpoint for all events of callbacks.
+async fn subscribe(pool: &PgPool) {
+    sqlx::query(
+        "insert into webhook_endpoints (id, url, is_configured, created_at)
+         values (gen_random_uuid(), 'https://wfo.example.com/hooks', true, now())",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+/// The campaigns and the callbacks of the events, in the order of the events.
+async fn published(pool: &PgPool) -> Vec<(String, Uuid)> {
+    sqlx::query_as("select campaign_id, (body::jsonb ->> 'callbackId')::uuid from webhook_events order by seq")
+        .fetch_all(pool)
+        .await
+        .unwrap()
 }
 
 /// The actions in the audit log about a callback, in order.

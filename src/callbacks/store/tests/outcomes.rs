@@ -1,5 +1,5 @@
 use super::*;
-use crate::callbacks::model::{CallOutcome, CallStatus};
+use crate::callbacks::model::CallStatus;
 
 const POLL: SignedDuration = SignedDuration::from_mins(2);
 
@@ -24,7 +24,7 @@ fn settlement(callback: &Callback, outcome: CallOutcome) -> Settlement {
     let after = Callback { outcome: Some(outcome.clone()), ..callback.clone() };
     let id = Uuid::new_v5(&callback.id, format!("{outcome:?}").as_bytes());
     let entry = after.entry(id, now(), Action::CallbackCalled, Outcome::Succeeded, Status::Scheduled);
-    Settlement { callback: callback.clone(), outcome, entry }
+    Settlement { callback: callback.clone(), outcome, entry: entry.with_event(&after.event()) }
 }
 
 #[sqlx::test]
@@ -42,6 +42,20 @@ async fn an_outcome_replaces_the_one_that_it_is_based_on_and_no_other(pool: PgPo
 
     assert_eq!(stored(&store, callback.id).await.outcome, Some(second));
     assert_eq!(actions(&pool, callback.id).await, ["callback.accepted", "callback.called", "callback.called"]);
+}
+
+#[sqlx::test]
+async fn outcomes_are_published_in_the_order_of_the_campaigns_and_then_of_the_callbacks(pool: PgPool) {
+    let store = store(&pool);
+    subscribe(&pool).await;
+    let callbacks = [of_campaign(0, "b"), of_campaign(1, "a"), of_campaign(2, "b"), of_campaign(3, "a")];
+    put(&store, &callbacks).await;
+    let settlements = callbacks.each_ref().map(|callback| settlement(callback, called("1", CallStatus::Called)));
+
+    assert_eq!(store.settle(settlements.into(), at("15:20:00")).await.unwrap(), 4);
+
+    let expected = [("a", 1), ("a", 3), ("b", 0), ("b", 2)].map(|(campaign, n)| (campaign.to_owned(), accepted(n).id));
+    assert_eq!(published(&pool).await, expected);
 }
 
 #[sqlx::test]

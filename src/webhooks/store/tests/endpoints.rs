@@ -95,6 +95,20 @@ async fn pages_list_every_endpoint_and_delivery_once_newest_first(pool: PgPool) 
 }
 
 #[sqlx::test]
+async fn an_endpoint_with_an_event_type_of_a_newer_version_is_read_without_it(pool: PgPool) {
+    let world = World::new(pool);
+    let id = world.endpoint(Some(vec![EventType::CampaignPaused])).await;
+    let add = "update webhook_endpoints set events = array_append(events, 'callback.moved')";
+    sqlx::query(add).execute(&world.pool).await.unwrap();
+
+    let found = world.store.find(id).await.unwrap().unwrap();
+    let listed = world.store.page(&PageRequest { limit: 1, after: None }).await.unwrap().data;
+
+    assert_eq!(found.events, Some(vec![EventType::CampaignPaused]));
+    assert_eq!(listed[0].events, found.events);
+}
+
+#[sqlx::test]
 async fn an_endpoint_is_inserted_once_for_each_request(pool: PgPool) {
     let world = World::new(pool);
     let id = world.endpoint(None).await;

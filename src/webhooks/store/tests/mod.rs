@@ -1,10 +1,15 @@
 //! The statements of the store, against Postgres.
 
 mod checkpoints;
+mod configured;
 mod endpoints;
+mod order;
 mod outbox;
 mod person;
+mod redelivery;
+mod settling;
 mod statistics;
+mod waiting;
 
 use std::time::Duration;
 
@@ -21,6 +26,8 @@ use crate::webhooks::model::{Attempt, Claimed, DeliveryStatus, Endpoint, Verdict
 
 const MINUTE: Duration = Duration::from_mins(1);
 const CURRENT: &[u8] = b"current";
+/// The verdict for an endpoint that is gone.
+const GONE: Verdict = Verdict::Disabled { reason: "gone", failing_since: None };
 
 /// The store of a test, at a time that the test sets.
 struct World {
@@ -56,11 +63,15 @@ impl World {
         id
     }
 
+    /// An entry of a campaign, with its event.
+    fn published_entry(&self, action: Action, campaign: &str) -> Entry {
+        let event = CampaignEvent { pause_reason: None, by_answer_rate: false, scheduled_resume_time: None };
+        Entry { campaign_id: Some(campaign.into()), ..self.entry(action) }.with_event(&Event::Campaign(event))
+    }
+
     /// Stores an event as `audit_record()` does. Returns its id.
     async fn publish(&self, action: Action, campaign: &str) -> Uuid {
-        let event = CampaignEvent { pause_reason: None, by_answer_rate: false, scheduled_resume_time: None };
-        let entry =
-            Entry { campaign_id: Some(campaign.into()), ..self.entry(action) }.with_event(&Event::Campaign(event));
+        let entry = self.published_entry(action, campaign);
         let id = entry.id;
         sqlx::query("select audit_record($1)").bind(entry.into_json()).execute(&self.pool).await.unwrap();
         id
@@ -76,8 +87,8 @@ impl World {
 
     async fn settle(&self, claimed: &Claimed, verdict: Verdict) -> bool {
         let attempt = Attempt { at: self.now, duration_ms: 1, status: Some(200), error: None, answer: None };
-        let disabled = matches!(verdict, Verdict::Disabled(_)).then(|| self.entry(Action::WebhookDisabled));
-        self.store.settle(claimed, &attempt, &verdict, disabled).await.unwrap()
+        let disabled = matches!(verdict, Verdict::Disabled { .. }).then(|| self.entry(Action::WebhookDisabled));
+        self.store.settle(claimed, &attempt, &verdict, disabled).await.unwrap().is_some()
     }
 
     async fn deliveries(&self, endpoint: Uuid, status: Option<DeliveryStatus>) -> Vec<Delivery> {

@@ -143,7 +143,7 @@ async fn a_disabled_endpoint_has_no_pending_delivery_and_gets_no_event_until_it_
     world.publish(Action::CampaignPaused, "b").await;
     let claimed = world.claim().await.unwrap();
 
-    assert!(world.settle(&claimed, Verdict::Disabled("gone")).await);
+    assert!(world.settle(&claimed, GONE).await);
     world.publish(Action::CampaignResumed, "a").await;
 
     assert_eq!(world.statuses(endpoint).await, [DeliveryStatus::Dead; 2]);
@@ -164,7 +164,7 @@ async fn a_delivery_that_became_dead_during_its_attempt_has_succeeded_if_it_was_
     world.publish(Action::CampaignPaused, "b").await;
     let (accepted, gone) = (world.claim().await.unwrap(), world.claim().await.unwrap());
 
-    assert!(world.settle(&gone, Verdict::Disabled("gone")).await);
+    assert!(world.settle(&gone, GONE).await);
     assert!(world.settle(&accepted, Verdict::Succeeded).await);
     assert_eq!(world.statuses(endpoint).await, [DeliveryStatus::Succeeded, DeliveryStatus::Dead]);
 }
@@ -187,9 +187,8 @@ async fn a_redelivery_starts_over_unless_the_delivery_is_pending_or_its_endpoint
 
     let again = world.claim().await.unwrap();
     assert_eq!((again.id, again.event_id, again.attempts), (claimed.id, claimed.event_id, 0));
-    let disabled = Verdict::Disabled("gone");
     let attempt = Attempt { at: world.now + MINUTE, duration_ms: 1, status: None, error: None, answer: None };
-    assert!(world.store.settle(&again, &attempt, &disabled, None).await.unwrap());
+    assert!(world.store.settle(&again, &attempt, &GONE, None).await.unwrap().is_some());
     assert_eq!(redeliver(claimed.id).await, Redelivery::NoEndpoint);
     assert_eq!(world.count("select count(*) from audit_entries where action = 'webhook.redelivered'").await, 1);
 }
