@@ -19,15 +19,8 @@ begin
     -- for several campaigns locks all rows first, and publishes in the order of the campaigns: two of them do not deadlock.
     perform pg_advisory_xact_lock(hashtextextended('events ' || campaign, 0));
     insert into webhook_events (id, type, campaign_id, body, created_at, traceparent)
-    select (event ->> 'id')::uuid, event ->> 'type', campaign, event ->> 'body', happened, event ->> 'traceparent'
-    where exists (
-        select from webhook_endpoints as e
-        where e.deleted_at is null and e.disabled_at is null and (e.events is null or event ->> 'type' = any(e.events))
-    )
+    values ((event ->> 'id')::uuid, event ->> 'type', campaign, event ->> 'body', happened, event ->> 'traceparent')
     returning seq into event_seq;
-    if event_seq is null then
-        return;
-    end if;
     insert into webhook_deliveries (endpoint_id, event_seq, campaign_id, due_at, created_at, updated_at)
     select e.id, event_seq, campaign, happened, happened, happened
     from webhook_endpoints as e

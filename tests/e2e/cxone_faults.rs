@@ -117,10 +117,11 @@ async fn statuses_408_421_425_and_unlisted_ones_are_retried() {
 }
 
 #[tokio::test]
-async fn one_404_may_come_from_a_gateway_and_two_are_final() {
+async fn one_404_of_a_gateway_is_not_final_and_two_are() {
     let world = World::start().await;
     for (n, route) in ["forecast", "contact"].into_iter().enumerate() {
-        let not_found = |times| json!({"route": route, "kind": "status", "status": 404, "times": times});
+        let page = "<html><h1>404 Not Found</h1></html>";
+        let not_found = |times| json!({"route": route, "kind": "status", "status": 404, "body": page, "times": times});
         let payload = |n: usize| {
             let campaign = format!("campaign-{n}");
             world.cxone.add_campaign(&campaign);

@@ -11,6 +11,7 @@ mod session;
 
 use jiff::Timestamp;
 use reqwest::Method;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::{Capabilities, SmsSenders};
@@ -58,6 +59,11 @@ struct Request<'a> {
     still_wanted: Option<&'a dyn StillWanted>,
 }
 
+/// Whether an answer is a page or a text. CXone answers JSON, or nothing.
+fn is_of_gateway(body: &[u8]) -> bool {
+    !body.is_empty() && serde_json::from_slice::<IgnoredAny>(body).is_err()
+}
+
 /// A campaign's id needs no escaping: [`CampaignId`] has only characters that a path may contain.
 fn campaign_path(campaign_id: &CampaignId) -> String {
     format!("/api/v2/outbound/campaigns/{campaign_id}")
@@ -89,7 +95,7 @@ impl V2 {
         transport.call(call, |body| read::object(body).ok()).await
     }
 
-    /// The same, and once more after a 404, which a gateway can answer once. Only for requests that are safe to repeat.
+    /// The same, and once more after a 404 of a gateway. Only for requests that are safe to repeat.
     async fn call_past_404<T: serde::de::DeserializeOwned>(
         &self,
         transport: &Transport,
@@ -97,7 +103,9 @@ impl V2 {
         context: RequestContext<'_>,
     ) -> Result<T, Failed> {
         match self.call(transport, request.clone(), context).await {
-            Err(Failed { error: CxoneError::NotFound { .. }, .. }) => self.call(transport, request, context).await,
+            Err(Failed { error: CxoneError::NotFound { .. }, body }) if is_of_gateway(&body) => {
+                self.call(transport, request, context).await
+            }
             answered => answered,
         }
     }
