@@ -27,16 +27,12 @@ pub enum Verdict {
     Unknown { wait: Duration },
 }
 
-/// The verdict on a failure to create the contact or to send the SMS. The client has made its own retry already. `is_up` is
-/// false while no request is sent to CXone at all: the callback is not postponed then, so that the backlog keeps its order. If
-/// its own request was the probe that failed, it is, for a short time: the next probe is about another callback.
-pub fn verdict(error: &CxoneError, attempts: i32, is_up: bool, clock: &Clock) -> Verdict {
-    let wait = || if is_up { backoff(attempts, clock) } else { Duration::ZERO };
-    let wait_of_probe = || backoff(if is_up { attempts } else { 1 }, clock);
-    let wait_at_least = |asked_for: &Option<Duration>| match wait() {
-        Duration::ZERO => Duration::ZERO,
-        wait => wait.max(asked_for.unwrap_or_default()),
-    };
+/// The verdict on a failure to create the contact or to send the SMS. The client has made its own retry already. While CXone is
+/// down, the callbacks that were tried wait too: the next probe is about another one, and no campaign that always fails keeps
+/// the others from being tried.
+pub fn verdict(error: &CxoneError, attempts: i32, clock: &Clock) -> Verdict {
+    let wait = backoff(attempts, clock);
+    let wait_at_least = |asked_for: &Option<Duration>| wait.max(asked_for.unwrap_or_default());
     match error {
         CxoneError::RateLimited { retry_after } | CxoneError::OverBudget { retry_after } => {
             Verdict::NotDone { wait: *retry_after + clock.between(Duration::ZERO, RETRY_AFTER_SPREAD) }
@@ -44,13 +40,9 @@ pub fn verdict(error: &CxoneError, attempts: i32, is_up: bool, clock: &Clock) ->
         CxoneError::Unavailable { retry_after, .. } => Verdict::NotDone { wait: wait_at_least(retry_after) },
         CxoneError::NotSentInTime | CxoneError::Superseded => Verdict::NotDone { wait: Duration::ZERO },
         // The credentials can be corrected within the window: an expired secret must not fail callbacks.
-        CxoneError::Unauthorized { .. } => Verdict::NotDone { wait: wait() },
-        CxoneError::ServerError { retry_after, .. } => {
-            Verdict::Unknown { wait: wait_of_probe().max(retry_after.filter(|_| is_up).unwrap_or_default()) }
-        }
-        CxoneError::OutcomeUnknown { .. } | CxoneError::UnexpectedAnswer { .. } => {
-            Verdict::Unknown { wait: wait_of_probe() }
-        }
+        CxoneError::Unauthorized { .. } => Verdict::NotDone { wait },
+        CxoneError::ServerError { retry_after, .. } => Verdict::Unknown { wait: wait_at_least(retry_after) },
+        CxoneError::OutcomeUnknown { .. } | CxoneError::UnexpectedAnswer { .. } => Verdict::Unknown { wait },
         CxoneError::Forbidden { .. }
         | CxoneError::NotFound { .. }
         | CxoneError::Conflict { .. }
@@ -109,19 +101,19 @@ mod tests {
     fn each_failure_has_its_verdict() {
         let clock = Clock::manual(|| Timestamp::UNIX_EPOCH, 1);
         for (error, meaning) in errors(Duration::from_secs(2)) {
-            assert_eq!(name(verdict(&error, 1, true, &clock)), meaning, "{error:?}");
+            assert_eq!(name(verdict(&error, 1, &clock)), meaning, "{error:?}");
         }
     }
 
     proptest! {
         /// Whatever the random numbers are: the first wait is 5 to 30 s, none is longer than 5 minutes unless CXone asks
-        /// for it, no attempt is made before `Retry-After`, and while no request is sent to CXone, only the probe is postponed.
+        /// for it, and no attempt is made before `Retry-After`.
         #[test]
         fn waits_are_bounded_and_jittered(seed in any::<u64>(), attempts in 1i32..1000, retry_after in 0u64..600) {
             let clock = Clock::manual(|| Timestamp::UNIX_EPOCH, seed);
             let retry_after = Duration::from_secs(retry_after);
             for (error, _) in errors(retry_after) {
-                let Some(wait) = self::wait(verdict(&error, attempts, true, &clock)) else { continue };
+                let Some(wait) = self::wait(verdict(&error, attempts, &clock)) else { continue };
                 match error {
                     CxoneError::RateLimited { .. } | CxoneError::OverBudget { .. } => {
                         prop_assert!(wait >= retry_after && wait <= retry_after + RETRY_AFTER_SPREAD);
@@ -130,10 +122,6 @@ mod tests {
                     _ => {
                         let longest = if attempts == 1 { FIRST_WAIT } else { LONGEST_WAIT };
                         prop_assert!(wait >= SHORTEST_WAIT && wait <= longest);
-                        let down = self::wait(verdict(&error, attempts, false, &clock)).unwrap();
-                        let was_sent = name(verdict(&error, attempts, false, &clock)) == "unknown";
-                        prop_assert_eq!(down > Duration::ZERO, was_sent);
-                        prop_assert!(down <= FIRST_WAIT);
                     }
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -27,7 +28,7 @@ const FORECAST_HOURS: i32 = 48;
 const FORECAST_FRESH_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// For how long placed and planned callbacks are not counted again.
 const COUNTS_FRESH_FOR: SignedDuration = SignedDuration::from_secs(5);
-/// For how long CXone is not asked again about a campaign for which it refused a forecast.
+/// For how long CXone is not asked again for a forecast that it refused.
 const REFUSED_FOR: SignedDuration = SignedDuration::from_secs(10);
 /// Above this, those that were read before are forgotten.
 const MAX_CAMPAIGNS: usize = 1000;
@@ -75,8 +76,8 @@ pub struct Slots {
 struct Known {
     /// By their place among all spans of 48 hours, with the time when they were read.
     forecasts: BTreeMap<i64, (Timestamp, Vec<ForecastHour>)>,
-    /// Why CXone gave no forecast, and when.
-    refused: Option<(Timestamp, CxoneError)>,
+    /// Why CXone refused a forecast, by its place, with the time when it did.
+    refused: BTreeMap<i64, (Timestamp, CxoneError)>,
     counted_at: Option<Timestamp>,
     placed: HashMap<Timestamp, u32>,
     kept: Vec<KeptPlaces>,
@@ -162,21 +163,18 @@ impl Slots {
             Arc::clone(campaigns.entry(campaign.clone()).or_default())
         };
         // One caller reads, the others wait for what it finds.
-        let mut known = entry.lock().await;
-        let known = &mut *known;
-        known.forecasts.retain(|_, (read_at, _)| now.duration_since(*read_at) < FORECAST_FRESH_FOR);
+        let mut known = entry.lock_owned().await;
         let needed = place_of(span.start)..=place_of(span.end);
-        if let Some((_, error)) = known.refused.as_ref().filter(|(at, _)| now.duration_since(*at) < REFUSED_FOR) {
-            return Err(error.clone().into());
-        }
-        for place in needed.clone() {
-            if let Entry::Vacant(entry) = known.forecasts.entry(place) {
-                let read = self.forecast(campaign, place, now, trace).await;
-                known.refused = read.as_ref().err().filter(|error| is_refusal(error)).map(|error| (now, error.clone()));
-                entry.insert((now, read?));
-                known.counted_at = None;
-            }
-        }
+        let (cxone, campaign_id, trace, places) =
+            (Arc::clone(&self.cxone), campaign.clone(), trace.clone(), needed.clone());
+        // In a task of its own: if the client disconnects, CXone has not failed, and what is read is kept.
+        let read = async move {
+            let result = known.read(&cxone, &campaign_id, places, now, &trace).await;
+            (known, result)
+        };
+        let read = tokio::spawn(read.in_current_span()).await;
+        let (mut known, result) = read.map_err(|error| CxoneError::OutcomeUnknown { reason: error.to_string() })?;
+        result?;
         if known.counted_at.is_none_or(|at| now.duration_since(at) >= COUNTS_FRESH_FOR) {
             let starts: Vec<_> = known.forecasts.values().flat_map(|(_, hours)| hours).map(|hour| hour.hour).collect();
             let placed = self.store.placed_in(campaign, &starts).await?;
@@ -188,25 +186,38 @@ impl Slots {
         let hours = hours.map(|hour| (*hour, known.placed.get(&hour.hour).copied().unwrap_or_default()));
         Ok(Outlook { hours: hours.collect(), kept: known.kept.clone() })
     }
+}
 
-    /// What is left of one of the spans of 48 hours.
-    async fn forecast(
-        &self,
+impl Known {
+    /// Reads the forecasts of these spans that are not known.
+    async fn read(
+        &mut self,
+        cxone: &Cxone,
         campaign: &CampaignId,
-        place: i64,
+        places: RangeInclusive<i64>,
         now: Timestamp,
         trace: &Traceparent,
-    ) -> Result<Vec<ForecastHour>, CxoneError> {
-        let first = Timestamp::from_second(place * i64::from(FORECAST_HOURS) * 3600).unwrap_or(now);
-        let span = Interval { start: first.max(now), end: first + HOUR * FORECAST_HOURS };
-        let (cxone, campaign, trace) = (Arc::clone(&self.cxone), campaign.clone(), trace.clone());
-        // In a task of its own: a client that disconnects must not look like a failure of CXone.
-        let read = async move {
-            let context = RequestContext { class: Class::Background, trace: &trace };
-            cxone.forecast_between(&campaign, span, context).await
-        };
-        let read = tokio::spawn(read.in_current_span()).await;
-        read.unwrap_or_else(|error| Err(CxoneError::OutcomeUnknown { reason: error.to_string() }))
+    ) -> Result<(), CxoneError> {
+        self.forecasts.retain(|_, (read_at, _)| now.duration_since(*read_at) < FORECAST_FRESH_FOR);
+        self.refused.retain(|_, (read_at, _)| now.duration_since(*read_at) < REFUSED_FOR);
+        for place in places {
+            let Entry::Vacant(entry) = self.forecasts.entry(place) else { continue };
+            if let Some((_, error)) = self.refused.get(&place) {
+                return Err(error.clone());
+            }
+            let context = RequestContext { class: Class::Background, trace };
+            match cxone.forecast_between(campaign, span_of(place, now), context).await {
+                Ok(hours) => entry.insert((now, hours)),
+                Err(error) => {
+                    if is_refusal(&error) {
+                        self.refused.insert(place, (now, error.clone()));
+                    }
+                    return Err(error);
+                }
+            };
+            self.counted_at = None;
+        }
+        Ok(())
     }
 }
 
@@ -218,6 +229,12 @@ fn is_refusal(error: &CxoneError) -> bool {
 /// The place of the span of 48 hours that has this instant.
 fn place_of(at: Timestamp) -> i64 {
     at.as_second().div_euclid(i64::from(FORECAST_HOURS) * 3600)
+}
+
+/// What is left of one of the spans of 48 hours.
+fn span_of(place: i64, now: Timestamp) -> Interval {
+    let first = Timestamp::from_second(place * i64::from(FORECAST_HOURS) * 3600).unwrap_or(now);
+    Interval { start: first.max(now), end: first + HOUR * FORECAST_HOURS }
 }
 
 impl Outlook {

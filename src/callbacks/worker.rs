@@ -1,17 +1,19 @@
 //! The jobs of this slice: callbacks whose next step is due. Each job is one attempt.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use opentelemetry::KeyValue;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::attempt::{AttemptError, Attempts, FOR_CONTACTS, FOR_MESSAGES};
 use super::model::{Callback, Status};
 use super::store::{CallbackStore, Claimable};
 use crate::clock::Clock;
-use crate::cxone::{Class, Cxone, Decision, Endpoint};
+use crate::cxone::{Class, Cxone, Decision, Endpoint, NewJob, PACE};
 use crate::jobs::{self, Next, Queue};
 use crate::placement::NOTICE;
 use crate::trace::Span;
@@ -40,6 +42,25 @@ pub struct AttemptLease {
 /// The callbacks in Postgres.
 pub struct CallbackQueue {
     attempts: Attempts<CallbackStore, Arc<Cxone>>,
+    recent: RecentClaims,
+}
+
+/// When callbacks were claimed, within the last [`PACE`].
+#[derive(Default)]
+struct RecentClaims(Mutex<VecDeque<Instant>>);
+
+impl RecentClaims {
+    fn add(&self) {
+        self.0.lock().push_back(Instant::now());
+    }
+
+    fn count(&self) -> u32 {
+        let mut claimed = self.0.lock();
+        while claimed.front().is_some_and(|at| at.elapsed() >= PACE) {
+            claimed.pop_front();
+        }
+        u32::try_from(claimed.len()).unwrap_or(u32::MAX)
+    }
 }
 
 impl AttemptLease {
@@ -52,7 +73,7 @@ impl AttemptLease {
 impl CallbackQueue {
     /// A queue whose jobs run as these attempts.
     pub fn new(attempts: Attempts<CallbackStore, Arc<Cxone>>) -> Self {
-        Self { attempts }
+        Self { attempts, recent: RecentClaims::default() }
     }
 
     fn store(&self) -> &CallbackStore {
@@ -104,8 +125,8 @@ impl Queue for CallbackQueue {
     /// Claims the most urgent callback that CXone has capacity for. The rest of the backlog is left as it is.
     async fn claim(&self, running: usize) -> Result<Next<AttemptJob>, sqlx::Error> {
         let running = u32::try_from(running).unwrap_or(u32::MAX);
-        let may_start =
-            |endpoints: &'static [Endpoint]| self.cxone().may_start(endpoints, running, REQUESTS_PER_CALLBACK);
+        let job = NewJob { requests: REQUESTS_PER_CALLBACK, running, recent: self.recent.count() };
+        let may_start = |endpoints: &'static [Endpoint]| self.cxone().may_start(endpoints, job);
         let contacts = may_start(&FOR_CONTACTS).await;
         // Both use one quota: where it has room for a contact, it has room for an SMS.
         let messages = match contacts {
@@ -118,6 +139,9 @@ impl Queue for CallbackQueue {
             Decision::Granted => Self::POLL,
             Decision::NotFor(wait) => wait,
         };
+        if claimed.is_some() {
+            self.recent.add();
+        }
         let job = claimed.map(|callback| {
             // Its client waits, the first time.
             let is_new =

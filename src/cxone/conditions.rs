@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::budget::{Class, Decision, QuotaUse};
+use super::budget::{Class, Decision, NewJob, QuotaUse};
 use super::client::Cxone;
 use super::endpoint::{Condition, Endpoint, EndpointCondition};
 use super::error::CxoneError;
@@ -29,10 +29,9 @@ impl Cxone {
         self.transport.gate.is_up(&self.transport.needed(endpoints))
     }
 
-    /// Whether a job of background work that needs `count` requests to these endpoints may start beside `running` jobs, or how
-    /// long to wait.
-    pub async fn may_start(&self, endpoints: &[Endpoint], running: u32, count: u32) -> Decision {
-        self.transport.gate.may_start(&self.transport.needed(endpoints), running, count).await
+    /// Whether a job of background work with requests to these endpoints may start, or how long to wait.
+    pub async fn may_start(&self, endpoints: &[Endpoint], job: NewJob) -> Decision {
+        self.transport.gate.may_start(&self.transport.needed(endpoints), job).await
     }
 
     /// The use of the quota in the last minute, of all replicas.

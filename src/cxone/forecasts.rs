@@ -244,6 +244,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn hours_without_agents_that_were_read_with_others_are_fetched_again() {
+        let (forecasts, asked) = (Forecasts::default(), AtomicUsize::new(0));
+        let campaign = CampaignId::parse("c").unwrap();
+        let later = |available_agents: f64| ForecastHour { available_agents, ..hour(at("14:00:00")) };
+        let ask = async |asked_for: TimeWindow, agents_later: f64| {
+            let fetch = async |_: HourRange| {
+                asked.fetch_add(1, Ordering::Relaxed);
+                Ok(vec![hour(at("12:00:00")), later(agents_later)])
+            };
+            let clock = Clock::manual(|| at("11:00:00"), 0);
+            forecasts.between(&campaign, span(&asked_for), &clock, fetch).await.unwrap()
+        };
+        assert_eq!(ask(window("12:00:00", "15:00:00"), 0.0).await, [hour(at("12:00:00")), later(0.0)]);
+        assert_eq!(ask(window("14:00:00", "15:00:00"), 2.0).await, [later(2.0)]);
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
     async fn an_empty_result_is_fetched_again_each_time() {
         let (forecasts, asked) = (Forecasts::default(), AtomicUsize::new(0));
         assert_eq!(ask_of(&forecasts, window("12:00:00", "16:00:00"), &["12:00:00"], &asked).await, 1);

@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use strum::VariantArray as _;
 
 use super::breaker::Breaker;
-use super::budget::{Budget, Class, Decision, GRANT_LASTS, QuotaUse};
+use super::budget::{Budget, Class, Decision, GRANT_LASTS, NewJob, QuotaUse};
 use super::endpoint::{Condition, Endpoint, EndpointCondition, EndpointTable};
 use super::error::{CxoneError, Failed};
 use super::response::{Accepted, Answer};
@@ -199,15 +199,14 @@ impl Gate {
         self.is_up(endpoints) && !self.budget.refuses(class, endpoints)
     }
 
-    /// Whether a job of background work that needs `count` requests to these endpoints may start beside `running` jobs, or how
-    /// long to wait.
-    pub async fn may_start(&self, endpoints: &[Endpoint], running: u32, count: u32) -> Decision {
+    /// Whether a job of background work with requests to these endpoints may start, or how long to wait.
+    pub async fn may_start(&self, endpoints: &[Endpoint], job: NewJob) -> Decision {
         let now = self.clock.now();
         if let Some(wait) = endpoints.iter().filter_map(|endpoint| self.wait_for(*endpoint, now)).max() {
             return Decision::NotFor(wait);
         }
         // Where the budget cannot be read, the request itself fails.
-        if let Ok(Decision::NotFor(wait)) = self.budget.may_start(endpoints, running, count).await {
+        if let Ok(Decision::NotFor(wait)) = self.budget.may_start(endpoints, job).await {
             return Decision::NotFor(wait);
         }
         let refused = endpoints.iter().find_map(|endpoint| self.breakers[*endpoint].may_start(now).err());

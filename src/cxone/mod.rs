@@ -29,7 +29,7 @@ mod token;
 mod transport;
 mod wire;
 
-pub use budget::{Class, ClassUse, Decision, QuotaUse};
+pub use budget::{Class, ClassUse, Decision, NewJob, PACE, QuotaUse};
 pub use client::Cxone;
 pub use contact_changes::ContactChanges;
 pub use dialer_intervals::DialerIntervals;

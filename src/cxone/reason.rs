@@ -13,7 +13,7 @@ pub fn reason_of(body: &[u8], headers: &HeaderMap) -> String {
     let from_header = || headers.get("icStatusDescription").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let text = String::from_utf8_lossy(body);
     let explanation = match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(members)) if members.values().all(|member| !member.is_object() && !member.is_array()) => {
+        Ok(Value::Object(members)) if !members.values().any(has_details) => {
             ["error_description", "errorDescription", "message", "Message", "detail", "error"]
                 .iter()
                 .find_map(|name| members.get(*name)?.as_str().map(str::to_owned))
@@ -24,6 +24,14 @@ pub fn reason_of(body: &[u8], headers: &HeaderMap) -> String {
         _ => text.into_owned(),
     };
     scrub(&explanation)
+}
+
+fn has_details(member: &Value) -> bool {
+    match member {
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 /// Shortens the text, puts it on one line, and masks phone numbers.
@@ -62,6 +70,7 @@ mod tests {
         assert_eq!(reason_of(body, &none), "phone +••• is blocked");
         let details = r#"{"message": "Validation failed", "errors": [{"field": "phone", "reason": "not dialable"}]}"#;
         assert_eq!(reason_of(details.as_bytes(), &none), details);
+        assert_eq!(reason_of(br#"{"message": "No such campaign", "errors": []}"#, &none), "No such campaign");
         let harmless = "at 2026-11-20T15:00:00Z, code 4711, limit 100.5, id 01a1fcff-84aa-720d-83ca-60abacb44d8c";
         assert_eq!(reason_of(harmless.as_bytes(), &none), harmless);
         assert_eq!(reason_of(b"", &none), "no reason given");

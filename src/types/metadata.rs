@@ -21,7 +21,7 @@ pub struct Metadata(BTreeMap<String, String>);
 
 impl Metadata {
     /// # Errors
-    /// Every fault, each with the key of its pair; the fault of having too many pairs has no key.
+    /// The faults of the first 40 pairs, each with the key of its pair; the fault of having too many pairs has no key.
     pub fn parse(object: &Map<String, Value>) -> Result<Self, Vec<(Option<String>, Fault)>> {
         let mut faults = Vec::new();
         if object.len() > MOST_PAIRS {

@@ -49,6 +49,28 @@ async fn a_window_inside_a_compliance_hold_is_refused_with_the_earliest_start() 
 }
 
 #[tokio::test]
+async fn a_compliance_hold_that_is_placed_while_cxone_is_asked_for_the_forecast_counts() {
+    let world = World::of_webhooks(&[]).await;
+    world.cxone.fault(json!({"route": "forecast", "kind": "latency", "latencyMs": 3000, "times": 1})).await;
+    let (payload, end) = (new_callback(1, 60, 170), minutes_from_now(180));
+    let pause = async {
+        eventually("the request for the forecast", async || match world.cxone.count("forecast").await {
+            0 => Err("none has come".to_owned()),
+            _ => Ok(()),
+        })
+        .await;
+        assert_eq!(world.command("pause", &compliance_until(&end)).await.0, 200);
+    };
+
+    let ((status, callback), ()) = tokio::join!(world.ask_with(&payload, &[("prefer", "wait=20")]), pause);
+
+    assert_eq!((status, &callback["status"]), (202, &json!("accepted")), "{callback}");
+    assert_eq!((&callback["failure"]["code"], &callback["contactId"]), (&json!("campaign-held"), &Value::Null));
+    assert_eq!(world.cxone.contacts().await.len(), 0);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn only_compliance_holds_refuse_a_callback() {
     let world = World::of_webhooks(&[]).await;
     world.command("pause", &pause_with(json!({"scheduledResumeTime": minutes_from_now(180)}))).await;

@@ -53,6 +53,25 @@ async fn slots_count_what_is_placed_and_a_thousand_calls_ask_cxone_at_most_twice
 }
 
 #[tokio::test]
+async fn a_refused_forecast_is_not_asked_for_again_at_once_and_others_are_not_affected() {
+    let world = World::start().await;
+    let first = later_hour();
+    set_forecast(&world, first).await;
+    assert!(!world.get(&path(first, 60)).await["data"].as_array().unwrap().is_empty());
+    let known = world.cxone.count("forecast").await;
+    world.cxone.fault(json!({"route": "forecast", "kind": "status", "status": 422})).await;
+
+    let far = path(first + 240.hours(), 60);
+    for _ in 0..3 {
+        assert_eq!(world.request(Method::GET, &far).send().await.unwrap().status(), 503);
+    }
+
+    assert_eq!(world.cxone.count("forecast").await, known + 1);
+    assert!(!world.get(&path(first, 60)).await["data"].as_array().unwrap().is_empty());
+    world.end().await;
+}
+
+#[tokio::test]
 async fn slots_lie_in_business_hours_and_their_query_is_validated() {
     let mut world = World::start().await;
     world.key = create_key(&world.database, &["callbacks:read", "campaigns:write"]).await;

@@ -1,6 +1,8 @@
 //! How much of CXone's quota is spent, and which class may send next. Pure.
 
 #[cfg(test)]
+mod load_test;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,8 @@ use crate::cxone::endpoint::Endpoint;
 pub const WINDOW_MS: i64 = 61_500;
 /// Background work is spread evenly over periods of this length.
 const PACE_MS: i64 = 3_000;
+/// The same.
+pub const PACE: Duration = Duration::from_millis(PACE_MS.unsigned_abs());
 /// Added to each period, so that the few requests of a callback always fit.
 const PACE_SLACK: u64 = 2;
 /// Below this use of the quota, in percent, nothing is spread.
@@ -83,6 +87,17 @@ impl Class {
             Self::Control | Self::Waiting | Self::Background => false,
         }
     }
+}
+
+/// A job of background work that is to start.
+#[derive(Clone, Copy, Debug)]
+pub struct NewJob {
+    /// The requests that it needs.
+    pub requests: u32,
+    /// The jobs that run. Each has about one request left to send.
+    pub running: u32,
+    /// The jobs that started within the last [`PACE`].
+    pub recent: u32,
 }
 
 /// Whether requests may be sent.
@@ -173,33 +188,35 @@ impl Ledger {
         part.add(at_ms, count);
     }
 
-    /// Whether a job of background work that needs `count` requests to these endpoints may start, beside `running` jobs. Each of
-    /// these has about one request left to send.
-    pub fn may_start(&self, endpoints: &[Endpoint], running: u32, count: u32, quota: u32, now: Timestamp) -> Decision {
+    /// Whether a job of background work with requests to these endpoints may start.
+    pub fn may_start(&self, endpoints: &[Endpoint], job: NewJob, quota: u32, now: Timestamp) -> Decision {
         let now_ms = now.as_millisecond();
         let quota = quota_at(self.reduction, quota, now_ms);
-        let all = count.saturating_add(running);
+        let NewJob { requests, running, recent } = job;
+        let all = requests.saturating_add(running);
         let wait = self.wait_for(Class::Background, endpoints, all, quota, now_ms);
         if u64::from(self.used(now)) + u64::from(all) <= u64::from(quota) * UNPACED_PERCENT / 100 {
             return not_for(wait);
         }
         let pace = u64::from(allowance(Class::Background, quota)) * PACE_MS.unsigned_abs();
         let pace = u32::try_from(pace.div_ceil(WINDOW_MS.unsigned_abs()) + PACE_SLACK).unwrap_or(u32::MAX);
-        let room_for = pace.saturating_sub(count.min(pace - 1));
+        let room_for = pace.saturating_sub(requests.min(pace - 1));
         // Routine work has its own limit.
         let paced = self.spent.without(&self.routine).wait_until_below(room_for, PACE_MS, now_ms);
-        // Jobs that have not sent anything yet are not spent. More than a period's jobs would send at once.
-        let crowded = if running < pace { 0 } else { PACE_MS / i64::from(pace) };
+        // What jobs have not sent yet is not spent: many that start at once would also send at once.
+        let crowded = if recent < pace { 0 } else { PACE_MS / i64::from(pace) };
         not_for(wait.max(paced).max(crowded))
     }
 
-    /// Whether waiting clients leave background work less than its share of a quota that is used up.
-    pub fn starves_background(&self, quota: u32, now: Timestamp) -> bool {
+    /// Whether waiting clients leave background work less than its share. It begins when the quota is used up, and ends when the
+    /// share is reached, or well below the quota.
+    pub fn starves_background(&self, has_starved: bool, quota: u32, now: Timestamp) -> bool {
         let used = self.quota_use(quota, now);
         let limit = allowance(Class::Background, used.quota);
-        let of_background = used.classes.iter().filter(|part| part.class == Class::Background).map(|part| part.used);
-        let of_background: u32 = of_background.sum();
-        used.used >= limit.saturating_sub(1) && of_background.saturating_mul(BACKGROUND_PART) < limit
+        let of_class = |class| used.classes.iter().find(|part| part.class == class).map_or(0, |part| part.used);
+        let share = limit / BACKGROUND_PART;
+        let is_full = used.used >= if has_starved { limit - share } else { limit.saturating_sub(1).max(1) };
+        is_full && of_class(Class::Background) < share && of_class(Class::Waiting) > share
     }
 
     /// CXone answered 429: no request is sent to this endpoint until then, in milliseconds of the epoch.

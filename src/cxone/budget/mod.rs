@@ -25,7 +25,7 @@ use ledger::Ledger;
 use own_changes::Granted;
 use store::{Changed, LedgerError, LedgerStore};
 
-pub use ledger::{Class, ClassUse, Decision, QuotaUse};
+pub use ledger::{Class, ClassUse, Decision, NewJob, PACE, QuotaUse};
 pub use store::GRANT_LASTS;
 
 /// A request that can be sent within this waits for it; one that would have to wait longer is refused. A database that
@@ -45,7 +45,7 @@ pub struct Budget {
     unshared_back_offs: Mutex<Vec<(Endpoint, Instant)>>,
     /// The end of the last refusal of this replica; none where the last request was granted.
     refused_until: Mutex<HashMap<(Class, Endpoint), Instant>>,
-    /// Whether waiting clients left background work too little when it last wanted to start.
+    /// Whether waiting clients left background work too little when this replica last asked.
     background_starves: AtomicBool,
 }
 
@@ -107,13 +107,16 @@ impl Budget {
             return Ok(Decision::Granted);
         }
         let whole = self.batch_size(class);
+        let has_starved = self.background_starves.load(Ordering::Relaxed);
         let take = |ledger: &mut Ledger, now| {
             let batch = if ledger.is_restrained(class, endpoint, now) { 1 } else { whole };
             let decision = ledger.take(class, endpoint, batch, self.quota, now);
             let granted = (decision == Decision::Granted).then_some(Granted { class, count: batch });
-            Changed { result: (decision, batch), granted }
+            let starves = ledger.starves_background(has_starved, self.quota, now);
+            Changed { result: (decision, batch, starves), granted }
         };
-        let (decision, batch) = shared.ledger.change(deadline, take).await?;
+        let (decision, batch, starves) = shared.ledger.change(deadline, take).await?;
+        self.background_starves.store(starves, Ordering::Relaxed);
         if decision == Decision::Granted && batch > 1 {
             shared.batches.keep(class, batch - 1, now);
         }
@@ -125,14 +128,15 @@ impl Budget {
         (class.quota_of(self.quota) / UNBATCHED_PER_MINUTE).max(1)
     }
 
-    /// Whether a job of background work that needs `count` requests to these endpoints may start, beside `running` jobs.
-    pub async fn may_start(&self, endpoints: &[Endpoint], running: u32, count: u32) -> Result<Decision, CxoneError> {
+    /// Whether a job of background work with requests to these endpoints may start.
+    pub async fn may_start(&self, endpoints: &[Endpoint], job: NewJob) -> Result<Decision, CxoneError> {
         let deadline = Instant::now() + LONGEST_WAIT;
         let mut shared = self.shared(deadline).await.map_err(|error| unreadable(&error))?;
         shared.ledger.forget();
+        let has_starved = self.background_starves.load(Ordering::Relaxed);
         let decide = |ledger: &mut Ledger, now| {
-            let decision = ledger.may_start(endpoints, running, count, self.quota, now);
-            let starves = ledger.starves_background(self.quota, now);
+            let decision = ledger.may_start(endpoints, job, self.quota, now);
+            let starves = ledger.starves_background(has_starved, self.quota, now);
             Changed { result: (decision, ledger.used(now), starves), granted: None }
         };
         let decided = shared.ledger.change(deadline, decide).await;

@@ -143,7 +143,8 @@ pub enum ProblemKind {
     UnsupportedMediaType,
     #[strum(
         message = "The request is invalid",
-        detailed_message = "`errors` lists every fault: its JSON pointer, a code, and what is expected."
+        detailed_message = "`errors` lists every fault: its JSON pointer, a code, and what is expected. Of more than 1000 faults \
+            it has the first, and of each object the first 20 unknown members."
     )]
     InvalidRequest,
     #[strum(

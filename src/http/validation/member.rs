@@ -309,7 +309,7 @@ fn wrong_type<T: JsonType>() -> ValidationErrors {
 }
 
 /// The unknown members of an object that are named. A body can have 100,000.
-const MAX_NAMED: usize = 20;
+pub(super) const MAX_NAMED: usize = 20;
 
 /// The members that a request does not have. A request struct has one, named `unknown`, with `#[serde(flatten)]` and
 /// `#[validate(nested)]`.
@@ -325,7 +325,7 @@ impl Validate for Unknown {
         }
         let others = self.0.len().saturating_sub(MAX_NAMED);
         let detail = |index| match others {
-            1.. if index + 1 == MAX_NAMED => format!("is not a member of this request, and {others} others are not"),
+            1.. if index + 1 == MAX_NAMED => format!("is not a member of this request; {others} more are not listed"),
             _ => "is not a member of this request".to_owned(),
         };
         let error = |(index, name): (usize, &String)| {

@@ -87,6 +87,26 @@ fn every_fault_is_found_at_once_at_its_pointer() {
 }
 
 #[test]
+fn of_many_unknown_members_the_first_are_named() {
+    let members = |count: usize| (0..count).map(|n| format!(r#""m{n:03}": 0"#)).collect::<Vec<_>>().join(", ");
+    let found = |count| faults(&format!(r#"{{"firstName": "Ada", {}}}"#, members(count)));
+    let (all, first) = (found(20), found(23));
+    assert_eq!((all.len(), first.len()), (20, 20));
+    assert_eq!(all[19], "/m019 unknown-member is not a member of this request");
+    assert_eq!(first[19], "/m019 unknown-member is not a member of this request; 3 more are not listed");
+}
+
+#[test]
+fn a_problem_lists_a_thousand_faults_and_counts_all() {
+    let mut faults = Faults::new();
+    (0..1_001).for_each(|n| faults.add(&n.to_string(), Fault::new("bad", "is bad")));
+    let problem = faults.finish().unwrap_err();
+    assert_eq!(problem.fault_codes().len(), 1_000);
+    let body = problem.body(None, None);
+    assert_eq!(body["detail"], "1001 faults; see the first 1000 in errors");
+}
+
+#[test]
 fn a_member_of_the_wrong_type_is_one_fault() {
     assert_eq!(
         faults(r#"{"firstName": 7, "times": "1", "copies": {}, "loud": "yes"}"#),

@@ -94,8 +94,8 @@ async fn when_cxone_recovers_the_callback_whose_window_ends_first_is_first() {
     })
     .await;
 
-    world.cxone.heal().await;
     let probes = usize::try_from(sent().await - before).unwrap();
+    world.cxone.heal().await;
     eventually("a backlog that is done", async || {
         match world
             .number("select count(*) from callbacks where status = 'scheduled' and phone_number > '+12025000099'")
@@ -121,8 +121,8 @@ async fn when_cxone_recovers_the_callback_whose_window_ends_first_is_first() {
         let sum = |places: &mut dyn Iterator<Item = usize>| places.sum::<usize>();
         assert!(sum(&mut { sooner }) < sum(&mut { later }), "{order:?}");
     }
-    // The probes failed, and are tried again some seconds later.
-    let last = places(3).nth(19 - probes);
+    // The probes failed, and are tried again some seconds later. One more may have been sent meanwhile.
+    let last = places(3).nth(18_usize.saturating_sub(probes));
     assert!(last < places(0).min(), "{probes} probes: {order:?}");
     assert!(last < Some(40), "{probes} probes: {order:?}");
     world.end().await;

@@ -46,6 +46,19 @@ async fn place(store: &CallbackStore, callback: &mut Callback) -> (Option<PlanVe
     known.unwrap()
 }
 
+/// On the day on which the clock is set forward, two local hours begin at the same time.
+#[sqlx::test]
+async fn places_for_the_same_hour_and_window_are_added(pool: PgPool) {
+    let mut claimed = placed_first(&pool, 2).await;
+    let store = store(&pool);
+    let due = store.claim_plan(now(), now() + UNTIL).await.unwrap().unwrap();
+    let of = |places| PlannedPlaces { first_hour: at("15:00:00"), hours: 2, hour: at("15:00:00"), places };
+    let new = NewPlan { places: &[of(1.5), of(2.0)], forecast: "1", planned_at: now(), valid_until: now() + UNTIL };
+    store.replace_plan(&due, &new).await.unwrap();
+    let own = place(&store, &mut claimed[1]).await.1.into_iter().map(|places| places.own);
+    assert_eq!(own.collect::<Vec<_>>(), [3.5, 0.0]);
+}
+
 /// Each replica has a store of its own.
 #[sqlx::test]
 async fn concurrent_placements_spend_each_planned_place_once(pool: PgPool) {

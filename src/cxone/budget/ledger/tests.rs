@@ -74,7 +74,7 @@ fn routine_work_does_not_count_for_the_pace_of_the_background() {
     let mut ledger = Ledger::default();
     ledger.add(Class::Control, at(0).as_millisecond(), 30);
     assert_eq!(burst(&mut ledger, Class::Routine, 100, 10_000), 10);
-    assert_eq!(ledger.may_start(&[Endpoint::Contacts], 0, 2, 100, at(10_000)), Decision::Granted);
+    assert_eq!(ledger.may_start(&[Endpoint::Contacts], job(2), 100, at(10_000)), Decision::Granted);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_429_stops_its_own_endpoint_until_it_is_over() {
     }
     assert_eq!(ledger.take(Class::Control, Endpoint::Contacts, 1, 100, at(0)), Decision::Granted);
     ledger.back_off(Endpoint::Messages, at(20_000).as_millisecond());
-    let start = |endpoints: &[Endpoint]| ledger.may_start(endpoints, 0, 1, 100, at(18_000));
+    let start = |endpoints: &[Endpoint]| ledger.may_start(endpoints, job(1), 100, at(18_000));
     assert_eq!(start(&[Endpoint::Contacts, Endpoint::Messages]), Decision::NotFor(Duration::from_secs(2)));
     assert_eq!(start(&[Endpoint::Contacts, Endpoint::Forecast]), Decision::Granted);
 }
@@ -197,7 +197,7 @@ fn backlog(with_routine: bool) -> Vec<i64> {
         if with_routine {
             burst(&mut ledger, Class::Routine, quota, now);
         }
-        if ledger.may_start(&[Endpoint::Contacts], 0, 2, quota, at(now)) == Decision::Granted {
+        if ledger.may_start(&[Endpoint::Contacts], job(2), quota, at(now)) == Decision::Granted {
             for _ in 0..2 {
                 if ledger.take(Class::Background, Endpoint::Contacts, 1, quota, at(now)) == Decision::Granted {
                     sent.push(now);
@@ -297,48 +297,25 @@ proptest! {
     }
 }
 
-/// The requests of a backlog in the tenth minute, if CXone takes `latency` ms for each. A job sends two, one after the other.
-fn backlog_of_slow_cxone(quota: u32, latency: i64) -> usize {
-    let mut ledger = Ledger::default();
-    // When each running job sends its second request, and when it ends.
-    let mut running: Vec<(i64, i64)> = Vec::new();
-    let mut sent = Vec::new();
-    for now in (0..600_000).step_by(20) {
-        running.retain(|(_, ends)| *ends > now);
-        for (sends, ends) in running.iter_mut().filter(|(sends, _)| *sends <= now) {
-            if ledger.take(Class::Background, Endpoint::Messages, 1, quota, at(now)) == Decision::Granted {
-                sent.push(now);
-                (*sends, *ends) = (i64::MAX, now + latency);
-            }
-        }
-        let jobs = u32::try_from(running.len()).unwrap();
-        let may_start = || ledger.may_start(&[Endpoint::Contacts], jobs, 2, quota, at(now)) == Decision::Granted;
-        if jobs < 32 && may_start() {
-            assert_eq!(ledger.take(Class::Background, Endpoint::Contacts, 1, quota, at(now)), Decision::Granted);
-            sent.push(now);
-            running.push((now + latency, i64::MAX));
-        }
-    }
-    sent.iter().filter(|at| **at >= 540_000).count()
+/// The only job.
+fn job(requests: u32) -> NewJob {
+    NewJob { requests, running: 0, recent: 0 }
 }
 
 #[test]
-fn a_backlog_uses_the_quota_also_where_cxone_is_slow() {
-    for (quota, latency, least) in [(100, 20, 85), (100, 2_000, 85), (100, 4_000, 80), (1_000, 1_000, 850)] {
-        let sent = backlog_of_slow_cxone(quota, latency);
-        assert!(sent >= least, "quota {quota}, {latency} ms: {sent} requests a minute");
-    }
-}
-
-#[test]
-fn waiting_clients_leave_a_quarter_of_a_used_up_quota_to_the_background() {
-    let mut ledger = Ledger::default();
-    ledger.add(Class::Waiting, at(0).as_millisecond(), 92);
-    assert!(!ledger.starves_background(100, at(10_000)), "there is room");
-    ledger.add(Class::Waiting, at(0).as_millisecond(), 1);
-    assert!(ledger.starves_background(100, at(10_000)));
-    let mut shared = Ledger::default();
-    shared.add(Class::Waiting, at(0).as_millisecond(), 70);
-    shared.add(Class::Background, at(0).as_millisecond(), 24);
-    assert!(!shared.starves_background(100, at(10_000)));
+fn the_share_of_the_background_begins_when_the_quota_is_used_up() {
+    let of = |waiting, background| {
+        let mut ledger = Ledger::default();
+        ledger.add(Class::Waiting, at(0).as_millisecond(), waiting);
+        ledger.add(Class::Background, at(0).as_millisecond(), background);
+        [false, true].map(|before| ledger.starves_background(before, 100, at(10_000)))
+    };
+    assert_eq!(of(70, 0), [false, false]);
+    assert_eq!(of(71, 0), [false, true]);
+    assert_eq!(of(92, 0), [false, true]);
+    assert_eq!(of(93, 0), [true, true]);
+    assert_eq!(of(70, 24), [false, false]);
+    let mut control = Ledger::default();
+    control.add(Class::Control, at(0).as_millisecond(), 95);
+    assert!(!control.starves_background(false, 100, at(10_000)), "no client has waited");
 }

@@ -19,7 +19,7 @@ const FRESH_FOR: SignedDuration = SignedDuration::from_mins(10);
 const MAX_CAMPAIGNS: usize = 1000;
 /// The skills of one answer.
 const PAGE: u32 = 100;
-/// The skills of a campaign. One has a few.
+/// The most skills of a campaign, which has a few. More are an error: the rest would not be stopped.
 const MAX_SKILLS: u32 = 1000;
 /// The media type of telephone skills.
 const PHONE: i64 = 4;
