@@ -69,7 +69,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    match runtime.block_on(run(cli.command)) {
+    let ended = runtime.block_on(run(cli.command));
+    // Not waited for: the look-up of a name goes on in its thread after SIGTERM. Each command waits for what it must finish.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.downcast_ref::<SettingErrors>().map_or_else(|| fail(&error), refuse),
     }

@@ -25,6 +25,8 @@ pub async fn migrate(migrator: &Migrator, options: &PgConnectOptions) -> Result<
         ("statement_timeout", "0"),
         ("lock_timeout", LOCK_WITHIN),
         ("idle_in_transaction_session_timeout", "0"),
+        // In milliseconds. A statement whose program has ended is stopped, and its locks are released.
+        ("client_connection_check_interval", "1000"),
     ]);
     let (mut waits, mut failures) = (0_u32, 0);
     loop {
@@ -108,6 +110,8 @@ mod tests {
     use super::*;
     use crate::db::is_transient;
 
+    const PATIENCE: Duration = Duration::from_mins(1);
+
     fn migrator(migrations: &[(i64, &'static str)]) -> Migrator {
         let migration = |(version, sql): &(i64, &'static str)| {
             let no_tx = sql.starts_with("-- no-transaction");
@@ -180,6 +184,26 @@ mod tests {
         assert!(is_conflict(&error), "{error}");
         drop(transaction);
         assert_eq!(read().await.unwrap().len(), 10);
+    }
+
+    #[sqlx::test(migrations = false)]
+    async fn a_migration_whose_program_has_ended_is_stopped(pool: PgPool) {
+        remove_schema(&pool).await;
+        let slow = migrator(&[(1, "select pg_sleep(3600)")]);
+        let options = pool.connect_options();
+        let until = async |is_running: bool| {
+            let query = "select exists (select from pg_stat_activity
+                where application_name = 'ringback-migrate' and state = 'active' and query like '%pg_sleep%'
+                  and datname = current_database())";
+            while sqlx::query_scalar::<_, bool>(query).fetch_one(&pool).await.unwrap() != is_running {}
+        };
+        let mut migrating = Box::pin(migrate(&slow, &options));
+        tokio::select! {
+            () = until(true) => {}
+            done = &mut migrating => panic!("it was not slow: {done:?}"),
+        }
+        drop(migrating);
+        tokio::time::timeout(PATIENCE, until(false)).await.expect("it goes on");
     }
 
     #[sqlx::test(migrations = false)]

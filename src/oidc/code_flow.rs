@@ -56,7 +56,7 @@ pub enum SignInError {
     Random(#[from] getrandom::Error),
 }
 
-/// When the provider was last asked to describe itself, and what it answered. Without an answer, that failed.
+/// When the provider last described itself, or failed to, and what it answered. None where it failed.
 type LastAnswer = (Instant, Option<Arc<Endpoints>>);
 
 /// Signs people in.

@@ -22,6 +22,7 @@ pub use address_policy::AddressPolicy;
 pub use api::{Webhooks, routes};
 pub use checkpoints::CheckpointPublisher;
 pub use event::{CallbackEvent, CampaignEvent, Event, EventFailure, EventOutcome};
+pub use model::ATTEMPTED_WITHIN;
 pub use openapi::describe_events;
 pub use probe::{Probe, probe};
 pub use sender::WebhookSettings;

@@ -1,11 +1,15 @@
 //! An endpoint and the deliveries to it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::event::EventType;
 use crate::audit::Entry;
 use crate::trace::Traceparent;
+
+/// A pending delivery that is due later than this is not being attempted, and can be sent again. It is longer than a lease, for
+/// clocks that differ and for the time that a statement waits.
+pub const ATTEMPTED_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// An endpoint, as it is stored.
 #[derive(Clone, Debug)]

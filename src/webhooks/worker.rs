@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::detail::DisabledDetail;
 use super::endpoint_slots::{EndpointSlot, EndpointSlots};
-use super::model::{Attempt, Claimed, DeliveryLease, Verdict};
+use super::model::{ATTEMPTED_WITHIN, Attempt, Claimed, DeliveryLease, Verdict};
 use super::retry::verdict;
 use super::sender::{Sender, WebhookSettings};
 use super::store::{Settled, WebhookStore};
@@ -20,6 +20,8 @@ use crate::jobs::{self, Next, PURGE, Queue};
 const LEASE: Duration = Duration::from_secs(25);
 /// A lease is longer by a random part of this. So leases end at different microseconds, also those that begin together.
 const LEASE_SPREAD: Duration = Duration::from_secs(1);
+// A delivery that is being attempted is not sent again.
+const _: () = assert!(LEASE.as_secs() + LEASE_SPREAD.as_secs() < ATTEMPTED_WITHIN.unsigned_abs().as_secs());
 /// A replica that cannot sign a delivery leaves it for this long to other replicas, or to a restart with the right settings.
 const UNSIGNED_WAIT: Duration = Duration::from_secs(30);
 /// How long events and their deliveries are kept.

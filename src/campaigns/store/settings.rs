@@ -34,6 +34,28 @@ impl SettingsStore {
         Self { pool }
     }
 
+    /// The skills of CXone that the settings of several campaigns name, with those campaigns. At most ten.
+    ///
+    /// # Errors
+    /// If Postgres returns an error.
+    pub async fn shared_skills(&self) -> Result<Vec<(i64, Vec<String>)>, sqlx::Error> {
+        let rows = sqlx::query!(
+            r#"with mappings as (
+                   select campaign_id, settings -> 'nice' as nice from campaign_settings
+                   where jsonb_typeof(settings -> 'nice') = 'object'
+               ),
+               named as (
+                   select campaign_id, skill::bigint as skill from mappings, jsonb_array_elements_text(nice -> 'skillIds') as skill
+                   union
+                   select campaign_id, (nice ->> 'skillId')::bigint from mappings
+                   where nice -> 'skillIds' = '[]' and nice ->> 'campaignId' is null
+               )
+               select skill as "skill!", array_agg(campaign_id order by campaign_id) as "campaigns!" from named
+               group by skill having count(*) > 1 order by skill limit 10"#
+        );
+        Ok(rows.fetch_all(&self.pool).await?.into_iter().map(|row| (row.skill, row.campaigns)).collect())
+    }
+
     /// The settings and holds that decide where a callback of the campaign is placed.
     ///
     /// # Errors

@@ -336,3 +336,27 @@ async fn stored_settings_that_cannot_be_read_are_an_error(pool: PgPool) {
     assert!(matches!(fixture.settings.with_version(&id()).await, Err(sqlx::Error::Decode(_))));
     assert!(matches!(fixture.settings.placement_rules(&id()).await, Err(sqlx::Error::Decode(_))));
 }
+
+#[sqlx::test]
+async fn skills_in_the_settings_of_several_campaigns_are_found(pool: PgPool) {
+    for (campaign, settings) in [
+        ("a", json!({"nice": {"skillId": 1, "campaignId": null, "skillIds": [4, 5]}})),
+        ("b", json!({"nice": {"skillId": 1, "campaignId": null, "skillIds": [5]}})),
+        ("c", json!({"nice": {"skillId": 4, "campaignId": null, "skillIds": []}})),
+        ("d", json!({"nice": {"skillId": 5, "campaignId": 101, "skillIds": []}})),
+        ("e", json!({"nice": null})),
+        ("f", json!({})),
+    ] {
+        sqlx::query(
+            "insert into campaign_settings (campaign_id, settings, version, updated_at) values ($1, $2, 1, now())",
+        )
+        .bind(campaign)
+        .bind(settings)
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+    let shared = SettingsStore::new(Db::new(pool)).shared_skills().await.unwrap();
+    let campaigns = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+    assert_eq!(shared, [(4, campaigns(["a", "c"])), (5, campaigns(["a", "b"]))]);
+}

@@ -6,6 +6,7 @@ use std::time::Instant;
 use jiff::SignedDuration;
 use serde::Serialize;
 
+use crate::campaigns::SettingsStore;
 use crate::cli::cxone::of_service;
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
@@ -84,6 +85,7 @@ pub async fn run(settings: ServiceSettings) -> Vec<Finding> {
     findings.extend(identity_provider(&settings, &machine).await);
     if is_usable {
         findings.extend(receivers(&db, &settings, &machine).await);
+        findings.extend(shared_skills(&db).await);
         findings.extend(cxone(settings, &db, machine).await);
     } else {
         findings.push(Finding::warn("CXone", "not checked", "bring the schema up to date first"));
@@ -211,6 +213,22 @@ fn receiver(probe: Probe) -> Finding {
             Finding::fail("webhooks", format!("events for {host} cannot be signed"), "set ENCRYPTION_KEY")
         }
         (Ok(status), None) => Finding::ok("webhooks", format!("{host} can be reached (HEAD: {status})")),
+    }
+}
+
+/// The resume of one campaign starts its skills, also while another one that has them is held.
+async fn shared_skills(db: &Db) -> Vec<Finding> {
+    const CHECK: &str = "skills";
+    match SettingsStore::new(db.clone()).shared_skills().await {
+        Ok(shared) => {
+            let finding = |(skill, campaigns): (i64, Vec<String>)| {
+                let found = format!("skill {skill} is in the settings of {}", campaigns.join(", "));
+                let advice = "give it to one campaign: a resume of one starts it while another is held";
+                Finding::warn(CHECK, found, advice)
+            };
+            shared.into_iter().map(finding).collect()
+        }
+        Err(error) => vec![Finding::fail(CHECK, error.to_string(), "check the log of Postgres")],
     }
 }
 

@@ -19,11 +19,10 @@ use crate::console::problem::ApiProblem;
 use crate::console::state::Console;
 use crate::console::view::List;
 use crate::http::PathParam;
+use crate::webhooks::ATTEMPTED_WITHIN;
 
 /// The deliveries of a part of the list. Each is shown with its attempts.
 const LIMIT: &str = "25";
-/// A pending delivery whose next attempt is further away than this can be sent again now. The API has the same limit.
-const FAR_AWAY: SignedDuration = SignedDuration::from_mins(1);
 /// How far back failed deliveries are sent again, in hours. The API keeps them for 30 days.
 const SPANS: [(i64, &str); 4] =
     [(1, "The last hour"), (24, "The last 24 hours"), (7 * 24, "The last 7 days"), (30 * 24, "All that are kept")];
@@ -53,7 +52,7 @@ struct Delivery {
     created_at: Timestamp,
     /// Oldest first.
     attempts: Vec<Attempt>,
-    /// Whether the next attempt is far away.
+    /// Whether the next attempt is so far away that the API sends the delivery again.
     #[serde(skip)]
     is_far_away: bool,
 }
@@ -109,7 +108,7 @@ impl Deliveries {
         let parameters = [("limit", LIMIT), ("status", filter.status.as_str()), ("cursor", filter.cursor.as_str())];
         let path = with_query(&format!("/v1/webhooks/{id}/deliveries"), parameters);
         let List { mut data, next_cursor } = visit.api.get::<List<Delivery>>(&path).await?;
-        let soon = visit.now() + FAR_AWAY;
+        let soon = visit.now() + ATTEMPTED_WITHIN;
         for delivery in &mut data {
             delivery.is_far_away = delivery.next_attempt_at.is_some_and(|at| at > soon);
         }

@@ -19,7 +19,8 @@ use crate::webhooks::store::Redelivery;
 
 /// Send a delivery again
 ///
-/// Whether it succeeded, is dead, or waits for an attempt more than a minute away. The receiver gets the same `webhook-id`.
+/// Whether it succeeded, is dead, or waits for an attempt more than a minute away. The receiver gets the same `webhook-id`. Deliveries
+/// of a campaign are sent in order: those that wait behind another one are sent after it, so send the first pending one again.
 #[utoipa::path(post, path = "/v1/webhooks/deliveries/{id}/redeliver", operation_id = "redeliverWebhook",
     tag = "Webhooks", security(("key" = ["webhooks:write"])),
     params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
@@ -37,7 +38,8 @@ pub async fn redeliver(
         Redelivery::AlreadyPending if context.resource.repeated => Ok(StatusCode::ACCEPTED),
         Redelivery::NotFound => Err(Problem::not_found("delivery")),
         Redelivery::AlreadyPending | Redelivery::NoEndpoint => {
-            let detail = "the delivery is sent within a minute, or its endpoint is disabled or deleted";
+            let detail = "the delivery is due or waits for an earlier one of its campaign, or its endpoint is \
+                          disabled or deleted";
             Err(Problem::new(ProblemKind::DeliveryPending, detail))
         }
     }

@@ -69,14 +69,22 @@ async fn remove_others(
 /// Makes the deliveries pending again that died because the endpoint was deleted a short time ago: while the setting is changed,
 /// replicas with the old URL and with the new one may start in turn.
 async fn resume_deliveries(transaction: &mut Transaction, url: &str, now: Timestamp) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "update webhook_deliveries as d set status = 'pending', due_at = $2, updated_at = $2
-         from webhook_endpoints as e
-         where e.is_configured and e.url = $1 and e.deleted_at > $3
-           and d.endpoint_id = e.id and d.status = 'dead' and d.updated_at >= e.deleted_at",
+    let deleted = sqlx::query!(
+        r#"select id, deleted_at as "deleted_at!" from webhook_endpoints
+           where is_configured and url = $1 and deleted_at > $2
+           for no key update"#,
         url,
-        now.to_sqlx() as _,
         (now - RESUMED_WITHIN).to_sqlx() as _
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(deleted) = deleted else { return Ok(()) };
+    sqlx::query!(
+        "update webhook_deliveries set status = 'pending', due_at = $2, updated_at = $2
+         where endpoint_id = $1 and status = 'dead' and updated_at >= $3",
+        deleted.id,
+        now.to_sqlx() as _,
+        deleted.deleted_at as _
     )
     .execute(transaction)
     .await

@@ -1,6 +1,6 @@
 //! Deliveries as the API shows them, and redelivery.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
 use uuid::Uuid;
@@ -8,11 +8,7 @@ use uuid::Uuid;
 use super::WebhookStore;
 use crate::audit::{Entry, EntryEvent};
 use crate::db::{Page, PageRequest, SequencePosition};
-use crate::webhooks::model::DeliveryStatus;
-
-/// A pending delivery that is due later than this is not being attempted: a lease lasts 26 s at most. The rest is for clocks that
-/// differ, and for the time that a statement waits.
-const LEASED_AT_MOST: SignedDuration = SignedDuration::from_mins(1);
+use crate::webhooks::model::{ATTEMPTED_WITHIN, DeliveryStatus};
 
 /// A delivery with its attempts.
 #[derive(Clone, Debug)]
@@ -35,7 +31,8 @@ pub struct Delivery {
 pub enum Redelivery {
     /// The delivery is pending again.
     Started,
-    /// The delivery is pending already, and its next attempt is at most a minute away.
+    /// The delivery is pending already, and due within [`ATTEMPTED_WITHIN`]: it is being attempted, or soon will be, or it waits
+    /// for an earlier one of its campaign.
     AlreadyPending,
     /// The endpoint is disabled or deleted.
     NoEndpoint,
@@ -126,7 +123,8 @@ impl WebhookStore {
         Ok(sent.is_enabled)
     }
 
-    /// Makes a delivery pending again, whether it succeeded, is dead, or waits for an attempt more than a minute away.
+    /// Makes a delivery pending again, whether it succeeded, is dead, or waits for an attempt more than a minute away. It is sent
+    /// after the earlier pending ones of its campaign.
     ///
     /// # Errors
     /// If Postgres returns an error.
@@ -146,7 +144,7 @@ impl WebhookStore {
             delivery,
             now.to_sqlx() as _,
             entry.into_json(),
-            (now + LEASED_AT_MOST).to_sqlx() as _
+            (now + ATTEMPTED_WITHIN).to_sqlx() as _
         )
         .fetch_one(&self.pool)
         .await?;

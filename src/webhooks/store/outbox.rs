@@ -58,7 +58,7 @@ impl WebhookStore {
         }))
     }
 
-    /// Stores an attempt and its consequence, with `entry` where the endpoint is disabled. None, and no change, where the
+    /// Stores an attempt and its consequence, with `entry` where it disables the endpoint. None, and no change, where the
     /// claim is lost.
     ///
     /// # Errors

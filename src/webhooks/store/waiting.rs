@@ -6,7 +6,7 @@ use jiff_sqlx::ToSqlx as _;
 use super::WebhookStore;
 use crate::jobs::{DueJobs, age_seconds};
 
-/// The rows that are read: counts end here.
+/// At most so many pending deliveries, and so many endpoints, are counted. Deliveries that are due are all counted.
 const MOST: i64 = 10_000;
 
 /// The deliveries that have not ended, of endpoints that are neither deleted nor disabled.
@@ -38,7 +38,7 @@ impl WebhookStore {
         Ok((endpoints.failing, endpoints.disabled))
     }
 
-    /// What waits, from the first rows of an index.
+    /// What waits. It reads some pending deliveries in the order of their times, and the first one of each endpoint and campaign.
     ///
     /// # Errors
     /// If Postgres is unavailable.

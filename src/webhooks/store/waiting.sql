@@ -1,6 +1,7 @@
 -- What waits, of endpoints that are neither deleted nor disabled. Due are only deliveries that could be claimed, which claim.sql
--- finds in the same way: the first one of each endpoint and campaign. A receiver that fails holds up its own deliveries only, so
--- that nothing of it counts as due.
+-- finds in the same way: the first one of each endpoint and campaign. Nothing of a receiver that fails counts as due. Once it works
+-- again, its deliveries count from the time of their events, which may be hours ago. So do those of a receiver that responds, but
+-- to fewer than arrive.
 with recursive firsts as (
     (select endpoint_id, campaign_id, due_at from webhook_deliveries where status = 'pending'
      order by endpoint_id, campaign_id, event_seq limit 1)

@@ -75,6 +75,45 @@ async fn when_the_first_callback_of_a_number_ends_another_one_is_the_first(pool:
     assert_eq!(places(&pool).await, ["other", "first"]);
 }
 
+/// Waits until a statement waits for a lock.
+async fn until_one_waits(pool: &PgPool) {
+    let waits = "select exists (select from pg_stat_activity
+        where wait_event_type = 'Lock' and datname = current_database())";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(pool).await.unwrap() {}
+}
+
+/// The end of the first callback publishes an event, and changes the next one. Another transaction has that one already, and
+/// publishes an event too.
+#[sqlx::test]
+async fn the_end_of_the_first_callback_waits_for_the_next_one_before_it_publishes(pool: PgPool) {
+    let store = store(&pool);
+    subscribe(&pool).await;
+    let [first, next, last] = [(0, 0), (1, 4), (2, 8)].map(|(n, half_hours)| in_window(n, half_hours));
+    insert(&store, [&first]).await;
+    insert(&store, [&last]).await;
+    insert(&store, [&next]).await;
+    let published_entry = |callback: &Callback, action| entry(callback, action).with_event(&callback.event());
+
+    let mut other = pool.begin().await.unwrap();
+    // Shorter than the second after which Postgres finds a deadlock: it would be found in either transaction.
+    sqlx::query("set local lock_timeout = '500ms'").execute(&mut *other).await.unwrap();
+    let change = sqlx::query("update callbacks set updated_at = now() where id = $1").bind(next.id);
+    change.execute(&mut *other).await.unwrap();
+    let publish = async {
+        until_one_waits(&pool).await;
+        let entry = published_entry(&next, Action::CallbackRescheduled);
+        sqlx::query("select audit_record($1)").bind(entry.into_json()).execute(&mut *other).await.unwrap();
+        other.commit().await.unwrap();
+    };
+    let cancelled = published_entry(&first, Action::CallbackCancelled);
+    let (cancelled, ()) = tokio::join!(store.cancel(first.id, now(), cancelled), publish);
+
+    assert!(cancelled.unwrap().is_some());
+    let expected = [&next, &first].map(|callback| (callback.campaign_id.as_str().to_owned(), callback.id));
+    assert_eq!(published(&pool).await, expected);
+    assert_eq!(places(&pool).await, ["first", "other"]);
+}
+
 #[sqlx::test]
 async fn when_the_first_callback_of_a_number_is_erased_another_one_is_the_first(pool: PgPool) {
     let store = store(&pool);

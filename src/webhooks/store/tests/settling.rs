@@ -62,6 +62,31 @@ async fn an_endpoint_is_disabled_only_if_no_delivery_has_succeeded_meanwhile(poo
 }
 
 #[sqlx::test]
+async fn an_endpoint_that_answers_410_to_two_deliveries_is_disabled_by_the_first(pool: PgPool) {
+    let mut world = World::new(pool);
+    let endpoint = world.endpoint(None).await;
+    for campaign in ["a", "b"] {
+        world.publish(Action::CampaignPaused, campaign).await;
+    }
+    let (first, second) = (world.claim().await.unwrap(), world.claim().await.unwrap());
+    let disabled_at = world.now;
+    // The second is being settled too: the first does not end it.
+    let mut settling = world.pool.begin().await.unwrap();
+    let lock = sqlx::query("select id from webhook_deliveries where id = $1 for update").bind(second.id);
+    lock.execute(&mut *settling).await.unwrap();
+    assert_eq!(world.disable(&first, None).await, Settled { is_disabled: true });
+    settling.rollback().await.unwrap();
+    world.now += MINUTE;
+
+    assert_eq!(world.disable(&second, None).await, Settled { is_disabled: false });
+
+    let found = world.store.find(endpoint).await.unwrap().unwrap();
+    assert_eq!(found.disabled, Some((disabled_at, "fails".to_owned())));
+    assert_eq!(world.statuses(endpoint).await, [DeliveryStatus::Dead; 2]);
+    assert_eq!(world.count("select count(*) from audit_entries where action = 'webhook.disabled'").await, 1);
+}
+
+#[sqlx::test]
 async fn pending_deliveries_of_deleted_and_disabled_endpoints_end(pool: PgPool) {
     let world = World::new(pool);
     let (deleted, disabled, kept) =
