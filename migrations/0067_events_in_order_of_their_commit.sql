@@ -30,7 +30,7 @@ end $$;
 comment on column webhook_events.campaign_id is
     'Events with the same are delivered in order. Events without a campaign have: their own id (webhook.test), or their type (audit.checkpoint).';
 
--- Locks the callback that is the first one of its number for the campaign when the current first one ends, and returns its id.
+-- Locks the callback that becomes the first one of its number for the campaign when the current first one ends, and returns its id.
 create function callbacks_lock_next_first(number text, campaign text) returns uuid language plpgsql as $$
 declare
     next_first uuid;

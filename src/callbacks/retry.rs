@@ -27,12 +27,16 @@ pub enum Verdict {
     Unknown { wait: Duration },
 }
 
-/// The verdict on a failure to create the contact or to send the SMS. The client has made its own retry already. While CXone is
-/// down, the callbacks that were tried wait too: the next probe is about another one, and no campaign that always fails keeps
-/// the others from being tried.
-pub fn verdict(error: &CxoneError, attempts: i32, clock: &Clock) -> Verdict {
-    let wait = backoff(attempts, clock);
-    let wait_at_least = |asked_for: &Option<Duration>| wait.max(asked_for.unwrap_or_default());
+/// The verdict on a failure to create the contact or to send the SMS. The client has made its own retry already. `is_up` is
+/// false while no request is sent to CXone at all: the callback is not postponed then, so that the backlog keeps its order. If
+/// its own request was sent and failed, it waits for a short time, so that the next probe can be about another callback.
+pub fn verdict(error: &CxoneError, attempts: i32, is_up: bool, clock: &Clock) -> Verdict {
+    let wait = || if is_up { backoff(attempts, clock) } else { Duration::ZERO };
+    let wait_of_sent = || backoff(if is_up { attempts } else { 1 }, clock);
+    let wait_at_least = |asked_for: &Option<Duration>| match wait() {
+        Duration::ZERO => Duration::ZERO,
+        wait => wait.max(asked_for.unwrap_or_default()),
+    };
     match error {
         CxoneError::RateLimited { retry_after } | CxoneError::OverBudget { retry_after } => {
             Verdict::NotDone { wait: *retry_after + clock.between(Duration::ZERO, RETRY_AFTER_SPREAD) }
@@ -40,9 +44,13 @@ pub fn verdict(error: &CxoneError, attempts: i32, clock: &Clock) -> Verdict {
         CxoneError::Unavailable { retry_after, .. } => Verdict::NotDone { wait: wait_at_least(retry_after) },
         CxoneError::NotSentInTime | CxoneError::Superseded => Verdict::NotDone { wait: Duration::ZERO },
         // The credentials can be corrected within the window: an expired secret must not fail callbacks.
-        CxoneError::Unauthorized { .. } => Verdict::NotDone { wait },
-        CxoneError::ServerError { retry_after, .. } => Verdict::Unknown { wait: wait_at_least(retry_after) },
-        CxoneError::OutcomeUnknown { .. } | CxoneError::UnexpectedAnswer { .. } => Verdict::Unknown { wait },
+        CxoneError::Unauthorized { .. } => Verdict::NotDone { wait: wait() },
+        CxoneError::ServerError { retry_after, .. } => {
+            Verdict::Unknown { wait: wait_of_sent().max(retry_after.filter(|_| is_up).unwrap_or_default()) }
+        }
+        CxoneError::OutcomeUnknown { .. } | CxoneError::UnexpectedAnswer { .. } => {
+            Verdict::Unknown { wait: wait_of_sent() }
+        }
         CxoneError::Forbidden { .. }
         | CxoneError::NotFound { .. }
         | CxoneError::Conflict { .. }
@@ -68,11 +76,11 @@ mod tests {
         [
             (CxoneError::RateLimited { retry_after }, "not done"),
             (CxoneError::OverBudget { retry_after }, "not done"),
-            (CxoneError::Unavailable { retry_after: None, reason: reason() }, "not done"),
+            (CxoneError::Unavailable { retry_after: Some(retry_after), reason: reason() }, "not done"),
             (CxoneError::NotSentInTime, "not done"),
             (CxoneError::Superseded, "not done"),
             (CxoneError::Unauthorized { reason: reason() }, "not done"),
-            (CxoneError::ServerError { retry_after: None, reason: reason() }, "unknown"),
+            (CxoneError::ServerError { retry_after: Some(retry_after), reason: reason() }, "unknown"),
             (CxoneError::OutcomeUnknown { reason: reason() }, "unknown"),
             (CxoneError::UnexpectedAnswer { reason: reason() }, "unknown"),
             (CxoneError::Forbidden { permission: "s", reason: reason() }, "final"),
@@ -101,19 +109,19 @@ mod tests {
     fn each_failure_has_its_verdict() {
         let clock = Clock::manual(|| Timestamp::UNIX_EPOCH, 1);
         for (error, meaning) in errors(Duration::from_secs(2)) {
-            assert_eq!(name(verdict(&error, 1, &clock)), meaning, "{error:?}");
+            assert_eq!(name(verdict(&error, 1, true, &clock)), meaning, "{error:?}");
         }
     }
 
     proptest! {
         /// Whatever the random numbers are: the first wait is 5 to 30 s, none is longer than 5 minutes unless CXone asks
-        /// for it, and no attempt is made before `Retry-After`.
+        /// for it, no attempt is made before `Retry-After`, and while no request is sent to CXone, only what was sent is postponed.
         #[test]
         fn waits_are_bounded_and_jittered(seed in any::<u64>(), attempts in 1i32..1000, retry_after in 0u64..600) {
             let clock = Clock::manual(|| Timestamp::UNIX_EPOCH, seed);
             let retry_after = Duration::from_secs(retry_after);
             for (error, _) in errors(retry_after) {
-                let Some(wait) = self::wait(verdict(&error, attempts, &clock)) else { continue };
+                let Some(wait) = self::wait(verdict(&error, attempts, true, &clock)) else { continue };
                 match error {
                     CxoneError::RateLimited { .. } | CxoneError::OverBudget { .. } => {
                         prop_assert!(wait >= retry_after && wait <= retry_after + RETRY_AFTER_SPREAD);
@@ -121,7 +129,15 @@ mod tests {
                     CxoneError::NotSentInTime | CxoneError::Superseded => prop_assert_eq!(wait, Duration::ZERO),
                     _ => {
                         let longest = if attempts == 1 { FIRST_WAIT } else { LONGEST_WAIT };
-                        prop_assert!(wait >= SHORTEST_WAIT && wait <= longest);
+                        let asked_for = match error {
+                            CxoneError::Unavailable { .. } | CxoneError::ServerError { .. } => retry_after,
+                            _ => Duration::ZERO,
+                        };
+                        prop_assert!(wait >= asked_for.max(SHORTEST_WAIT) && wait <= asked_for.max(longest));
+                        let down = self::wait(verdict(&error, attempts, false, &clock)).unwrap();
+                        let was_sent = name(verdict(&error, attempts, false, &clock)) == "unknown";
+                        prop_assert_eq!(down > Duration::ZERO, was_sent);
+                        prop_assert!(down <= FIRST_WAIT);
                     }
                 }
             }

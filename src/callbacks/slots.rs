@@ -167,9 +167,10 @@ impl Slots {
         let needed = place_of(span.start)..=place_of(span.end);
         let (cxone, campaign_id, trace, places) =
             (Arc::clone(&self.cxone), campaign.clone(), trace.clone(), needed.clone());
+        let clock = self.clock.clone();
         // In a task of its own: if the client disconnects, CXone has not failed, and what is read is kept.
         let read = async move {
-            let result = known.read(&cxone, &campaign_id, places, now, &trace).await;
+            let result = known.read(&cxone, &campaign_id, places, &clock, &trace).await;
             (known, result)
         };
         let read = tokio::spawn(read.in_current_span()).await;
@@ -195,9 +196,10 @@ impl Known {
         cxone: &Cxone,
         campaign: &CampaignId,
         places: RangeInclusive<i64>,
-        now: Timestamp,
+        clock: &Clock,
         trace: &Traceparent,
     ) -> Result<(), CxoneError> {
+        let now = clock.now();
         self.forecasts.retain(|_, (read_at, _)| now.duration_since(*read_at) < FORECAST_FRESH_FOR);
         self.refused.retain(|_, (read_at, _)| now.duration_since(*read_at) < REFUSED_FOR);
         for place in places {
@@ -210,7 +212,7 @@ impl Known {
                 Ok(hours) => entry.insert((now, hours)),
                 Err(error) => {
                     if is_refusal(&error) {
-                        self.refused.insert(place, (now, error.clone()));
+                        self.refused.insert(place, (clock.now(), error.clone()));
                     }
                     return Err(error);
                 }

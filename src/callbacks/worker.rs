@@ -1,6 +1,6 @@
 //! The jobs of this slice: callbacks whose next step is due. Each job is one attempt.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,20 +45,22 @@ pub struct CallbackQueue {
     recent: RecentClaims,
 }
 
-/// When callbacks were claimed, within the last [`PACE`].
+/// The callbacks that were claimed within the last [`PACE`] and are still worked on, with the time of their claim.
 #[derive(Default)]
-struct RecentClaims(Mutex<VecDeque<Instant>>);
+struct RecentClaims(Mutex<HashMap<Uuid, Instant>>);
 
 impl RecentClaims {
-    fn add(&self) {
-        self.0.lock().push_back(Instant::now());
+    fn add(&self, callback: Uuid) {
+        self.0.lock().insert(callback, Instant::now());
+    }
+
+    fn remove(&self, callback: Uuid) {
+        self.0.lock().remove(&callback);
     }
 
     fn count(&self) -> u32 {
         let mut claimed = self.0.lock();
-        while claimed.front().is_some_and(|at| at.elapsed() >= PACE) {
-            claimed.pop_front();
-        }
+        claimed.retain(|_, at| at.elapsed() < PACE);
         u32::try_from(claimed.len()).unwrap_or(u32::MAX)
     }
 }
@@ -139,8 +141,8 @@ impl Queue for CallbackQueue {
             Decision::Granted => Self::POLL,
             Decision::NotFor(wait) => wait,
         };
-        if claimed.is_some() {
-            self.recent.add();
+        if let Some(callback) = &claimed {
+            self.recent.add(callback.id);
         }
         let job = claimed.map(|callback| {
             // Its client waits, the first time.
@@ -179,6 +181,7 @@ impl Queue for CallbackQueue {
         // The requests of the attempt, and the events about it, belong to its span.
         callback.trace = span.traceparent().unwrap_or(callback.trace);
         let attempted = self.attempts.attempt(&mut callback, class).await;
+        self.recent.remove(callback.id);
         span.set("ringback.callback.status", callback.status.as_ref().to_owned());
         match attempted {
             Ok(()) => self.attempts.waiters.notify(&callback),
@@ -199,5 +202,20 @@ impl Queue for CallbackQueue {
 
     async fn release(&self, lease: &AttemptLease) -> Result<(), sqlx::Error> {
         self.store().release(lease.callback_id, lease.attempt, self.attempts.clock.now()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_claims_that_are_worked_on_count() {
+        let (recent, [held, sending]) = (RecentClaims::default(), [1, 2].map(Uuid::from_u128));
+        recent.add(held);
+        recent.add(sending);
+        assert_eq!(recent.count(), 2);
+        recent.remove(held);
+        assert_eq!(recent.count(), 1);
     }
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::contact::SEND_BEFORE;
 use super::place::Placement;
-use super::{AttemptError, Attempts, CallbackGateway, CallbackRepository};
+use super::{AttemptError, Attempts, CallbackGateway, CallbackRepository, FOR_CONTACTS};
 use crate::audit::{Action, Outcome};
 use crate::callbacks::model::{Callback, Change, ChangeKind, Contact, Failure, FailureCode, Status, already_called};
 use crate::callbacks::retry::{Verdict, backoff, verdict};
@@ -173,7 +173,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         if callback.has_passed_with_its_change(now - GIVEN_UP_AFTER) {
             return self.refuse_change(callback, error.into()).await;
         }
-        let wait = match verdict(error, callback.attempts, &self.clock) {
+        let wait = match verdict(error, callback.attempts, self.gateway.is_up(&FOR_CONTACTS), &self.clock) {
             // Nothing that CXone refuses now can still be carried out, unless an earlier request was not answered. After the
             // window, that does not matter any more.
             Verdict::Final if !was_sent || callback.has_passed_with_its_change(now) => {

@@ -1,6 +1,6 @@
 //! The SMS of an attempt: sent after CXone has confirmed the contact, and at most once.
 
-use super::{AttemptError, Attempts, CallbackGateway, CallbackRepository};
+use super::{AttemptError, Attempts, CallbackGateway, CallbackRepository, FOR_MESSAGES};
 use crate::audit::{Action, Outcome};
 use crate::callbacks::confirmation::confirmation_text;
 use crate::callbacks::model::{Callback, Confirmation, Failure, FailureCode, Status};
@@ -80,7 +80,7 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
     }
 
     async fn sms_failed(&self, callback: &mut Callback, error: &CxoneError) -> Result<(), AttemptError> {
-        match verdict(error, callback.attempts, &self.clock) {
+        match verdict(error, callback.attempts, self.gateway.is_up(&FOR_MESSAGES), &self.clock) {
             Verdict::Final => self.not_confirmed(callback, Confirmation::Failed, error.into()).await,
             Verdict::Unknown { .. } => self.not_confirmed(callback, Confirmation::Unknown, error.into()).await,
             Verdict::NotDone { wait } => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AttemptError, Attempts, CallbackGateway, CallbackRepository};
+use super::{AttemptError, Attempts, CallbackGateway, CallbackRepository, FOR_CONTACTS};
 use crate::audit::{Action, Entry, Outcome};
 use crate::callbacks::model::{CallOutcome, Callback, Contact, Failure, PossibleContact, SkipReason, Status};
 use crate::callbacks::retry::{Verdict, backoff, verdict};
@@ -47,11 +47,12 @@ impl<R: CallbackRepository, G: CallbackGateway> Attempts<R, G> {
         before: PossibleContact,
         error: &CxoneError,
     ) -> Result<(), AttemptError> {
-        match verdict(error, callback.attempts, &self.clock) {
+        let is_up = self.gateway.is_up(&FOR_CONTACTS);
+        match verdict(error, callback.attempts, is_up, &self.clock) {
             // A refusal says nothing about a contact that may exist, unless it names the contact.
             Verdict::Final if before.exists() && !self.refuses_this_contact(callback, error) => {
                 callback.restore_placement(before);
-                let wait = backoff(callback.attempts, &self.clock);
+                let wait = if is_up { backoff(callback.attempts, &self.clock) } else { Duration::ZERO };
                 self.defer(callback, error.into(), wait).await
             }
             Verdict::Final => {

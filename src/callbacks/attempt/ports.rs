@@ -9,7 +9,8 @@ use crate::audit::Entry;
 use crate::callbacks::model::Callback;
 use crate::campaigns::PlacementRules;
 use crate::cxone::{
-    ContactAnswer, ContactId, Cxone, CxoneError, ForecastHour, NewContact, RequestContext, Sms, SmsSender, Withdrawal,
+    ContactAnswer, ContactId, Cxone, CxoneError, Endpoint, ForecastHour, NewContact, RequestContext, Sms, SmsSender,
+    Withdrawal,
 };
 use crate::placement::{Decision, HourPlaces, PlanVersion};
 use crate::types::{CampaignId, PhoneNumber, TimeWindow};
@@ -114,6 +115,9 @@ pub trait CallbackGateway: Send + Sync {
         context: RequestContext<'_>,
     ) -> impl Future<Output = Result<String, CxoneError>> + Send;
 
+    /// Whether requests are sent to these endpoints at all now.
+    fn is_up(&self, endpoints: &[Endpoint]) -> bool;
+
     /// Whether CXone reports what became of the calls.
     fn reports_outcomes(&self) -> bool;
 }
@@ -187,6 +191,10 @@ impl CallbackGateway for Arc<Cxone> {
 
     async fn send_sms(&self, sms: &Sms<'_>, context: RequestContext<'_>) -> Result<String, CxoneError> {
         Cxone::send_sms(self, sms, context).await
+    }
+
+    fn is_up(&self, endpoints: &[Endpoint]) -> bool {
+        Cxone::is_up(self, endpoints)
     }
 
     fn reports_outcomes(&self) -> bool {

@@ -96,7 +96,7 @@ pub struct NewJob {
     pub requests: u32,
     /// The jobs that run. Each has about one request left to send.
     pub running: u32,
-    /// The jobs that started within the last [`PACE`].
+    /// Those of them that started within the last [`PACE`], and may not have sent anything yet.
     pub recent: u32,
 }
 
@@ -138,7 +138,8 @@ pub struct Ledger {
     routine: Spent,
     /// The part of reads by clients in it.
     client_reads: Spent,
-    /// The parts of these classes decide nothing: they are reported. A replica of an older version drops them.
+    /// The parts of these classes decide only whether waiting clients yield. A replica of an older version drops them: nobody yields
+    /// then.
     control: Spent,
     waiting: Spent,
     /// Until when no request is sent to an endpoint, in milliseconds of the epoch, as all times below.

@@ -38,7 +38,7 @@ pub async fn redeliver(
         Redelivery::AlreadyPending if context.resource.repeated => Ok(StatusCode::ACCEPTED),
         Redelivery::NotFound => Err(Problem::not_found("delivery")),
         Redelivery::AlreadyPending | Redelivery::NoEndpoint => {
-            let detail = "the delivery is due or waits for an earlier one of its campaign, or its endpoint is \
+            let detail = "the delivery is due within a minute or waits for an earlier one of its campaign, or its endpoint is \
                           disabled or deleted";
             Err(Problem::new(ProblemKind::DeliveryPending, detail))
         }

@@ -81,7 +81,7 @@ async fn while_cxone_is_down_a_post_is_accepted() {
 }
 
 #[tokio::test]
-async fn when_cxone_recovers_the_callback_whose_window_ends_first_is_first() {
+async fn when_cxone_recovers_callbacks_that_were_not_tried_yet_are_in_the_order_of_their_windows() {
     let world = world_with_an_open_breaker(json!({"route": "*", "kind": "drop"})).await;
     // 20 callbacks each with 4, 3, 2 and 1 hours left, in this order; those with 5 hours opened the breaker.
     let payloads = (0..80).map(|n: usize| payload_until(100 + n, 230 - 50 * i64::try_from(n / 20).unwrap()));

@@ -7,8 +7,8 @@ use super::world::{Behavior, Shared};
 use crate::callbacks::attempt::CallbackGateway;
 use crate::clock::Clock;
 use crate::cxone::{
-    ContactAnswer, ContactId, CxoneError, ForecastHour, NewContact, RequestContext, Sms, SmsSender, StillWanted,
-    Withdrawal,
+    ContactAnswer, ContactId, CxoneError, Endpoint, ForecastHour, NewContact, RequestContext, Sms, SmsSender,
+    StillWanted, Withdrawal,
 };
 use crate::types::{CampaignId, PhoneNumber, TimeWindow};
 
@@ -148,6 +148,10 @@ impl CallbackGateway for ModelGateway {
         };
         pending!();
         answer
+    }
+
+    fn is_up(&self, _: &[Endpoint]) -> bool {
+        true
     }
 
     fn reports_outcomes(&self) -> bool {

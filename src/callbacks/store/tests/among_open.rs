@@ -106,7 +106,8 @@ async fn the_end_of_the_first_callback_waits_for_the_next_one_before_it_publishe
         other.commit().await.unwrap();
     };
     let cancelled = published_entry(&first, Action::CallbackCancelled);
-    let (cancelled, ()) = tokio::join!(store.cancel(first.id, now(), cancelled), publish);
+    let both = async { tokio::join!(store.cancel(first.id, now(), cancelled), publish) };
+    let (cancelled, ()) = tokio::time::timeout(std::time::Duration::from_secs(30), both).await.expect("nobody waits");
 
     assert!(cancelled.unwrap().is_some());
     let expected = [&next, &first].map(|callback| (callback.campaign_id.as_str().to_owned(), callback.id));
