@@ -127,7 +127,8 @@ pub enum ProblemKind {
     WebhookConfigured,
     #[strum(
         message = "The delivery cannot be repeated now",
-        detailed_message = "It is still pending, or its endpoint is disabled. See `GET /v1/webhooks/{id}/deliveries`."
+        detailed_message = "It is due within a minute or waits for an earlier one of its campaign, or its endpoint is disabled. See \
+            `GET /v1/webhooks/{id}/deliveries`."
     )]
     DeliveryPending,
     #[strum(message = "The endpoint is disabled", detailed_message = "Enable it with `POST /v1/webhooks/{id}/enable`.")]
